@@ -1,0 +1,1 @@
+"""The command `pq`: workers, schema, jobs, demo."""

@@ -1,0 +1,1 @@
+"""Test code that uses pq."""
