@@ -1,1 +1,1 @@
-"""Run jobs from a queue in PostgreSQL, and test all of it in memory."""
+"""A PostgreSQL job queue whose users can test everything they build on it."""

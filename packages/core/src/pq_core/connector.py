@@ -1,0 +1,332 @@
+"""Where jobs are kept: about a dozen verbs over many jobs at once, and the values that they take and give.
+
+Two connectors come with pq, `InMemoryConnector` and `PsycopgConnector`; `pq_testing.conformance` holds every connector to
+the rules that stand here. A new feature is a new field of a value, not a new verb.
+
+Every verb takes `now`: None means the clock of the store, which in production is the only one; a test may pass an aware
+datetime. Ids are whole numbers that grow in the order of deferring; there may be gaps.
+
+**Locks.** Of all live jobs with one lock, at most one is running. A job with `lock_mode` ``ordered`` is *runnable* if no
+other live job of its lock is running and none is earlier: of higher priority, or of the same and a lower id, whatever
+its state and queue. A ``mutex`` job is runnable if no job of its lock is running. A job without a lock is runnable.
+
+**The last life.** A job with ``losses == max_losses - 1`` would end with the next worker that dies under it. It is
+claimed only by a worker that runs nothing else, and then alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+import attrs
+
+from pq_core.job import Job, NewJob
+from pq_core.outcome import UNCHANGED, Outcome, Unchanged
+from pq_core.states import State
+
+
+@attrs.frozen
+class Deferred:
+    """What became of one `NewJob`."""
+
+    id: int
+
+
+@attrs.frozen(kw_only=True)
+class Fetched:
+    """What a worker got.
+
+    Attributes:
+        jobs: claimed for it, the first to run first.
+        again: more may be had at once; a worker with free slots fetches again without waiting.
+        solo: a job in its last life is ready, and waits for a worker that runs nothing.
+        next_in: seconds until the next scheduled job of any queue falls due, or None if there is none.
+    """
+
+    jobs: Sequence[Job]
+    again: bool = False
+    solo: bool = False
+    next_in: float | None = None
+
+
+@attrs.frozen
+class JobState:
+    """A job that a verb has changed, and its state after that."""
+
+    id: int
+    state: State
+
+
+@attrs.frozen(kw_only=True)
+class JobFilter:
+    """Which jobs are meant: all that fit every field given; live and ended ones alike.
+
+    .. versionadded:: 0.1
+    """
+
+    ids: Sequence[int] | None = None
+    queue: str | None = None
+    task: str | None = None
+    states: Sequence[State] | None = None
+    lock: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class JobChanges:
+    """New values for waiting jobs. `scheduled_at` and `delay` exclude each other; a delay of zero means now.
+
+    .. versionadded:: 0.1
+    """
+
+    scheduled_at: datetime | None = None
+    delay: timedelta | None = None
+    queue: str | None = None
+    priority: int | None = None
+    lock: str | None | Unchanged = UNCHANGED
+
+
+@attrs.frozen(kw_only=True)
+class WorkerInfo:
+    """Who a worker is. The id is a random 63-bit number, so that it needs no trip to the database.
+
+    Attributes:
+        queues: the queues it serves; None means every queue.
+        details: what helps an operator to find it: host, process id, version, concurrency.
+    """
+
+    id: int
+    name: str = "worker"
+    queues: Sequence[str] | None = None
+    details: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class QueueInfo:
+    """One queue: how many of its live jobs are in which state, and whether it is paused."""
+
+    name: str
+    paused: bool
+    counts: Mapping[State, int]
+
+
+@attrs.frozen(kw_only=True)
+class SchemaStatus:
+    """What is installed. Up to date if `missing` and `outdated` are empty.
+
+    Attributes:
+        version: number of the newest migration applied, 0 if pq is not installed.
+        missing: names of the migrations to apply.
+        outdated: names of the functions to create anew.
+    """
+
+    version: int
+    missing: Sequence[str] = ()
+    outdated: Sequence[str] = ()
+
+    @property
+    def current(self) -> bool:
+        """Whether there is nothing to apply."""
+        return not self.missing and not self.outdated
+
+
+class SyncConnector(Protocol):
+    """The verbs for callers that cannot await. Each means what its twin in :class:`Connector` does."""
+
+    def open(self) -> None: ...
+    def close(self) -> None: ...
+    def defer(
+        self, jobs: Sequence[NewJob], *, connection: Any = None, now: datetime | None = None
+    ) -> list[Deferred]: ...
+    def find(self, which: JobFilter, *, limit: int = 100, after: int = 0, now: datetime | None = None) -> list[Job]: ...
+    def count(self, which: JobFilter, *, now: datetime | None = None) -> dict[State, int]: ...
+    def cancel(
+        self, ids: Sequence[int], *, reason: str = "cancelled by request", now: datetime | None = None
+    ) -> list[JobState]: ...
+    def retry(self, ids: Sequence[int], *, now: datetime | None = None) -> list[JobState]: ...
+    def reschedule(
+        self, ids: Sequence[int], changes: JobChanges, *, now: datetime | None = None
+    ) -> list[JobState]: ...
+    def prune(self, older_than: timedelta | None, *, now: datetime | None = None) -> int: ...
+    def queues(self, *, now: datetime | None = None) -> list[QueueInfo]: ...
+    def pause(self, queue: str, *, now: datetime | None = None) -> None: ...
+    def resume(self, queue: str, *, now: datetime | None = None) -> None: ...
+    def migrate(self) -> list[str]: ...
+    def check(self) -> SchemaStatus: ...
+
+
+class Connector(Protocol):
+    """Where jobs are kept.
+
+    Every verb is one atomic step. It raises `ConnectorClosed` if the connector is not open, `ForkedConnector` in a fork
+    of the process that opened it, and `ConnectionFailed` if the store does not answer.
+
+    .. versionadded:: 0.1
+    """
+
+    @property
+    def sync(self) -> SyncConnector:
+        """The twin for callers that cannot await: the same store."""
+        ...
+
+    async def open(self) -> None:
+        """Make ready for use. Opening an open connector does nothing."""
+        ...
+
+    async def close(self) -> None:
+        """Give back what open() took. Closing a closed connector does nothing."""
+        ...
+
+    async def defer(
+        self, jobs: Sequence[NewJob], *, connection: Any = None, now: datetime | None = None
+    ) -> list[Deferred]:
+        """Store jobs, all or none, in their order; answer in the same order.
+
+        A job is ``scheduled`` if it is due later than now, else ``ready``. Wakes workers that listen to the queues, once
+        per queue, when the transaction commits.
+
+        Args:
+            jobs: may be empty.
+            connection: the caller's own connection; the jobs are part of its transaction.
+            now: see the module.
+
+        Raises:
+            InvalidJob: arguments or metadata cannot be stored; in a batch of more than one, `index` says which job's.
+            WrongConnection: `connection` is of a kind that this connector cannot use.
+        """
+        ...
+
+    async def fetch(
+        self, worker: int, queues: Sequence[str] | None, limit: int, *, now: datetime | None = None
+    ) -> Fetched:
+        """Claim up to `limit` runnable jobs of `queues` (None: of every queue), highest priority first, then lowest id.
+
+        First makes due jobs ready, of every queue. Paused queues give nothing. Each job claimed is ``running``, its
+        attempt and claim have grown by one, its `worker` and `started_at` are set. Of several queues, one call claims
+        at most ``max(1, ceil(2 * limit / number of queues))`` jobs each; `again` says if that left some. A connector
+        may give fewer jobs than it could, if it says `again`. Queues given twice count once; an empty list gives nothing.
+
+        Raises:
+            LeaseLost: the worker has no live lease.
+            ValueError: `limit` is less than 1.
+        """
+        ...
+
+    async def finish(self, outcomes: Sequence[Outcome], *, now: datetime | None = None) -> list[int]:
+        """Write what became of runs; return, sorted, the ids of the jobs whose claim was current.
+
+        An outcome is *current* if its job is running under the same claim. Any other changes nothing. Of two outcomes
+        of one job in a call, the first counts.
+
+        * succeeded, failed, cancelled: the job ends, and its lock is free; `finished_at` is now; with ``keep=False`` no
+          trace is left. A failure's error is appended to `errors`.
+        * retried: the job is due after the delay (``scheduled``, or ``ready`` if that is zero), with the queue, priority
+          and lock that the outcome names; the error is appended to `errors`.
+        * snoozed, released: the job is due after the delay, and the attempt is given back; the claim is not.
+        * a retried, snoozed or released job with a cancel request ends as cancelled, with the request's reason, its attempt
+          not given back.
+
+        A job that leaves ``running`` has no worker and no `started_at` any more, unless it ended. `scheduled_at` of a job that
+        goes on is now plus the delay.
+        """
+        ...
+
+    async def heartbeat(
+        self, worker: WorkerInfo, lease: timedelta, *, now: datetime | None = None
+    ) -> list[int]:
+        """Make the worker known, or prolong its lease until now + `lease`; return, sorted, which of its running jobs were asked to stop."""
+        ...
+
+    async def rescue(self, *, now: datetime | None = None) -> list[JobState]:
+        """Forget workers whose lease has run out (``lease end <= now``) and give back their running jobs, sorted by id.
+
+        So too running jobs of workers that are not known. Each loses: `losses` grows by one and an error of type
+        ``WorkerLost`` is appended to `errors`. A job with a cancel request ends as cancelled; one that has reached its
+        `max_losses` ends as failed; any other is ``ready`` and due now. The attempt stays spent.
+        """
+        ...
+
+    async def leave(self, worker: int, *, now: datetime | None = None) -> list[JobState]:
+        """Forget the worker and release its running jobs, sorted by id, as if each had the outcome `released`."""
+        ...
+
+    async def listen(self, queues: Sequence[str] | None, wake: Callable[[], None]) -> None:
+        """Run until cancelled; call `wake()` whenever there may be something to fetch, or to stop, for these queues.
+
+        It is called once at the start, when listening works. Raises `ConnectionFailed` when the connection breaks.
+        """
+        ...
+
+    async def find(
+        self, which: JobFilter, *, limit: int = 100, after: int = 0, now: datetime | None = None
+    ) -> list[Job]:
+        """Return up to `limit` jobs that fit, with ids above `after`, in order of id. Live and ended ones alike."""
+        ...
+
+    async def count(self, which: JobFilter, *, now: datetime | None = None) -> dict[State, int]:
+        """Return how many jobs fit, by state; every state is there, if only with 0."""
+        ...
+
+    async def cancel(
+        self, ids: Sequence[int], *, reason: str = "cancelled by request", now: datetime | None = None
+    ) -> list[JobState]:
+        """End waiting jobs as cancelled; ask running ones to stop. Return those, sorted by id, with their state after it.
+
+        A running job stays ``running`` with `cancel_requested_at` and `reason` set (the first request counts; a second
+        changes nothing, and is in the answer). Ended and unknown jobs are left alone, and not in the answer.
+        """
+        ...
+
+    async def retry(self, ids: Sequence[int], *, now: datetime | None = None) -> list[JobState]:
+        """Make ended jobs live again, ``ready`` and due now, under their ids; return them sorted by id.
+
+        The attempt and the losses start from 0; the claim stays, so that old runs stay fenced off; errors stay; result,
+        reason, worker, started_at, finished_at and cancel_requested_at are None. Live and unknown jobs are left alone.
+        """
+        ...
+
+    async def reschedule(
+        self, ids: Sequence[int], changes: JobChanges, *, now: datetime | None = None
+    ) -> list[JobState]:
+        """Change waiting jobs; return them sorted by id with their state after it.
+
+        With a time given a job is ``scheduled`` if that is later than now, else ``ready``. Without one a blocked job becomes
+        ``ready`` (fetch finds out anew) and any other keeps its state. Running, ended and unknown jobs are left alone.
+
+        Raises:
+            InvalidJob: a change that no job may have.
+        """
+        ...
+
+    async def prune(self, older_than: timedelta | None, *, now: datetime | None = None) -> int:
+        """Forget ended jobs with ``finished_at < now - older_than`` (None: none of them); return how many.
+
+        Also readies the store for the days to come.
+        """
+        ...
+
+    async def queues(self, *, now: datetime | None = None) -> list[QueueInfo]:
+        """Return every queue that has live jobs or is paused, sorted by name (by Unicode code points)."""
+        ...
+
+    async def pause(self, queue: str, *, now: datetime | None = None) -> None:
+        """Let no job of `queue` be fetched until resume(). Running ones run on."""
+        ...
+
+    async def resume(self, queue: str, *, now: datetime | None = None) -> None:
+        """Undo pause() and wake the workers of the queue."""
+        ...
+
+    async def migrate(self) -> list[str]:
+        """Bring the schema up to date; return the names of what was applied, in order. Safe to call by many at once."""
+        ...
+
+    async def check(self) -> SchemaStatus:
+        """Say what is installed.
+
+        Raises:
+            SchemaMissing: pq is not installed there.
+            SchemaTooNew: a later version of pq has migrated it.
+        """
+        ...

@@ -1,0 +1,134 @@
+"""Every error that pq raises on purpose, in one tree.
+
+::
+
+    PQError
+    ├── InvalidJob (ValueError)             a job that must not be stored; names the field, the value and, in a batch, the index
+    │   └── InvalidArguments                arguments that do not fit the task's signature, or that JSON cannot carry
+    ├── InvalidOption (ValueError)          an option of an app, task, worker, retry strategy or connector
+    ├── InvalidResult (ValueError)          a task returned what JSON cannot carry; ends the job as failed
+    ├── TaskError
+    │   ├── TaskNotFound                    no task of that name in this app
+    │   └── TaskAlreadyRegistered           two tasks, or a task and an alias, of one name
+    ├── AppNotFound                         `package.module:app` does not lead to an App
+    ├── JobNotFound                         no job with that id, live or ended
+    └── ConnectorError
+        ├── ConnectionFailed                the database does not answer, or refuses
+        ├── ConnectorClosed                 used before open() or after close()
+        ├── ForkedConnector                 used in a child of the process that opened it
+        ├── WrongConnection                 a `connection=` that this call cannot use
+        ├── TransactionRequired             the transaction is not READ COMMITTED, or none is open
+        ├── LeaseLost                       the worker's lease has run out, or it was never given one
+        └── SchemaError
+            ├── SchemaMissing               pq is not installed in that schema
+            ├── SchemaTooOld                migrations or functions of this version are missing
+            └── SchemaTooNew                the schema was migrated by a later version of pq
+
+A message says what was wrong, with which value, and what to do about it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class PQError(Exception):
+    """Root of the tree: `except PQError` catches all that pq raises on purpose."""
+
+
+class InvalidJob(PQError, ValueError):
+    """A value that no job may hold, found before anything was written.
+
+    Attributes:
+        field: name of the job's field, such as ``"queue"`` or ``"args"``.
+        value: the value as it was given.
+        index: place in the batch, counted from 0, or None outside of a batch.
+    """
+
+    def __init__(self, message: str, *, field: str = "", value: Any = None, index: int | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+        self.value = value
+        self.index = index
+
+    def at(self, index: int) -> InvalidJob:
+        """Return the same error, naming the place in the batch."""
+        located = type(self)(f"job {index} of the batch: {self}", field=self.field, value=self.value, index=index)
+        located.__cause__ = self.__cause__
+        return located
+
+
+class InvalidArguments(InvalidJob):
+    """Arguments that do not fit the task's signature, or that JSON cannot carry."""
+
+
+class InvalidOption(PQError, ValueError):
+    """An option with a value that it cannot have, refused where it is declared."""
+
+
+class InvalidResult(PQError, ValueError):
+    """A task returned a value that JSON cannot carry."""
+
+
+class TaskError(PQError):
+    """Something is wrong with the name of a task."""
+
+
+class TaskNotFound(TaskError):
+    """No task of that name, nor alias, is registered."""
+
+
+class TaskAlreadyRegistered(TaskError):
+    """The name already belongs to another task or alias."""
+
+
+class AppNotFound(PQError):
+    """A path such as ``package.module:app`` does not lead to an App."""
+
+
+class JobNotFound(PQError):
+    """No job has that id, neither live nor ended."""
+
+
+class ConnectorError(PQError):
+    """A connector cannot do what was asked; nothing was changed."""
+
+
+class ConnectionFailed(ConnectorError):
+    """The database does not answer, or refuses the connection."""
+
+
+class ConnectorClosed(ConnectorError):
+    """The connector is not open."""
+
+
+class ForkedConnector(ConnectorError):
+    """The connector was opened by another process, of which this one is a fork."""
+
+
+class WrongConnection(ConnectorError):
+    """The `connection=` given is not one that this call can use."""
+
+
+class TransactionRequired(ConnectorError):
+    """The transaction has not the isolation level that the operation needs (READ COMMITTED)."""
+
+
+class LeaseLost(ConnectorError):
+    """The worker has no live lease: it must send a heartbeat before it may fetch."""
+
+
+class SchemaError(ConnectorError):
+    """The database schema and this version of pq do not fit."""
+
+
+class SchemaMissing(SchemaError):
+    """pq is not installed in that schema."""
+
+
+class SchemaTooOld(SchemaError):
+    """The schema lacks migrations or functions of this version of pq."""
+
+
+class SchemaTooNew(SchemaError):
+    """The schema was migrated by a later version of pq than this one."""

@@ -1,0 +1,179 @@
+"""A job is plain data, twice: `NewJob` (not stored yet) and `Job` (stored). Neither knows a task, an app or a connector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import attrs
+
+from pq_core.errors import InvalidJob
+from pq_core.states import ENDED, State
+
+LockMode = Literal["ordered", "mutex"]
+"""``ordered``: wait for every earlier live job of the lock. ``mutex``: wait only for a running one."""
+
+MAX_NAME = 500
+"""Longest name of a queue or a task, in characters: an entry of a PostgreSQL index holds about 2,700 bytes."""
+MAX_LOCK = 2_000
+"""Longest lock, in characters; locks are compared by a 64-bit hash, so no index limits them."""
+MIN_PRIORITY, MAX_PRIORITY = -32_768, 32_767
+MAX_ERRORS = 10
+"""A job keeps the errors of its last ten failed attempts."""
+MAX_LOSSES = 3
+"""Workers that a job may lose, unless it says otherwise: with the last of them it ends as failed."""
+
+
+@attrs.frozen(kw_only=True)
+class NewJob:
+    """A job to be stored. It is checked when it is made.
+
+    `scheduled_at` (aware) and `delay` exclude each other; with neither, the job may run at once. A delay is added by
+    the database, to its own time.
+
+    Raises:
+        InvalidJob: a field has a value that no job may hold.
+
+    .. versionadded:: 0.1
+    """
+
+    task: str
+    args: Mapping[str, Any] = attrs.field(factory=dict)
+    queue: str = "default"
+    priority: int = 0
+    lock: str | None = None
+    lock_mode: LockMode = "ordered"
+    scheduled_at: datetime | None = None
+    delay: timedelta | None = None
+    max_losses: int = MAX_LOSSES
+    metadata: Mapping[str, Any] = attrs.field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        check_name("task", self.task)
+        check_name("queue", self.queue)
+        check_priority(self.priority)
+        if self.lock is not None:
+            check_lock(self.lock)
+        if self.lock_mode != "ordered" and self.lock_mode != "mutex":
+            raise _invalid("lock_mode", self.lock_mode, "is neither 'ordered' nor 'mutex'")
+        if type(self.max_losses) is not int or not 1 <= self.max_losses <= MAX_PRIORITY:
+            raise _invalid("max_losses", self.max_losses, f"is not a whole number from 1 to {MAX_PRIORITY}")
+        if self.scheduled_at is not None:
+            check_moment("scheduled_at", self.scheduled_at)
+            if self.delay is not None:
+                raise _invalid("delay", self.delay, "and scheduled_at exclude each other; give one of them")
+        if self.delay is not None:
+            check_delay("delay", self.delay)
+
+
+@attrs.frozen(kw_only=True)
+class Job:
+    """A stored job, as it was when it was read. Changing its lists and dicts changes nothing stored.
+
+    .. versionadded:: 0.1
+
+    Attributes:
+        attempt: runs so far, the current one included; a released or snoozed run is not counted.
+        claim: grows by one at each fetch and never shrinks: with the id, the fencing token of a run.
+        losses: workers that died under this job.
+        scheduled_at: when the job was, or is, due.
+        worker: id of the worker that runs it, or that ended it.
+        errors: one entry per failed attempt, the oldest first, at most the last ten: a dict with ``type`` (name of the
+            exception's class), ``message``, ``traceback``, ``attempt`` and ``at`` (ISO 8601, UTC).
+        cancel_requested_at: when a running job was asked to stop.
+        reason: why a job was cancelled, in words.
+    """
+
+    id: int
+    task: str
+    args: dict[str, Any]
+    queue: str
+    priority: int
+    lock: str | None
+    lock_mode: LockMode
+    state: State
+    attempt: int
+    claim: int
+    losses: int
+    max_losses: int
+    scheduled_at: datetime
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    worker: int | None = None
+    cancel_requested_at: datetime | None = None
+    errors: list[dict[str, Any]] = attrs.field(factory=list)
+    result: Any = None
+    reason: str | None = None
+    metadata: dict[str, Any] = attrs.field(factory=dict)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job has succeeded, failed or been cancelled."""
+        return self.state in ENDED
+
+
+def check_name(field: str, value: object) -> None:
+    """Refuse what cannot name a queue or a task: 1 to 500 characters, none of them NUL."""
+    if type(value) is not str or not value:
+        raise _invalid(field, value, "is not a text of at least one character")
+    if len(value) > MAX_NAME:
+        raise _invalid(field, value, f"has {len(value)} characters; at most {MAX_NAME} are allowed")
+    _check_text(field, value)
+
+
+def check_lock(value: object) -> None:
+    """Refuse what cannot be a lock: 1 to 2,000 characters, none of them NUL."""
+    if type(value) is not str or not value:
+        raise _invalid("lock", value, "is not a text of at least one character; None means no lock")
+    if len(value) > MAX_LOCK:
+        raise _invalid("lock", value, f"has {len(value)} characters; at most {MAX_LOCK} are allowed")
+    _check_text("lock", value)
+
+
+def check_priority(value: object) -> None:
+    """Refuse what cannot be a priority: a whole number from -32,768 to 32,767; higher runs first."""
+    if type(value) is not int or not MIN_PRIORITY <= value <= MAX_PRIORITY:
+        raise _invalid("priority", value, f"is not a whole number from {MIN_PRIORITY} to {MAX_PRIORITY}")
+
+
+def check_moment(field: str, value: object) -> None:
+    """Refuse a datetime that does not say where on Earth, so when, it is."""
+    if not isinstance(value, datetime):
+        raise _invalid(field, value, "is not a datetime")
+    if value.utcoffset() is None:
+        raise _invalid(field, value, "has no time zone; use for example datetime.now(timezone.utc)")
+
+
+def check_delay(field: str, value: object) -> None:
+    """Refuse a delay that is negative or longer than a thousand years."""
+    if not isinstance(value, timedelta):
+        raise _invalid(field, value, "is not a timedelta")
+    if value < timedelta(0):
+        raise _invalid(field, value, "is negative; a job cannot be due before it is deferred")
+    if value > LONGEST_DELAY:
+        raise _invalid(field, value, "is longer than a thousand years")
+
+
+LONGEST_DELAY = timedelta(days=365_250)
+
+
+def _check_text(field: str, value: str) -> None:
+    if value.isascii():
+        if "\x00" in value:
+            raise _invalid(field, value, "holds a NUL character, which PostgreSQL does not store")
+        return
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise _invalid(field, value, "holds half of a surrogate pair, which is not valid Unicode") from None
+    if "\x00" in value:
+        raise _invalid(field, value, "holds a NUL character, which PostgreSQL does not store")
+
+
+def _invalid(field: str, value: object, why: str) -> InvalidJob:
+    shown = ascii(value)
+    if len(shown) > 80:  # noqa: PLR2004 - one line of a terminal
+        shown = f"{shown[:77]}..."
+    return InvalidJob(f"{field} {shown} {why}", field=field, value=value)

@@ -1,0 +1,150 @@
+"""What became of one run of a job: decided by the executor, written by the writer, many at a time."""
+
+from __future__ import annotations
+
+import traceback
+from datetime import timedelta
+from enum import Enum
+from typing import Any, Final, Literal
+
+import attrs
+
+from pq_core.errors import InvalidJob, InvalidOption, InvalidResult
+from pq_core.job import Job, check_delay, check_lock, check_name, check_priority
+from pq_core.payload import clean_text, dump
+
+MAX_MESSAGE = 8_000
+"""Characters kept of an error's message, and of its traceback (the end of it)."""
+
+Kind = Literal["succeeded", "failed", "retried", "snoozed", "cancelled", "released"]
+
+
+class Unchanged(Enum):
+    """The type of :data:`UNCHANGED`."""
+
+    UNCHANGED = "unchanged"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+UNCHANGED: Final = Unchanged.UNCHANGED
+"""Says that a field keeps its value, where None is a value of its own."""
+
+
+@attrs.frozen(kw_only=True)
+class Outcome:
+    """The end of one run, fenced by (job id, claim): if that claim is not current any more, it changes nothing.
+
+    Made by the named constructors; everything in it can be written without an error. Delays count from the moment at
+    which the outcome is written.
+
+    .. versionadded:: 0.1
+    """
+
+    job_id: int
+    claim: int
+    kind: Kind
+    delay: timedelta = timedelta(0)
+    queue: str | None = None
+    priority: int | None = None
+    lock: str | None | Unchanged = UNCHANGED
+    error: dict[str, Any] | None = None
+    result: str | None = None
+    """JSON text, or None if there is no result."""
+    reason: str | None = None
+    keep: bool = True
+    """Whether an ended job stays in `finished_jobs`."""
+
+    @classmethod
+    def succeeded(cls, job: Job, result: Any = None, *, keep: bool = True) -> Outcome:
+        """The task returned `result`.
+
+        Raises:
+            InvalidResult: JSON cannot carry `result`.
+        """
+        return cls(job_id=job.id, claim=job.claim, kind="succeeded", result=_result_text(result), keep=keep)
+
+    @classmethod
+    def failed(cls, job: Job, error: BaseException, *, keep: bool = True) -> Outcome:
+        """The task raised `error`, and will not run again."""
+        return cls(job_id=job.id, claim=job.claim, kind="failed", error=describe(error, job.attempt), keep=keep)
+
+    @classmethod
+    def retried(
+        cls,
+        job: Job,
+        error: BaseException,
+        *,
+        delay: timedelta = timedelta(0),
+        queue: str | None = None,
+        priority: int | None = None,
+        lock: str | None | Unchanged = UNCHANGED,
+    ) -> Outcome:
+        """The task raised `error`, and runs again after `delay`, where it is told to.
+
+        Raises:
+            InvalidOption: the delay, queue, priority or lock is not one that a job may have.
+        """
+        try:
+            check_delay("delay", delay)
+            if queue is not None:
+                check_name("queue", queue)
+            if priority is not None:
+                check_priority(priority)
+            if isinstance(lock, str):
+                check_lock(lock)
+        except InvalidJob as reason:
+            raise InvalidOption(f"retry of job {job.id}: {reason}") from None
+        return cls(
+            job_id=job.id,
+            claim=job.claim,
+            kind="retried",
+            delay=delay,
+            queue=queue,
+            priority=priority,
+            lock=lock,
+            error=describe(error, job.attempt),
+        )
+
+    @classmethod
+    def snoozed(cls, job: Job, delay: timedelta) -> Outcome:
+        """The task wants to run later; no attempt is spent."""
+        return cls(job_id=job.id, claim=job.claim, kind="snoozed", delay=delay)
+
+    @classmethod
+    def cancelled(cls, job: Job, reason: str, *, keep: bool = True) -> Outcome:
+        """The job was stopped for `reason`, and will not run again."""
+        return cls(job_id=job.id, claim=job.claim, kind="cancelled", reason=clean_text(reason), keep=keep)
+
+    @classmethod
+    def released(cls, job: Job, delay: timedelta = timedelta(0)) -> Outcome:
+        """The worker gives the job back unrun, or half run; no attempt is spent."""
+        return cls(job_id=job.id, claim=job.claim, kind="released", delay=delay)
+
+
+def describe(error: BaseException, attempt: int) -> dict[str, Any]:
+    """Return the entry for `Job.errors`: ``type``, ``message``, ``traceback``, ``attempt``; the store adds ``at``."""
+    try:
+        message = str(error)
+    except Exception as broken:  # noqa: BLE001 - the user's __str__ may raise anything, and must not cost the outcome
+        message = f"(no message: {type(broken).__name__} in __str__)"
+    try:
+        lines = "".join(traceback.format_exception(error))
+    except Exception:  # noqa: BLE001 - likewise: format_exception calls __str__, __notes__ and __cause__
+        lines = ""
+    return {
+        "type": clean_text(f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")),
+        "message": clean_text(message)[:MAX_MESSAGE],
+        "traceback": clean_text(lines)[-MAX_MESSAGE:],
+        "attempt": attempt,
+    }
+
+
+def _result_text(result: Any) -> str | None:
+    if result is None:
+        return None
+    try:
+        return dump(result, "result")
+    except InvalidJob as reason:
+        raise InvalidResult(str(reason)) from None
