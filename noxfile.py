@@ -1,0 +1,141 @@
+"""What CI does, to be done anywhere: each session is mirrored by a job in .github/workflows.
+
+A session uses the Python that runs nox; CI starts nox with each Python it supports.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "types", "tests"]
+
+ROOT = Path(__file__).parent
+PACKAGES = ROOT / "packages"
+PUBLISHED = ("core", "testing", "cli")
+SOURCES = [str(PACKAGES / name / "src") for name in PUBLISHED]
+WORKFLOWS = sorted(map(str, (ROOT / ".github" / "workflows").glob("*.yml")))
+CONFORMANCE = "packages/testing/tests/conformance"
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, imports, workflows and changelog fragments."""
+    install_group(session, "lint")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("lint-imports", env={"PYTHONPATH": os.pathsep.join(SOURCES)})
+    session.run("zizmor", "--offline", "--quiet", ".github")
+    session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *WORKFLOWS)
+    session.run("check-jsonschema", "--builtin-schema", "vendor.dependabot", ".github/dependabot.yml")
+    session.run("check-jsonschema", "--builtin-schema", "vendor.readthedocs", ".readthedocs.yaml")
+    if has_main(session):
+        session.run("towncrier", "check", "--compare-with", "origin/main")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types of the packages, and the typed usage in tests/typing, with mypy and pyright."""
+    install_group(session, "types")
+    install_pq(session, testing="[embedded,hypothesis]")
+    session.run("mypy", *SOURCES)
+    for usage in sorted(PACKAGES.glob("*/tests/typing")):
+        session.run("mypy", str(usage))
+    session.run("pyright")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run all tests. Arguments are pytest's."""
+    run_pytest(session, *session.posargs)
+
+
+@nox.session
+def conformance(session: nox.Session) -> None:
+    """Run the conformance suite and the model alone, in memory and on PostgreSQL. Arguments are pytest's."""
+    run_pytest(session, CONFORMANCE, *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation, warnings being errors. An argument says where to."""
+    target = session.posargs[0] if session.posargs else "docs/_build/html"
+    install_group(session, "docs")
+    install_pq(session, testing="[hypothesis]")
+    session.run("sphinx-build", "--fail-on-warning", "--keep-going", "--fresh-env", "--quiet", "docs", target)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build what is published into dist, a source distribution and from it a wheel of each, and check them."""
+    install_group(session, "build")
+    shutil.rmtree(ROOT / "dist", ignore_errors=True)
+    for name in PUBLISHED:
+        session.run("python", "-m", "build", "--outdir", "dist", str(PACKAGES / name))
+    session.run("twine", "check", "--strict", *map(str, sorted((ROOT / "dist").iterdir())))
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure speed and memory. Arguments are the benchmarks'."""
+    install_pq(session, "-e", str(PACKAGES / "benchmarks"), testing="[embedded]")
+    session.run("python", "-m", "pq_benchmarks", *session.posargs)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """See a real queue on a real PostgreSQL do real work. Arguments are those of `pq demo`."""
+    install_pq(session, testing="[embedded]")
+    session.run("pq", "demo", *session.posargs)
+
+
+def run_pytest(session: nox.Session, *arguments: str) -> None:
+    """Run pytest, measuring coverage when the variable PQ_COVERAGE is set."""
+    install_group(session, "tests")
+    install_pq(session, testing="[embedded,hypothesis]")
+    if os.environ.get("PQ_COVERAGE"):
+        session.run("coverage", "run", "-m", "pytest", *arguments)
+        return
+    session.run("pytest", *arguments)
+
+
+def install_group(session: nox.Session, group: str) -> None:
+    """Install one of the root's dependency groups."""
+    session.install(*nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), group))
+
+
+def install_pq(session: nox.Session, *more: str, testing: str = "") -> None:
+    """Install the three packages: editable, or the wheels in the directory that the variable PQ_WHEELS names.
+
+    All in one step, because each pins its siblings to a version that no registry has yet.
+    """
+    wheels = os.environ.get("PQ_WHEELS")
+    extras = {"testing": testing}
+    requirements = []
+    for name in PUBLISHED:
+        path = built_wheel(wheels, name) if wheels else PACKAGES / name
+        requirements += [*([] if wheels else ["-e"]), f"{path}{extras.get(name, '')}"]
+    session.install(*requirements, *more)
+
+
+def built_wheel(directory: str, name: str) -> Path:
+    """Find the one wheel of a package."""
+    found = list((ROOT / directory).glob(f"pq_{name}-*.whl"))
+    assert len(found) == 1, f"{directory} holds {len(found)} wheels of pq-{name}; run `nox -s build`"
+    return found[0]
+
+
+def has_main(session: nox.Session) -> bool:
+    """Whether there is a main branch that changes can be compared with."""
+    if not shutil.which("git"):
+        return False
+    found = session.run(
+        "git", "rev-parse", "--verify", "--quiet", "origin/main", external=True, silent=True, success_codes=[0, 1, 128]
+    )
+    return bool(isinstance(found, str) and found.strip() and "fatal" not in found)
