@@ -1,0 +1,38 @@
+"""How the documentation is built: `nox -s docs`."""
+
+from importlib.metadata import version as version_of
+
+
+project = "pq"
+author = "pq contributors"
+copyright = "pq contributors"  # noqa: A001 - Sphinx's name for it
+release = version_of("pq-core")
+version = ".".join(release.split(".")[:2])
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+]
+exclude_patterns = ["_build", "changelog.d"]
+default_role = "code"
+
+myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
+myst_heading_anchors = 3
+
+autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+python_use_unqualified_type_names = True
+
+# Two settings of one name mean the same in two places only to Sphinx.
+suppress_warnings = ["ref.python"]
+
+html_theme = "furo"
+html_title = f"pq {version}"
+html_copy_source = False
+html_show_sphinx = False
+copybutton_prompt_text = r"\$ |>>> "
+copybutton_prompt_is_regexp = True
