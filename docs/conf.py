@@ -2,7 +2,6 @@
 
 from importlib.metadata import version as version_of
 
-
 project = "pq"
 author = "pq contributors"
 copyright = "pq contributors"  # noqa: A001 - Sphinx's name for it

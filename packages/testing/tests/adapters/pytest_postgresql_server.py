@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from pytest_postgresql.executor import PostgreSQLExecutor
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _server(postgresql_proc: PostgreSQLExecutor) -> Iterator[None]:
+def _server(postgresql_proc: Any) -> Iterator[None]:
     os.environ["PQ_TEST_DSN"] = (
         f"host={postgresql_proc.host} port={postgresql_proc.port} user={postgresql_proc.user} dbname=postgres"
     )
