@@ -10,12 +10,15 @@
     with Server.start() as own:  # one of your own, to crash and restart
         own.crash()
         own.restart()
+
+    DevServer(".").up()  # stays when this process ends
 """
 
 from __future__ import annotations
 
 from pq_testing.postgres.binaries import Binaries, find_binaries
 from pq_testing.postgres.databases import Database, DatabaseServer
+from pq_testing.postgres.dev import DevServer
 from pq_testing.postgres.errors import (
     AccountNotFound,
     CacheLocked,
@@ -40,6 +43,7 @@ __all__ = [
     "DataDirectoryTooOld",
     "Database",
     "DatabaseServer",
+    "DevServer",
     "ExternalServer",
     "NoSpace",
     "PlatformNotSupported",

@@ -71,7 +71,8 @@ def server_account(name: str | None = None, environ: Mapping[str, str] = os.envi
     """
     if sys.platform == "win32":
         raise PlatformNotSupported(
-            "pq starts PostgreSQL on Linux and macOS only: on Windows test in memory, or set PQ_TEST_DSN to a server that runs"
+            "pq starts PostgreSQL on Linux and macOS only: on Windows test in memory, "
+            "or set PQ_TEST_DSN to a server that runs already"
         )
     if os.geteuid() != 0:
         return Account(name=str(os.geteuid()), uid=os.geteuid(), gid=os.getegid(), switch=False)

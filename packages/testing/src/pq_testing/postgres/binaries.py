@@ -1,7 +1,7 @@
 """The server's programs: where they may be, which of them to use.
 
-First what the user names in ``PQ_POSTGRES_BIN``, then installations of the system, then wheels that carry them; in each group the
-newest version first.
+First what the user names in ``PQ_POSTGRES_BIN``, then installations of the system, then wheels that carry them; in each
+group the newest version first.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ class _Search:
     account: Account
     major: int | None
     cache: Path
-    tried: list[str] = attrs.field(factory=list)
-    too_old: list[Binaries] = attrs.field(factory=list)
+    tried: list[str] = attrs.field(factory=list[str])
+    too_old: list[Binaries] = attrs.field(factory=list[Binaries])
 
     def best(self, directories: Iterable[tuple[Path, str]]) -> Binaries | None:
         """Return the newest usable binaries of these directories."""
@@ -110,7 +110,7 @@ def find_binaries(
         cache: directory for copies of binaries that this user cannot reach.
         major: only this major version will do.
         environ: environment to read ``PQ_POSTGRES_BIN`` and ``PATH`` from.
-        system: directories of system installations, each with the place it was learnt from. By default the usual ones are looked at.
+        system: directories of system installations, each with the place it was learnt from; by default the usual ones.
         wheels: wheels to look for after that.
 
     Raises:
@@ -156,8 +156,8 @@ def _guesses(environ: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
 
 
 def _probe(directory: Path, origin: str, account: Account) -> Binaries | str:
-    """Run the server's program for its version, as the user that will run it; return why it is of no use if it is not."""
-    missing = [name for name in ("postgres", "initdb") if not (directory / name).is_file()]
+    """Run the server's program for its version, as the user that will run it, or return why it is of no use."""
+    missing = [name for name in ("postgres", "initdb", "pg_ctl") if not (directory / name).is_file()]
     if missing:
         return f"no {' nor '.join(missing)} in {directory}"
     try:

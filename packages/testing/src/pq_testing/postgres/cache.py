@@ -1,4 +1,4 @@
-"""What is kept between sessions: for each build of PostgreSQL a data directory as initdb leaves it, ready to be copied."""
+"""What is kept between sessions: for each build of PostgreSQL, a data directory as initdb leaves it, to be copied."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 
 from pq_testing.postgres.account import Account
@@ -35,6 +35,7 @@ _INITDB_OPTIONS = (
 _LOCK_TIMEOUT = 120.0
 _POLL = 0.02
 _UNUSED_AGE = 30 * 86400.0
+_INCOMPLETE_AGE = 3600.0
 _COUNT = "pq-files"
 # What the environment may say about clients and languages is not for the server.
 _FOREIGN = ("PG", "LC_", "LANG")
@@ -43,22 +44,23 @@ _FOREIGN = ("PG", "LC_", "LANG")
 def cache_directory(account: Account, environ: Mapping[str, str] = os.environ) -> Path:
     """Return the directory of the cache, made if it is not there.
 
-    It is the usual place of the user's caches. Root's own is closed to the user that the server runs as, who therefore gets one
-    below ``/var/cache``, or where that is not writable, below ``/var/tmp``.
+    It is the usual place of the user's caches: ``XDG_CACHE_HOME``, or what the system has for it. Root's own is closed to
+    the user that the server runs as, who therefore gets one below ``/var/cache``, or else below ``/var/tmp``.
 
     Raises:
         CacheNotWritable: if it cannot be made, or belongs to somebody else.
     """
-    tried = []
+    tried: list[str] = []
     for directory in _candidates(account, environ):
         try:
-            _make_private(directory, account)
+            make_private(directory, account)
         except OSError as error:
             tried.append(f"{directory}: {error.strerror or error}")
         else:
             return directory
     raise CacheNotWritable(
-        f"no directory to keep PostgreSQL's files in ({'; '.join(tried)}): make one of them writable, or set XDG_CACHE_HOME"
+        f"no directory to keep PostgreSQL's files in ({'; '.join(tried)}): "
+        "make one of them writable, or set XDG_CACHE_HOME"
     )
 
 
@@ -89,8 +91,9 @@ def copy_data(template: Path, target: Path, account: Account) -> None:
     Raises:
         NoSpace: if the target's file system is full.
     """
-    clone = ["-c"] if sys.platform == "darwin" else []
-    command = ["/bin/cp", "-R", *clone, str(template), str(target)]
+    # macOS must be asked for a copy that shares blocks.
+    options = "-Rc" if sys.platform == "darwin" else "-R"
+    command = ["/bin/cp", options, str(template), str(target)]
     copied = subprocess.run(  # noqa: S603
         command,
         capture_output=True,
@@ -111,51 +114,12 @@ def child_environ(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     return {name: value for name, value in environ.items() if not name.startswith(_FOREIGN)} | {"LC_ALL": "C"}
 
 
-@contextlib.contextmanager
-def locked(cache: Path, name: str) -> Iterator[None]:
-    """Hold the lock of one entry of the cache. The system frees it when its holder dies, so it is never stale.
+def make_private(directory: Path, account: Account) -> None:
+    """Make the directory, or check that it is one that only the server's user can write to.
 
     Raises:
-        CacheLocked: if another process holds it for two minutes.
+        OSError: if it is not, or cannot be made.
     """
-    path = cache / f"{name}.lock"
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    try:
-        deadline = time.monotonic() + _LOCK_TIMEOUT
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    holder = os.pread(lock, 20, 0).decode(errors="replace").strip() or "unknown"
-                    raise CacheLocked(
-                        f"process {holder} has held {path} for {_LOCK_TIMEOUT:g} s: end it, or set XDG_CACHE_HOME to another directory"
-                    ) from None
-                time.sleep(_POLL)
-        os.truncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-        yield
-    finally:
-        os.close(lock)
-
-
-def _candidates(account: Account, environ: Mapping[str, str]) -> Iterator[Path]:
-    if account.switch:
-        yield Path("/var/cache") / f"pq-{account.name}"
-        yield Path("/var/tmp") / f"pq-{account.name}"  # noqa: S108 - refused unless it is private.
-        return
-    if home := environ.get("XDG_CACHE_HOME"):
-        yield Path(home) / "pq"
-    elif sys.platform == "darwin":
-        yield Path.home() / "Library" / "Caches" / "pq"
-    else:
-        yield Path.home() / ".cache" / "pq"
-    yield Path(tempfile.gettempdir()) / f"pq-cache-{account.uid}"
-
-
-def _make_private(directory: Path, account: Account) -> None:
-    """Make the directory, or check that it is one that only the server's user can write to."""
     if account.switch and not account.reaches(directory.parent):
         raise PermissionError(0, f"user {account.name} cannot reach it")
     try:
@@ -167,6 +131,60 @@ def _make_private(directory: Path, account: Account) -> None:
             raise PermissionError(0, f"is not a directory that only user {account.name} may write to") from None
     if not os.access(directory, os.W_OK | os.X_OK):
         raise PermissionError(0, "is not writable")
+
+
+@contextlib.contextmanager
+def locked(cache: Path, name: str) -> Generator[None]:
+    """Hold the lock of one entry of the cache. The system frees it when its holder dies, so it is never stale.
+
+    Raises:
+        CacheLocked: if another process holds it for two minutes.
+        CacheNotWritable: if the lock's file cannot be opened.
+    """
+    path = cache / f"{name}.lock"
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise CacheNotWritable(f"cannot open {path}: {error.strerror}; remove it, or run as its owner") from error
+    try:
+        _wait_for_lock(lock, path)
+        os.truncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _wait_for_lock(lock: int, path: Path) -> None:
+    deadline = time.monotonic() + _LOCK_TIMEOUT
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                holder = os.pread(lock, 20, 0).decode(errors="replace").strip() or "unknown"
+                raise CacheLocked(
+                    f"process {holder} has held {path} for {_LOCK_TIMEOUT:g} s: end it, then try again"
+                ) from None
+            time.sleep(_POLL)
+        else:
+            return
+
+
+def _candidates(account: Account, environ: Mapping[str, str]) -> Iterator[Path]:
+    if account.switch:
+        if home := environ.get("XDG_CACHE_HOME"):
+            yield Path(home) / f"pq-{account.name}"
+        yield Path("/var/cache") / f"pq-{account.name}"
+        yield Path("/var/tmp") / f"pq-{account.name}"  # noqa: S108 - refused unless it is private.
+        return
+    if home := environ.get("XDG_CACHE_HOME"):
+        yield Path(home) / "pq"
+    elif sys.platform == "darwin":
+        yield Path.home() / "Library" / "Caches" / "pq"
+    else:
+        yield Path.home() / ".cache" / "pq"
+    yield Path(tempfile.gettempdir()) / f"pq-cache-{account.uid}"
 
 
 def _build(initdb: str) -> str:
@@ -223,8 +241,12 @@ def run_initdb(initdb: str, data: Path, account: Account, options: tuple[str, ..
 
 
 def _remove_unused(cache: Path) -> None:
-    """Remove data directories that no session has copied for a month."""
+    """Remove data directories that no session has copied for a month, and what killed sessions left half made."""
     for marker in cache.glob(f"data-*/{_COUNT}"):
         with contextlib.suppress(OSError):
             if time.time() - marker.stat().st_mtime > _UNUSED_AGE:
                 shutil.rmtree(marker.parent, ignore_errors=True)
+    for incomplete in (*cache.glob(".data-*"), *cache.glob(".wheel-*")):
+        with contextlib.suppress(OSError):
+            if time.time() - incomplete.stat().st_mtime > _INCOMPLETE_AGE:
+                shutil.rmtree(incomplete, ignore_errors=True)

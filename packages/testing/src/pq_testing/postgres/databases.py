@@ -6,8 +6,8 @@ import abc
 import contextlib
 import hashlib
 import secrets
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, LiteralString
 
 import attrs
 
@@ -43,7 +43,7 @@ class DatabaseServer(abc.ABC):
     .. versionadded:: 0.1
     """
 
-    _templates: set[str] = attrs.field(init=False, factory=set)
+    _templates: set[str] = attrs.field(init=False, factory=set[str])
 
     @abc.abstractmethod
     def dsn(self, dbname: str | None = None) -> str:
@@ -76,7 +76,9 @@ class DatabaseServer(abc.ABC):
             _run(connection, "drop database if exists {} with (force)", name)
 
     def template(self, key: str, prepare: Callable[[str], object]) -> str:
-        """Return the name of a template that holds what `prepare` makes, calling `prepare` only if there is none for `key` yet.
+        """Return the name of a template that holds what `prepare` makes.
+
+        `prepare` is called only if the server has no template for this key yet, also if many processes ask at once.
 
         Args:
             key: says what is in it: a hash of the migrations, say. Another key is another template.
@@ -93,7 +95,7 @@ class DatabaseServer(abc.ABC):
         return name
 
     @contextlib.contextmanager
-    def fresh_database(self, *, template: str | None = None) -> Iterator[str]:
+    def fresh_database(self, *, template: str | None = None) -> Generator[str]:
         """Yield the DSN of a database that exists for the time of the block, and that no one else uses.
 
         Args:
@@ -124,7 +126,7 @@ class DatabaseServer(abc.ABC):
         _run(connection, "alter database {} rename to {}", incomplete, name)
 
     @contextlib.contextmanager
-    def _administer(self) -> Iterator[psycopg.Connection]:
+    def _administer(self) -> Generator[psycopg.Connection]:
         import psycopg
 
         with contextlib.closing(psycopg.connect(self.dsn(), autocommit=True)) as connection:
@@ -138,7 +140,7 @@ def _create(connection: psycopg.Connection, name: str, template: str | None) -> 
         _run(connection, f"create database {{}} template {{}} {_STRATEGY}", name, template)
 
 
-def _run(connection: psycopg.Connection, statement: str, *names: str) -> None:
+def _run(connection: psycopg.Connection, statement: LiteralString, *names: str) -> None:
     from psycopg import sql
 
     connection.execute(sql.SQL(statement).format(*(sql.Identifier(name) for name in names)))

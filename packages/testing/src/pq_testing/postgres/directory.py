@@ -1,7 +1,7 @@
 """The directory of one running server: its data, its log and its socket, on the fastest file system that has room.
 
-Its lock is held by whoever uses it (see `supervisor.py`), so that what a killed session left behind can be told, without looking
-at process ids, from what is in use.
+Its lock is held by whoever uses it (see `supervisor.py`), so that what a killed session left can be
+told from what is in use, without looking at process ids.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 import sys
 import tempfile
 import time
@@ -29,10 +30,10 @@ _NAME = re.compile(rf"\.?{_PREFIX}[a-z0-9_]{{8}}")
 _LOCK = "lock"
 # macOS has 104 bytes for a socket's path, Linux 108, both with a NUL at the end.
 _SOCKET_PATH_BYTES = 103
-_SOCKET_NAME = ".s.PGSQL.5432"
+SOCKET_NAME = ".s.PGSQL.5432"
 _COMFORT = 512 * 2**20
 _NEED = 96 * 2**20
-# The lock is made a moment after its directory. Without a lock, what is this old was left by a session that died in between.
+# The lock is made a moment after its directory: one without, and this old, is of a session that died in between.
 _UNLOCKED_AGE = 3600.0
 
 
@@ -63,7 +64,7 @@ def make_server_directory(account: Account, bases: Iterable[Path] | None = None)
 
     Args:
         account: user that the server runs as, and owner of the directory.
-        bases: directories to make it in, the best first. By default shared memory, then the temporary directory, then ``/tmp``.
+        bases: directories to make it in, the best first; by default shared memory, the temporary directory, ``/tmp``.
 
     Raises:
         NoSpace: if none of `bases` has room and can be reached by the user.
@@ -91,22 +92,27 @@ def sweep(base: Path, account: Account) -> None:
         _sweep_one(directory, account)
 
 
+def fits_socket(directory: Path) -> bool:
+    """Tell whether a socket can be in this directory: its path must be short, and to libpq a comma separates hosts."""
+    return len(os.fsencode(directory / SOCKET_NAME)) <= _SOCKET_PATH_BYTES and "," not in str(directory)
+
+
 def _sweep_one(directory: Path, account: Account) -> None:
     try:
         status = directory.lstat()
-        if status.st_uid not in (account.uid, os.geteuid()) or directory.is_symlink():
+        if status.st_uid not in (account.uid, os.geteuid()) or not stat.S_ISDIR(status.st_mode):
+            return
+        old = time.time() - status.st_mtime > _UNLOCKED_AGE
+        if not (directory / _LOCK).exists() or directory.name.startswith("."):
+            if old:
+                shutil.rmtree(directory, ignore_errors=True)
             return
         lock = os.open(directory / _LOCK, os.O_RDWR | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        if time.time() - status.st_mtime > _UNLOCKED_AGE:
-            shutil.rmtree(directory, ignore_errors=True)
-        return
     except OSError:
         return
     try:
-        if not directory.name.startswith(".") or time.time() - status.st_mtime > _UNLOCKED_AGE:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(directory, ignore_errors=True)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(directory, ignore_errors=True)
     except BlockingIOError:
         return
     finally:
@@ -138,8 +144,8 @@ def _unfit(base: Path, account: Account, enough: int) -> str:
         return "is not writable"
     if not account.reaches(base.resolve()):
         return f"cannot be reached by user {account.name}"
-    if len(os.fsencode(base / f"{_PREFIX}12345678" / _SOCKET_NAME)) > _SOCKET_PATH_BYTES:
-        return "is too long a path for a socket"
+    if not fits_socket(base / f"{_PREFIX}12345678"):
+        return "is too long a path for a socket, or has a comma in it"
     space = os.statvfs(base)
     free = space.f_bavail * space.f_frsize
     return "" if free >= enough else f"has {free // 2**20} MB free, {enough // 2**20} MB are needed"

@@ -20,8 +20,8 @@ from pq_testing.postgres.supervision import Supervision
 _SETTINGS: Mapping[str, str] = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
-    # What a crash of the machine would do is of no interest here. A crash of the server alone, as `crash` makes it, loses nothing
-    # that was committed, and for that synchronous_commit stays on: it costs next to nothing where fsync is off.
+    # What a crash of the machine would do is of no interest here. A crash of the server alone, as `crash` makes it,
+    # loses nothing that was committed; for that synchronous_commit stays on, which costs little where fsync is off.
     "fsync": "off",
     "full_page_writes": "off",
     "shared_buffers": "64MB",
@@ -133,8 +133,8 @@ class Server(DatabaseServer):
         """Stop the server.
 
         Args:
-            keep_data: end it in order and keep its data until this process ends, so that `restart` finds them. Otherwise it ends at once, and
-                for good: its data are removed.
+            keep_data: end it in order and keep its data until this process ends, so that `restart` finds them.
+                Otherwise it ends at once, and for good: its data are removed.
         """
         if keep_data:
             self._supervision.ask("shutdown")

@@ -6,7 +6,7 @@ import atexit
 import contextlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from pq_testing.postgres.databases import DatabaseServer
 from pq_testing.postgres.external import ExternalServer
@@ -19,7 +19,8 @@ _started: list[DatabaseServer] = []
 def server() -> DatabaseServer:
     """Return the server of this test session, the same at each call.
 
-    If ``PQ_TEST_DSN`` is set, it is that server, and none is started. Otherwise one is started, to end with this process.
+    If ``PQ_TEST_DSN`` is set, it is that server, and none is started. Otherwise one is started, which ends with this
+    process.
 
     .. versionadded:: 0.1
 
@@ -40,7 +41,7 @@ def server() -> DatabaseServer:
 
 
 @contextlib.contextmanager
-def fresh_database(*, template: str | None = None) -> Iterator[str]:
+def fresh_database(*, template: str | None = None) -> Generator[str]:
     """Yield the DSN of a database on the session's server that exists for the time of the block.
 
     .. versionadded:: 0.1

@@ -1,12 +1,13 @@
 """Run one PostgreSQL server, and end it when the process that asked for it is gone.
 
-A program, not a module: `supervision.py` starts it with a bare interpreter, so it imports the standard library only. Between the
-test session and the server it is what survives a SIGKILL of the session. The session may start it from any thread: its end
-is seen as the end of a pipe (and, where a forked child of the session keeps that pipe open, as another parent).
+A program, not a module: `supervision.py` starts it with a bare interpreter, so it imports the standard library only.
+Between the test session and the server it is what survives a SIGKILL of the session. The session may start it from any
+thread: its end is seen as the end of a pipe (and, where a forked child keeps that pipe open, as another parent).
 
-It holds the lock of the server's directory for as long as the directory is in use, and removes the directory at the end.
+It holds the lock of the server's directory for as long as that is in use, and removes the directory at the end.
 
-Lines in: one plan (JSON), then `start`, `stop`, `shutdown`, `crash` or `status`. Lines out: one JSON object with `error` for each command.
+Lines in: one plan (JSON), then `start`, `stop`, `shutdown`, `crash` or `status`. Lines out: for each of these, one JSON
+object with `error` (text, empty if it went well) and `pid` (of the server, null if it is down).
 """
 
 from __future__ import annotations
@@ -17,14 +18,11 @@ import os
 import select
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any, NoReturn
-
-if sys.platform != "linux":
-    import subprocess
-
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -97,7 +95,8 @@ def serve(owner: Owner, server: Postgres) -> NoReturn:
                 answer = ""
             except Refused as refusal:
                 answer = str(refusal)
-            print(json.dumps({"error": answer, "pid": server.pid}), flush=True)
+            sys.stdout.write(json.dumps({"error": answer, "pid": server.pid}) + "\n")
+            sys.stdout.flush()
 
 
 class Owner:
@@ -145,13 +144,11 @@ class Postgres:
     def start(self) -> None:
         """Start the server and wait until it accepts connections."""
         self.reap()
-        if self.pid is not None:
-            return
-        self.pid = self._spawn()
+        if self.pid is None:
+            self.pid = self._spawn()
         deadline = time.monotonic() + self.timeout
         while not self._ready():
-            self.reap()
-            if self.pid is None:
+            if not self.reap():
                 raise Refused(f"postgres ended with exit status {self.status}")
             if time.monotonic() > deadline:
                 self.kill(signal.SIGQUIT)
@@ -180,18 +177,19 @@ class Postgres:
                 continue
         self._wait(family)
 
-    def reap(self) -> None:
-        """Note the end of the server, and of children that it left."""
+    def reap(self) -> bool:
+        """Note the end of the server, and of children that it left; tell whether the server is up."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
-                return
+                break
             if pid == 0:
-                return
+                break
             if pid == self.pid:
                 self.pid = None
                 self.status = os.waitstatus_to_exitcode(status)
+        return self.pid is not None
 
     def forget_shared_memory(self) -> None:
         """Remove the System V segment that a killed server leaves in the kernel."""
@@ -216,7 +214,7 @@ class Postgres:
             if sys.platform == "linux":
                 ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGQUIT), 0, 0, 0)
             if os.getppid() == parent:
-                os.execve(self.command[0], self.command, self.environ)
+                os.execve(self.command[0], self.command, self.environ)  # noqa: S606 - no shell is wanted.
         except OSError as error:
             os.write(2, f"{self.command[0]}: {error}\n".encode())
         finally:
@@ -250,22 +248,26 @@ def alive(pid: int) -> bool:
     return True
 
 
-def children(parent: int) -> list[int]:
-    """Return the ids of the direct children of a process."""
-    if sys.platform == "linux":
-        return [
-            int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and _parent(entry) == parent
-        ]
-    listing = subprocess.run(["/bin/ps", "-A", "-o", "pid=,ppid="], check=True, capture_output=True, text=True)
-    pairs = (line.split() for line in listing.stdout.splitlines())
-    return [int(pid) for pid, above in pairs if int(above) == parent]
+if sys.platform == "linux":
 
+    def children(parent: int) -> list[int]:
+        """Return the ids of the direct children of a process."""
+        processes = (entry for entry in Path("/proc").iterdir() if entry.name.isdigit())
+        return [int(entry.name) for entry in processes if _parent(entry) == parent]
 
-def _parent(process: Path) -> int:
-    try:
-        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return 0
+    def _parent(process: Path) -> int:
+        try:
+            return int((process / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            return 0
+
+else:
+
+    def children(parent: int) -> list[int]:
+        """Return the ids of the direct children of a process."""
+        listing = subprocess.run(["/bin/ps", "-A", "-o", "pid=,ppid="], check=True, capture_output=True, text=True)
+        pairs = (line.split() for line in listing.stdout.splitlines())
+        return [int(pid) for pid, above in pairs if int(above) == parent]
 
 
 if __name__ == "__main__":
