@@ -1,0 +1,8 @@
+-- Tell listening workers that these queues (null: none) have something to fetch: one notification a queue, at commit, on the
+-- channel that is named as the schema.
+create or replace function announce(queues text[])
+returns void
+language sql
+as $$
+    select pg_notify(current_schema(), 'queue:' || q) from unnest($1) q
+$$;

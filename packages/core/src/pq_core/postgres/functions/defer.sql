@@ -1,0 +1,31 @@
+-- Store one job; return its id. For psql, triggers and other languages as much as for pq itself:
+--
+--   select pq.defer('shop.tasks.charge', '{"order": 7}', lock => 'order 7', delay => '5 minutes');
+--
+-- What must hold for names and arguments is checked by clients; the checks here keep what would break a worker out of the table.
+create or replace function defer(
+    task text, args json default '{}', queue text default 'default', priority smallint default 0, lock text default null,
+    lock_mode text default 'ordered', scheduled_at timestamptz default null, delay interval default null,
+    max_losses smallint default 3, metadata json default '{}', now timestamptz default null
+)
+returns bigint
+language plpgsql security definer
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    at constant timestamptz := coalesce(defer.now, statement_timestamp());
+    due constant timestamptz := coalesce(defer.scheduled_at, at + coalesce(defer.delay, '0'));
+    new_id bigint;
+begin
+    perform check_job(defer.task, defer.queue, defer.lock, defer.args::text);
+    insert into jobs (queue, task, args, priority, lock, lock_mode, state, scheduled_at, created_at, max_losses, metadata)
+    values (defer.queue, defer.task, defer.args, defer.priority, defer.lock, defer.lock_mode,
+        case when due > at then 'scheduled' else 'ready' end, due, at, defer.max_losses, defer.metadata)
+    returning id into new_id;
+    if due <= at then
+        perform pg_notify(current_schema(), 'queue:' || defer.queue);
+    end if;
+    return new_id;
+end
+$$;

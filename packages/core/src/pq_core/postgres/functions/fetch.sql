@@ -1,0 +1,86 @@
+-- Claim up to max_jobs runnable jobs of the queues (null: of every queue) for a worker with a live lease.
+--
+-- The last row has no id; it says whether to fetch again at once, whether a job in its last life was passed over, and in how
+-- many seconds the next scheduled job is due.
+--
+-- The settings leave the planner one shape of plan for each statement, the one that reads the head of an index. Otherwise a
+-- plan made for an empty table goes on scanning a full one for as long as it is cached; and on PostgreSQL 15 the cost of a
+-- sort that is disabled but needed would start the JIT compiler at every call.
+create or replace function "fetch"(worker bigint, queues text[], max_jobs integer, now timestamptz default null)
+returns table (
+    id bigint, task text, args json, queue text, priority smallint, lock text, lock_mode text, attempt integer, claim integer,
+    losses smallint, max_losses smallint, scheduled_at timestamptz, created_at timestamptz, started_at timestamptz,
+    cancel_requested_at timestamptz, reason text, errors jsonb, metadata json,
+    again boolean, solo boolean, next_in double precision
+)
+language plpgsql security definer
+set search_path from current set pq.inside = 'on'
+set jit = off set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_sort = off
+as $$
+#variable_conflict use_column
+declare
+    at constant timestamptz := coalesce("fetch".now, statement_timestamp());
+    wanted integer := "fetch".max_jobs;
+    serving text[];
+    share integer;
+    more boolean;
+    last_life boolean;
+    alone boolean;
+    taken record;
+    seen_locks bigint[] := '{}';
+begin
+    perform from workers w where w.id = "fetch".worker and w.lease_until > at;
+    if not found then
+        raise exception 'worker % has no live lease', "fetch".worker
+            using errcode = 'PQ001', hint = 'Send a heartbeat before fetching.';
+    end if;
+    more := promote(at, "fetch".queues);
+
+    serving := array(select distinct q from unnest(coalesce("fetch".queues, ready_queues())) q);
+    share := greatest(1, ceil(2.0 * wanted / greatest(1, cardinality(serving))));
+    serving := array(select q from unnest(serving) q where not exists (select from paused_queues p where p.name = q));
+    if cardinality(serving) > 2 * wanted then
+        serving := best_queues(serving, 2 * wanted);
+        more := true;
+    end if;
+    last_life := exists (
+        select from unnest(serving) q, lateral (
+            select from jobs j where j.queue = q and j.state = 'ready' and j.losses >= j.max_losses - 1
+            order by j.priority desc, j.id limit 1) one);
+    alone := last_life and not exists (select from jobs j where j.worker = "fetch".worker and j.state = 'running');
+    if exists (select from jobs j where j.worker = "fetch".worker and j.state = 'running' and j.losses >= j.max_losses - 1) then
+        wanted := 0;
+    end if;
+
+    -- Round 0 is for a job in its last life. The others go on behind jobs whose lock was found taken.
+    for round in (case when alone then 0 else 1 end)..3 loop
+        exit when wanted < 1 or serving = '{}';
+        select * into taken from take(serving, share, wanted, seen_locks, round = 0) t;
+        return query
+            update jobs j
+            set state = 'running', worker = "fetch".worker, started_at = at, attempt = j.attempt + 1, claim = j.claim + 1
+            where j.id = any (taken.ids)
+            returning j.id, j.task, j.args, j.queue, j.priority, j.lock, j.lock_mode, j.attempt, j.claim, j.losses, j.max_losses,
+                j.scheduled_at, j.created_at, j.started_at, j.cancel_requested_at, j.reason, j.errors, j.metadata,
+                null::boolean, null::boolean, null::double precision;
+        wanted := wanted - cardinality(taken.ids);
+        seen_locks := taken.locks_seen;
+        more := more or taken.more or round = 0;
+        if round = 0 then
+            exit when taken.ids <> '{}';
+        else
+            more := more or (taken.crowded and (round = 3 or not taken.refused));
+            exit when not (taken.crowded and taken.refused);
+        end if;
+    end loop;
+
+    return query
+        select null::bigint, null::text, null::json, null::text, null::smallint, null::text, null::text, null::integer, null::integer,
+            null::smallint, null::smallint, null::timestamptz, null::timestamptz, null::timestamptz, null::timestamptz, null::text,
+            null::jsonb, null::json,
+            more and wanted > 0, last_life and not alone,
+            (select extract(epoch from s.scheduled_at - at)::double precision from jobs s
+                where s.state = 'scheduled' order by s.scheduled_at limit 1);
+end
+$$;

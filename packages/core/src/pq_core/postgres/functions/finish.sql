@@ -1,0 +1,88 @@
+-- Write the outcomes of runs; return the ids of the jobs whose claim was current. Any other outcome changes nothing.
+--
+-- Arrays of one length, by ascending id; those after claims and kinds may be null where no outcome needs them. Rows are reached
+-- by id = any(ids) and their outcome by its place in ids, so the work is linear and no plan can go astray. State is tested with
+-- "is true", so that no partial index looks fit to drive the search.
+--
+-- Three phases, see docs/explanation/locks.md: change the rows in the order of ids; take the advisory locks of the locks that
+-- were freed; in a new statement wake who waited for them.
+create or replace function finish(
+    ids bigint[], claims integer[], kinds text[], keeps boolean[] default null, delays double precision[] default null,
+    queues text[] default null, priorities smallint[] default null, relocks boolean[] default null, locks text[] default null,
+    errors text[] default null, results text[] default null, reasons text[] default null, now timestamptz default null
+)
+returns setof bigint
+language plpgsql security definer
+set search_path from current set pq.inside = 'on' set lock_timeout = '200ms'
+set jit = off set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+declare
+    at constant timestamptz := coalesce(finish.now, statement_timestamp());
+    ended bigint[] := '{}';
+    freed bigint[];
+    resumed bigint[] := '{}';
+    moved bigint[];
+    awake text[];
+begin
+    perform check_isolation();
+    perform ensure_day(at);
+    if finish.kinds && '{retried,snoozed,released}' then
+        -- Two statements follow: taking the rows first, in order, keeps them from crossing with others'.
+        perform from jobs j where j.id = any (finish.ids) order by j.id for update;
+    end if;
+
+    with gone as (
+        delete from jobs j
+        where j.id = any (finish.ids) and (j.state = 'running') is true
+            and j.claim = finish.claims[width_bucket(j.id, finish.ids)]
+            and (j.cancel_requested_at is not null
+                or finish.kinds[width_bucket(j.id, finish.ids)] = any ('{succeeded,failed,cancelled}'))
+        returning j.*, width_bucket(j.id, finish.ids) as place
+    ), kept as (
+        insert into finished_jobs (
+            id, queue, task, args, priority, lock, lock_mode, state, attempt, claim, losses, max_losses, scheduled_at, created_at,
+            started_at, worker, cancel_requested_at, reason, errors, result, progress, metadata, finished_at)
+        select g.id, g.queue, g.task, g.args, g.priority, g.lock, g.lock_mode,
+            case finish.kinds[g.place] when 'succeeded' then 'succeeded' when 'failed' then 'failed' else 'cancelled' end,
+            g.attempt, g.claim, g.losses, g.max_losses, g.scheduled_at, g.created_at, g.started_at, g.worker, g.cancel_requested_at,
+            case when finish.kinds[g.place] = 'cancelled' then coalesce(g.reason, finish.reasons[g.place]) else g.reason end,
+            with_error(g.errors, finish.errors[g.place]::jsonb, at), finish.results[g.place]::json, g.progress, g.metadata, at
+        from gone g where coalesce(finish.keeps[g.place], true)
+    )
+    select coalesce(array_agg(g.id), '{}'), array_agg(g.lock_key) filter (where g.lock_key is not null)
+    into ended, freed from gone g;
+
+    if cardinality(ended) < cardinality(finish.ids) and finish.kinds && '{retried,snoozed,released}' then
+        -- The statement sees the rows as they were before it, so the old locks can be read beside the new ones.
+        with going as materialized (
+            select j.id, j.lock_key, width_bucket(j.id, finish.ids) as place from jobs j
+            where j.id = any (finish.ids) and (j.state = 'running') is true
+                and j.claim = finish.claims[width_bucket(j.id, finish.ids)]
+                and finish.kinds[width_bucket(j.id, finish.ids)] = any ('{retried,snoozed,released}')
+        ), resumed as (
+            update jobs j set
+                state = case when finish.delays[width_bucket(j.id, finish.ids)] > 0 then 'scheduled' else 'ready' end,
+                scheduled_at = at + coalesce(finish.delays[width_bucket(j.id, finish.ids)], 0) * interval '1 second',
+                attempt = j.attempt - (finish.kinds[width_bucket(j.id, finish.ids)] <> 'retried')::integer,
+                queue = coalesce(finish.queues[width_bucket(j.id, finish.ids)], j.queue),
+                priority = coalesce(finish.priorities[width_bucket(j.id, finish.ids)], j.priority),
+                lock = case when finish.relocks[width_bucket(j.id, finish.ids)]
+                    then finish.locks[width_bucket(j.id, finish.ids)] else j.lock end,
+                errors = with_error(j.errors, finish.errors[width_bucket(j.id, finish.ids)]::jsonb, at),
+                worker = null, started_at = null
+            where j.id = any (array(select g.id from going g))
+            returning j.id, j.queue, j.state, j.lock_key
+        )
+        select coalesce(array_agg(r.id), '{}'), array_agg(distinct r.queue) filter (where r.state = 'ready'),
+            array_agg(r.lock_key) filter (where r.lock_key is not null)
+                || (select array_agg(g.lock_key) from going g where g.lock_key is not null)
+        into resumed, awake, moved from resumed r;
+        perform announce(awake);
+    end if;
+
+    perform wake(freed || moved);
+    return query select d from unnest(ended || resumed) d order by d;
+end
+$$;

@@ -1,0 +1,22 @@
+-- Make a worker known, or prolong its lease (in seconds); return which of its running jobs were asked to stop.
+create or replace function heartbeat(
+    worker bigint, name text, queues text[], details json, lease double precision, now timestamptz default null
+)
+returns setof bigint
+language plpgsql security definer
+set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    at constant timestamptz := coalesce(heartbeat.now, statement_timestamp());
+    lease_until constant timestamptz := at + heartbeat.lease * interval '1 second';
+begin
+    insert into workers as w (id, name, queues, details, started_at, heartbeat_at, lease_until)
+    values (heartbeat.worker, heartbeat.name, heartbeat.queues, heartbeat.details, at, at, lease_until)
+    on conflict (id) do update set heartbeat_at = excluded.heartbeat_at, lease_until = excluded.lease_until;
+    return query
+        select j.id from jobs j
+        where j.worker = heartbeat.worker and j.state = 'running' and j.cancel_requested_at is not null
+        order by j.id;
+end
+$$;

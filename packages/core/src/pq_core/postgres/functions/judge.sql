@@ -1,0 +1,34 @@
+-- Say which of the ready jobs in `locked` may run, for locks in `judged`, whose advisory locks this session holds. Part of fetch.
+--
+-- The head of a lock is its first live job. An ordered job runs if it is the head, a mutex job if it is the first of its kind
+-- here and the head does not run instead; and neither if one of the lock runs already.
+create or replace function judge(locked bigint[], judged bigint[])
+returns table (chosen bigint[], held bigint[], held_locks bigint[], busy_locks bigint[], idle_heads bigint[], candidates integer)
+language sql
+as $$
+    with candidate as (
+        select j.id, j.lock_key, j.lock_mode, h.id as head, h.state as head_state,
+            exists (select from jobs r where r.lock_key = j.lock_key and r.state = 'running') as busy,
+            first_value(j.id) over (
+                partition by j.lock_key order by j.id = h.id desc, j.lock_mode = 'mutex' desc, j.priority desc, j.id) as first
+        from jobs j
+        cross join lateral (
+            select o.id, o.state from jobs o where o.lock_key = j.lock_key order by o.priority desc, o.id limit 1) h
+        where j.id = any ($1) and j.lock_key = any ($2)
+    ), verdict as (
+        select c.id, c.lock_key, c.head, c.head_state, c.busy,
+            not c.busy and c.id = c.first and (c.id = c.head or c.lock_mode = 'mutex') as runs
+        from candidate c
+    ), lock_verdict as (
+        select v.lock_key, v.busy or bool_or(v.runs) as busy, not bool_and(v.runs) as held,
+            case when v.head_state = 'blocked' and not v.busy and not bool_or(v.runs) then v.head end as idle_head
+        from verdict v group by v.lock_key, v.busy, v.head, v.head_state
+    )
+    select
+        coalesce((select array_agg(v.id) from verdict v where v.runs), '{}'),
+        coalesce((select array_agg(v.id) from verdict v where not v.runs), '{}'),
+        coalesce((select array_agg(l.lock_key) from lock_verdict l where l.held), '{}'),
+        coalesce((select array_agg(l.lock_key) from lock_verdict l where l.busy), '{}'),
+        coalesce((select array_agg(l.idle_head) from lock_verdict l where l.idle_head is not null), '{}'),
+        (select count(*)::integer from verdict)
+$$;

@@ -1,0 +1,18 @@
+-- Forget a worker and release its running jobs; return them.
+create or replace function leave(worker bigint, now timestamptz default null)
+returns table (id bigint, state text)
+language plpgsql security definer
+set search_path from current set pq.inside = 'on'
+set jit = off set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+declare
+    held bigint[];
+begin
+    perform check_isolation();
+    delete from workers w where w.id = leave.worker;
+    held := array(select j.id from jobs j where j.worker = leave.worker and j.state = 'running' order by j.id for update);
+    return query select * from give_back(held, 1, coalesce(leave.now, statement_timestamp()));
+end
+$$;

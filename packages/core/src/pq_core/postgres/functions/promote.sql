@@ -1,0 +1,23 @@
+-- Make due jobs of every queue ready. Workers of other queues than the caller's are told. True if some may be left.
+create or replace function promote(at timestamptz, own_queues text[])
+returns boolean
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    due bigint[] := array(
+        select j.id from jobs j where j.state = 'scheduled' and j.scheduled_at <= promote.at
+        order by j.scheduled_at limit 1000 for update skip locked);
+    elsewhere text[];
+begin
+    if due = '{}' then
+        return false;
+    end if;
+    with risen as (
+        update jobs j set state = 'ready' where j.id = any (due) returning j.queue
+    )
+    select array_agg(distinct r.queue) into elsewhere from risen r where r.queue <> all (promote.own_queues);
+    perform announce(elsewhere);
+    return cardinality(due) >= 1000;
+end
+$$;

@@ -1,0 +1,36 @@
+-- Forget workers whose lease has run out, give back their running jobs and those of unknown workers, and wake locks that were
+-- left without anybody to wake them (by an edit with the trigger switched off, say). Return the jobs given back.
+create or replace function rescue(now timestamptz default null)
+returns table (id bigint, state text)
+language plpgsql security definer
+set search_path from current set pq.inside = 'on'
+set jit = off set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+declare
+    at constant timestamptz := coalesce(rescue.now, statement_timestamp());
+    dead bigint[];
+    lost bigint[];
+    given_back record;
+begin
+    perform check_isolation();
+    dead := array(select w.id from workers w where w.lease_until <= at order by w.id for update skip locked);
+    delete from workers w where w.id = any (dead);
+    lost := array(
+        select j.id from jobs j where j.worker = any (missing_workers()) and j.state = 'running' order by j.id for update skip locked);
+    -- A job whose worker was wiped out by hand has none at all.
+    lost := lost || array(select j.id from jobs j where j.worker is null and j.state = 'running' order by j.id for update skip locked);
+    if lost <> '{}' then
+        update jobs j set
+            losses = j.losses + 1,
+            errors = with_error(
+                j.errors,
+                jsonb_build_object('type', 'WorkerLost', 'message', format('worker %s was lost', j.worker), 'traceback', '', 'attempt', j.attempt),
+                at)
+        where j.id = any (lost);
+        return query select * from give_back(lost, 0, at);
+    end if;
+    perform wake(orphaned_locks());
+end
+$$;

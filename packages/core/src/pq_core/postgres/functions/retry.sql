@@ -1,0 +1,30 @@
+-- Make ended jobs live again under their ids, with a clean slate but for the claim and the errors; return them.
+create or replace function retry(ids bigint[], now timestamptz default null)
+returns table (id bigint, state text)
+language plpgsql security definer
+set search_path from current set pq.inside = 'on'
+as $$
+#variable_conflict use_column
+declare
+    at constant timestamptz := coalesce(retry.now, statement_timestamp());
+    awake text[];
+    back bigint[];
+begin
+    perform from finished_jobs f where f.id = any (retry.ids) order by f.id for update;
+    with gone as (
+        delete from finished_jobs f where f.id = any (retry.ids) returning f.*
+    ), revived as (
+        insert into jobs (
+            id, queue, task, args, priority, lock, lock_mode, state, attempt, claim, losses, max_losses, scheduled_at, created_at,
+            errors, progress, metadata)
+        overriding system value
+        select g.id, g.queue, g.task, g.args, g.priority, g.lock, g.lock_mode, 'ready', 0, g.claim, 0, g.max_losses, at, g.created_at,
+            g.errors, null, g.metadata
+        from gone g order by g.id
+        returning id, queue
+    )
+    select coalesce(array_agg(r.id), '{}'), array_agg(distinct r.queue) into back, awake from revived r;
+    perform announce(awake);
+    return query select b, 'ready'::text from unnest(back) b order by b;
+end
+$$;

@@ -1,0 +1,69 @@
+-- Find jobs that fetch may claim now: at most share of a queue and wanted in all. Part of fetch, with whose settings it runs.
+--
+-- ids: to claim at once. locks_seen: locks looked at, not to be looked at again. refused: some candidate may not run.
+-- crowded: behind the candidates there may be more. more: some candidate was left, or made ready; fetch again.
+--
+-- A lock is judged by one session at a time, which holds its advisory lock, and in a statement of its own: the snapshot that
+-- took the candidates may be older than the last change of a lock.
+create or replace function take(serving text[], share integer, wanted integer, seen_locks bigint[], last_life boolean)
+returns table (ids bigint[], locks_seen bigint[], refused boolean, crowded boolean, more boolean)
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    each integer := case when take.last_life then 1 else least(take.share, take.wanted) end;
+    free bigint[];
+    locked bigint[];
+    locks bigint[];
+    judged bigint[];
+    verdict record;
+    crowd boolean;
+begin
+    if take.last_life then
+        with candidate as materialized (
+            select c.id, c.lock_key from unnest(take.serving) q, lateral (
+                select j.id, j.lock_key, j.priority from jobs j
+                where j.queue = q and j.state = 'ready' and j.losses >= j.max_losses - 1
+                order by j.priority desc, j.id limit 1 for update skip locked) c
+            order by c.priority desc, c.id limit 1
+        )
+        select coalesce(array_agg(c.id) filter (where c.lock_key is null), '{}'),
+            coalesce(array_agg(c.id) filter (where c.lock_key is not null), '{}'), true
+        into free, locked, crowd from candidate c;
+    else
+        with candidate as materialized (
+            select c.* from unnest(take.serving) q, lateral (
+                select j.id, j.lock_key, j.priority, j.queue from jobs j
+                where j.queue = q and j.state = 'ready' and j.losses < j.max_losses - 1
+                    and (j.lock_key is null or j.lock_key <> all (take.seen_locks))
+                order by j.priority desc, j.id limit each for update skip locked) c
+        ), best as materialized (
+            select c.id, c.lock_key from candidate c order by c.priority desc, c.id limit take.wanted
+        )
+        select coalesce(array_agg(b.id) filter (where b.lock_key is null), '{}'),
+            coalesce(array_agg(b.id) filter (where b.lock_key is not null), '{}'),
+            exists (select from candidate c group by c.queue having count(*) >= each)
+        into free, locked, crowd from best b;
+    end if;
+    if locked = '{}' then
+        return query select free, take.seen_locks, false, crowd, false;
+        return;
+    end if;
+
+    -- At most a hundred a fetch: advisory locks live in shared memory.
+    locks := array(
+        select distinct j.lock_key from jobs j where j.id = any (locked)
+        limit 100 - least(100, cardinality(take.seen_locks)));
+    judged := array(select k from unnest(locks) k where pg_try_advisory_xact_lock(advisory_key(k)));
+    select * into verdict from judge(locked, judged) v;
+    return query select
+        free || verdict.chosen,
+        take.seen_locks || locks,
+        cardinality(verdict.chosen) < cardinality(locked),
+        crowd,
+        -- bitwise, so that both are done
+        (mark(verdict.held, verdict.held_locks, verdict.busy_locks, verdict.chosen)::int
+            | make_ready(verdict.idle_heads)::int
+            | (verdict.candidates < cardinality(locked))::int)::boolean;
+end
+$$;
