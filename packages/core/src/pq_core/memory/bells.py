@@ -1,0 +1,59 @@
+"""Bells: how a change made in any thread wakes a listener in its event loop.
+
+A bell lives only as long as its listener listens, so none is left behind in a loop that has been closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Collection
+from contextlib import suppress
+
+import anyio
+
+
+class Bell:
+    """A bell for one listener. Made in its event loop, asyncio's or trio's; rung from any thread.
+
+    Attributes:
+        queues: those it rings for; None means every queue.
+    """
+
+    def __init__(self, queues: Collection[str] | None) -> None:
+        self.queues = None if queues is None else frozenset(queues)
+        self._rings = anyio.Event()
+        self._rung = False
+        self._call_in_loop = _caller_of_this_loop()
+
+    def ring(self, queues: Collection[str]) -> None:
+        """Ring, if it is for one of `queues`. Many rings before the listener wakes are one."""
+        if self._rung or not (self.queues is None or self.queues.intersection(queues)):
+            return
+        self.ring_for_all()
+
+    def ring_for_all(self) -> None:
+        """Ring, whatever it is for."""
+        self._rung = True
+        with suppress(RuntimeError):  # The loop is closed, and with it the listener.
+            self._call_in_loop(self._set)
+
+    async def wait(self) -> None:
+        """Wait until it has rung since the last wait."""
+        await self._rings.wait()
+        self._rings = anyio.Event()
+        # From here on, a ring is a new one; what rang before, the listener has yet to look at.
+        self._rung = False
+
+    def _set(self) -> None:
+        self._rings.set()
+
+
+def _caller_of_this_loop() -> Callable[[Callable[[], None]], object]:
+    # trio first: as a guest of an asyncio loop it sees that loop running, but must be woken itself.
+    if "trio" in sys.modules:
+        import trio
+
+        with suppress(RuntimeError):
+            return trio.lowlevel.current_trio_token().run_sync_soon
+    return asyncio.get_running_loop().call_soon_threadsafe

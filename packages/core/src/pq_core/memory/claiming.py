@@ -1,0 +1,137 @@
+"""Claiming: workers make themselves known, and take the jobs that they may run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from heapq import heapify, heappop, heapreplace
+
+import attrs
+
+from pq_core.connector import Fetched, WorkerInfo
+from pq_core.errors import LeaseLost
+from pq_core.memory.record import Record
+from pq_core.memory.store import Rank, Store
+from pq_core.states import State
+
+
+@attrs.frozen
+class Heartbeat:
+    """Make a worker known, or prolong its lease."""
+
+    worker: WorkerInfo
+    lease: timedelta
+
+    def apply(self, store: Store, now: datetime) -> list[int]:
+        """Return the ids of its running jobs that were asked to stop."""
+        store.leases[self.worker.id] = now + self.lease
+        theirs = store.running.get(self.worker.id, ())
+        return sorted(number for number in theirs if store.live[number].cancel_requested_at is not None)
+
+
+@attrs.frozen
+class Fetch:
+    """Claim up to `limit` runnable jobs for `worker`."""
+
+    worker: int
+    queues: Sequence[str] | None
+    limit: int
+
+    def apply(self, store: Store, now: datetime) -> Fetched:
+        """Return what the worker got."""
+        self._check(store, now)
+        due = _promote(store, now)
+        names = {queue for queue, _ in store.ready} if self.queues is None else set(self.queues)
+        open_queues = names - store.paused
+        running = [store.live[number] for number in store.running.get(self.worker, ())]
+        alone = None if running else self._claim_last_life(store, open_queues, now)
+        claimed, again = [alone] if alone else [], False
+        if not alone and not any(record.last_life for record in running):
+            claimed, again = self._claim(store, open_queues, _share(self.limit, len(names)), now)
+        store.rung.update(record.queue for record in due if record.state is State.READY)
+        upcoming = store.scheduled.first()
+        return Fetched(
+            jobs=[record.as_job() for record in claimed],
+            again=again,
+            solo=bool(running) and any((queue, True) in store.ready for queue in open_queues),
+            next_in=(upcoming[0] - now).total_seconds() if upcoming else None,
+        )
+
+    def _check(self, store: Store, now: datetime) -> None:
+        if self.limit < 1:
+            raise ValueError(f"limit {self.limit} is less than 1; a worker without free slots does not fetch")
+        lease = store.leases.get(self.worker)
+        if lease is None or lease <= now:
+            raise LeaseLost(
+                f"worker {self.worker} has no lease"
+                + (f" since {lease.isoformat()}" if lease else "")
+                + "; it must send a heartbeat before it may fetch"
+            )
+
+    def _claim_last_life(self, store: Store, queues: Iterable[str], now: datetime) -> Record | None:
+        lines = [line for queue in queues if (line := store.ready.get((queue, True)))]
+        while places := [place for line in lines if (place := line.first())]:
+            record = store.live[min(places)[1]]
+            if _judge(store, record):
+                store.claim(record, self.worker, now)
+                return record
+        return None
+
+    def _claim(self, store: Store, queues: Iterable[str], share: int, now: datetime) -> tuple[list[Record], bool]:
+        """Return the jobs claimed, and whether a queue with a runnable job was passed over because of its share."""
+        claimed: list[Record] = []
+        left = dict.fromkeys(queues, share)
+        passed_over: list[str] = []
+        heads = [(place, queue) for queue in left if (place := _first(store, queue))]
+        heapify(heads)
+        while heads and len(claimed) < self.limit:
+            place, queue = heads[0]
+            if not left[queue]:
+                passed_over.append(queue)
+                heappop(heads)
+                continue
+            record = store.live[place[1]]
+            if _judge(store, record):
+                store.claim(record, self.worker, now)
+                claimed.append(record)
+                left[queue] -= 1
+            if following := _first(store, queue):
+                heapreplace(heads, (following, queue))
+            else:
+                heappop(heads)
+        return claimed, any(_has_runnable(store, queue) for queue in passed_over)
+
+
+def _promote(store: Store, now: datetime) -> list[Record]:
+    due: list[Record] = []
+    while (place := store.scheduled.first()) and place[0] <= now:
+        record = store.live[place[1]]
+        store.move(record, State.READY)
+        due.append(record)
+    # Whom to wake is known when it is known which of them are claimed.
+    store.rung.clear()
+    return due
+
+
+def _share(limit: int, queues: int) -> int:
+    return max(1, -(-2 * limit // queues)) if queues else 0
+
+
+def _first(store: Store, queue: str) -> Rank | None:
+    line = store.ready.get((queue, False))
+    return line.first() if line else None
+
+
+def _judge(store: Store, record: Record) -> bool:
+    """Return whether a ready job is runnable; if not, call it blocked."""
+    if record.lock is None or store.locks[record.lock].admits(record):
+        return True
+    store.move(record, State.BLOCKED)
+    return False
+
+
+def _has_runnable(store: Store, queue: str) -> bool:
+    while place := _first(store, queue):
+        if _judge(store, store.live[place[1]]):
+            return True
+    return False

@@ -1,0 +1,271 @@
+"""The two faces of the engine: `InMemoryConnector` for callers that await, its `.sync` twin for those that do not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from anyio.lowlevel import checkpoint
+
+from pq_core.connector import (
+    Deferred,
+    Fetched,
+    JobChanges,
+    JobFilter,
+    JobState,
+    QueueInfo,
+    SchemaStatus,
+    WorkerInfo,
+)
+from pq_core.errors import ConnectorClosed, WrongConnection
+from pq_core.job import Job, NewJob
+from pq_core.memory.claiming import Fetch, Heartbeat
+from pq_core.memory.deferring import Defer
+from pq_core.memory.ending import Finish, Leave, Rescue
+from pq_core.memory.engine import Clock, Engine, utc_now
+from pq_core.memory.listing import Count, Everything, Find, Queues
+from pq_core.memory.steering import Cancel, Pause, Prune, Reschedule, Resume, Retry
+from pq_core.memory.store import Operation
+from pq_core.memory.transaction import MemoryTransaction
+from pq_core.outcome import Outcome
+from pq_core.states import State
+
+Answer = TypeVar("Answer")
+REASON = "cancelled by request"
+
+
+class _Face:
+    """What both faces have. Each is opened and closed by itself, as the two pools of a database connector are."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._closed = False
+
+    @property
+    def jobs(self) -> dict[int, Job]:
+        """All jobs by id, live and ended, as they are now: copies. Also of a closed connector."""
+        return self._engine.do(Everything())
+
+    def reset(self) -> None:
+        """Forget all jobs, workers and pauses; the next job has the id 1. What open transactions deferred is gone."""
+        self._engine.reset()
+
+    def transaction(self) -> MemoryTransaction:
+        """Return a transaction to enter with `with` or `async with`, and to pass to defer as `connection=`.
+
+        Jobs deferred in it exist, and wake workers, when it ends without an exception.
+        """
+        self._check_open()
+        return MemoryTransaction(self._engine)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ConnectorClosed("the in-memory connector is closed; open() it again")
+
+    def _do(self, operation: Operation[Answer], now: datetime | None) -> Answer:
+        self._check_open()
+        return self._engine.do(operation, now)
+
+    def _defer(self, jobs: Sequence[NewJob], connection: object, now: datetime | None) -> list[Deferred]:
+        if connection is None:
+            return self._do(Defer(jobs), now)
+        self._check_open()
+        if not isinstance(connection, MemoryTransaction):
+            raise WrongConnection(
+                f"connection is a {type(connection).__module__}.{type(connection).__qualname__}; in memory, "
+                "pass what `with connector.transaction() as transaction:` gives"
+            )
+        if not connection.belongs_to(self._engine):
+            raise WrongConnection("connection is a transaction of another InMemoryConnector")
+        return connection.defer(jobs, now)
+
+
+class InMemoryConnector(_Face):
+    """Keeps jobs in memory, by the rules by which PostgreSQL keeps them: for tests, and for trying things out.
+
+    It may be used without open(), from many threads and event loops at once, under asyncio and trio. In a fork of the
+    process it is a copy: both go on, and neither sees what the other does.
+
+    Args:
+        clock: tells the time wherever a verb is given none, as an aware datetime. The real time is the default.
+
+    .. versionadded:: 0.1
+    """
+
+    def __init__(self, *, clock: Clock = utc_now) -> None:
+        super().__init__(Engine(clock))
+        self._sync = SyncInMemoryConnector(self._engine)
+
+    @property
+    def sync(self) -> SyncInMemoryConnector:
+        """The twin for callers that cannot await: the same jobs."""
+        return self._sync
+
+    async def open(self) -> None:
+        """Undo close(); a connector that was never closed is open."""
+        self._closed = False
+
+    async def close(self) -> None:
+        """Refuse further use, until open(). Jobs stay."""
+        self._closed = True
+        self._engine.ring_for_all()
+
+    async def defer(
+        self, jobs: Sequence[NewJob], *, connection: Any = None, now: datetime | None = None
+    ) -> list[Deferred]:
+        """Store jobs, all or none, in their order."""
+        await checkpoint()
+        return self._defer(jobs, connection, now)
+
+    async def fetch(
+        self, worker: int, queues: Sequence[str] | None, limit: int, *, now: datetime | None = None
+    ) -> Fetched:
+        """Claim up to `limit` runnable jobs. `again` is True only if the share of a queue left some."""
+        return await self._do_async(Fetch(worker, queues, limit), now)
+
+    async def finish(self, outcomes: Sequence[Outcome], *, now: datetime | None = None) -> list[int]:
+        """Write what became of runs; return the ids of those that were current."""
+        return await self._do_async(Finish(outcomes), now)
+
+    async def heartbeat(self, worker: WorkerInfo, lease: timedelta, *, now: datetime | None = None) -> list[int]:
+        """Make the worker known, or prolong its lease; return which of its jobs were asked to stop."""
+        return await self._do_async(Heartbeat(worker, lease), now)
+
+    async def rescue(self, *, now: datetime | None = None) -> list[JobState]:
+        """Forget workers whose lease has run out, and give back their running jobs."""
+        return await self._do_async(Rescue(), now)
+
+    async def leave(self, worker: int, *, now: datetime | None = None) -> list[JobState]:
+        """Forget the worker, and release its running jobs."""
+        return await self._do_async(Leave(worker), now)
+
+    async def listen(self, queues: Sequence[str] | None, wake: Callable[[], None]) -> None:
+        """Call `wake()` once, and then whenever there may be something to do, until cancelled.
+
+        Raises:
+            ConnectorClosed: the connector is closed, or was while this listened.
+        """
+        with self._engine.bell(queues) as bell:
+            while True:
+                self._check_open()
+                wake()
+                await bell.wait()
+
+    async def find(
+        self, which: JobFilter, *, limit: int = 100, after: int = 0, now: datetime | None = None
+    ) -> list[Job]:
+        """Return up to `limit` jobs that fit, with ids above `after`, in order of id."""
+        return await self._do_async(Find(which, limit, after), now)
+
+    async def count(self, which: JobFilter, *, now: datetime | None = None) -> dict[State, int]:
+        """Return how many jobs fit, by state."""
+        return await self._do_async(Count(which), now)
+
+    async def cancel(self, ids: Sequence[int], *, reason: str = REASON, now: datetime | None = None) -> list[JobState]:
+        """End waiting jobs as cancelled; ask running ones to stop."""
+        return await self._do_async(Cancel(ids, reason), now)
+
+    async def retry(self, ids: Sequence[int], *, now: datetime | None = None) -> list[JobState]:
+        """Make ended jobs live again."""
+        return await self._do_async(Retry(ids), now)
+
+    async def reschedule(
+        self, ids: Sequence[int], changes: JobChanges, *, now: datetime | None = None
+    ) -> list[JobState]:
+        """Change waiting jobs."""
+        return await self._do_async(Reschedule(ids, changes), now)
+
+    async def prune(self, older_than: timedelta | None, *, now: datetime | None = None) -> int:
+        """Forget jobs that ended before `older_than` ago; return how many."""
+        return await self._do_async(Prune(older_than), now)
+
+    async def queues(self, *, now: datetime | None = None) -> list[QueueInfo]:
+        """Return every queue that has live jobs or is paused, sorted by name."""
+        return await self._do_async(Queues(), now)
+
+    async def pause(self, queue: str, *, now: datetime | None = None) -> None:
+        """Let no job of `queue` be fetched until resume()."""
+        await self._do_async(Pause(queue), now)
+
+    async def resume(self, queue: str, *, now: datetime | None = None) -> None:
+        """Undo pause()."""
+        await self._do_async(Resume(queue), now)
+
+    async def migrate(self) -> list[str]:
+        """Return no name: memory has no schema."""
+        return self._sync.migrate()
+
+    async def check(self) -> SchemaStatus:
+        """Return that nothing is missing."""
+        return self._sync.check()
+
+    async def _do_async(self, operation: Operation[Answer], now: datetime | None) -> Answer:
+        # Let others run first, as any wait for a database does; if this is cancelled meanwhile, nothing has been done.
+        await checkpoint()
+        return self._do(operation, now)
+
+
+class SyncInMemoryConnector(_Face):
+    """The twin of :class:`InMemoryConnector` for callers that cannot await.
+
+    .. versionadded:: 0.1
+    """
+
+    def open(self) -> None:
+        """Undo close(); a connector that was never closed is open."""
+        self._closed = False
+
+    def close(self) -> None:
+        """Refuse further use, until open(). Jobs stay."""
+        self._closed = True
+
+    def defer(self, jobs: Sequence[NewJob], *, connection: Any = None, now: datetime | None = None) -> list[Deferred]:
+        """Store jobs, all or none, in their order."""
+        return self._defer(jobs, connection, now)
+
+    def find(self, which: JobFilter, *, limit: int = 100, after: int = 0, now: datetime | None = None) -> list[Job]:
+        """Return up to `limit` jobs that fit, with ids above `after`, in order of id."""
+        return self._do(Find(which, limit, after), now)
+
+    def count(self, which: JobFilter, *, now: datetime | None = None) -> dict[State, int]:
+        """Return how many jobs fit, by state."""
+        return self._do(Count(which), now)
+
+    def cancel(self, ids: Sequence[int], *, reason: str = REASON, now: datetime | None = None) -> list[JobState]:
+        """End waiting jobs as cancelled; ask running ones to stop."""
+        return self._do(Cancel(ids, reason), now)
+
+    def retry(self, ids: Sequence[int], *, now: datetime | None = None) -> list[JobState]:
+        """Make ended jobs live again."""
+        return self._do(Retry(ids), now)
+
+    def reschedule(self, ids: Sequence[int], changes: JobChanges, *, now: datetime | None = None) -> list[JobState]:
+        """Change waiting jobs."""
+        return self._do(Reschedule(ids, changes), now)
+
+    def prune(self, older_than: timedelta | None, *, now: datetime | None = None) -> int:
+        """Forget jobs that ended before `older_than` ago; return how many."""
+        return self._do(Prune(older_than), now)
+
+    def queues(self, *, now: datetime | None = None) -> list[QueueInfo]:
+        """Return every queue that has live jobs or is paused, sorted by name."""
+        return self._do(Queues(), now)
+
+    def pause(self, queue: str, *, now: datetime | None = None) -> None:
+        """Let no job of `queue` be fetched until resume()."""
+        self._do(Pause(queue), now)
+
+    def resume(self, queue: str, *, now: datetime | None = None) -> None:
+        """Undo pause()."""
+        self._do(Resume(queue), now)
+
+    def migrate(self) -> list[str]:
+        """Return no name: memory has no schema."""
+        self._check_open()
+        return []
+
+    def check(self) -> SchemaStatus:
+        """Return that nothing is missing."""
+        self._check_open()
+        return SchemaStatus(version=1)

@@ -1,0 +1,88 @@
+"""Deferring: new jobs become records, and records live."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import attrs
+
+from pq_core.connector import Deferred
+from pq_core.errors import InvalidArguments, InvalidJob
+from pq_core.job import NewJob
+from pq_core.memory.record import Record
+from pq_core.memory.store import Store
+from pq_core.payload import dump
+from pq_core.states import State
+
+
+@attrs.frozen
+class Defer:
+    """Store jobs, all or none."""
+
+    jobs: Sequence[NewJob]
+
+    def apply(self, store: Store, now: datetime) -> list[Deferred]:
+        """Return the ids in the order of the jobs."""
+        return Commit(Prepare(self.jobs).apply(store, now)).apply(store, now)
+
+
+@attrs.frozen
+class Prepare:
+    """Make records with ids, that are not stored yet: what a transaction does before its end."""
+
+    jobs: Sequence[NewJob]
+
+    def apply(self, store: Store, now: datetime) -> list[Record]:
+        """Return the records in the order of the jobs."""
+        texts = [_texts(job, index if len(self.jobs) > 1 else None) for index, job in enumerate(self.jobs)]
+        return [_record(job, *text, store.new_id(), now) for job, text in zip(self.jobs, texts, strict=True)]
+
+
+@attrs.frozen
+class Commit:
+    """Store records that are prepared."""
+
+    records: Sequence[Record]
+
+    def apply(self, store: Store, now: datetime) -> list[Deferred]:  # noqa: ARG002 - as every operation
+        """Return the ids in the order of the records."""
+        for record in self.records:
+            store.insert(record)
+        return [Deferred(record.id) for record in self.records]
+
+
+def _texts(job: NewJob, index: int | None) -> tuple[str, str]:
+    try:
+        return _text(job.args, "args", InvalidArguments), _text(job.metadata, "metadata", InvalidJob)
+    except InvalidJob as reason:
+        raise (reason if index is None else reason.at(index)) from None
+
+
+def _text(value: Mapping[str, Any] | object, field: str, error: type[InvalidJob]) -> str:
+    if isinstance(value, dict):
+        return dump(value, field, error=error) if value else "{}"
+    if not isinstance(value, Mapping):
+        raise error(
+            f"{field} is a {type(value).__qualname__}, not a mapping of names to values", field=field, value=value
+        )
+    return dump({**value}, field, error=error)
+
+
+def _record(job: NewJob, args: str, metadata: str, number: int, now: datetime) -> Record:
+    due = job.scheduled_at.astimezone(UTC) if job.scheduled_at else now + (job.delay or timedelta(0))
+    return Record(
+        id=number,
+        task=job.task,
+        args=args,
+        queue=job.queue,
+        priority=job.priority,
+        lock=job.lock,
+        lock_mode=job.lock_mode,
+        state=State.SCHEDULED if due > now else State.READY,
+        max_losses=job.max_losses,
+        scheduled_at=due,
+        created_at=now,
+        metadata=metadata,
+    )

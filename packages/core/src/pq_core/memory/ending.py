@@ -1,0 +1,111 @@
+"""Ending: what becomes of a run, by the worker's word, by its death or by its leaving."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import chain
+from typing import Any
+
+import attrs
+
+from pq_core.connector import JobState
+from pq_core.job import LONGEST_DELAY
+from pq_core.memory.record import Record
+from pq_core.memory.store import Store
+from pq_core.outcome import Outcome, Unchanged
+from pq_core.states import State
+
+ENDINGS = {"succeeded": State.SUCCEEDED, "failed": State.FAILED, "cancelled": State.CANCELLED}
+
+
+@attrs.frozen
+class Finish:
+    """Write outcomes, in their order, as far as they are current."""
+
+    outcomes: Sequence[Outcome]
+
+    def apply(self, store: Store, now: datetime) -> list[int]:
+        """Return the ids of the jobs whose claim was current."""
+        written: list[int] = []
+        for outcome in self.outcomes:
+            record = store.live.get(outcome.job_id)
+            if record and record.state is State.RUNNING and record.claim == outcome.claim:
+                _write(store, record, outcome, now)
+                written.append(record.id)
+        return sorted(written)
+
+
+@attrs.frozen
+class Rescue:
+    """Give back the jobs of workers whose lease has run out, or that are not known."""
+
+    def apply(self, store: Store, now: datetime) -> list[JobState]:
+        """Return the lost jobs with their states."""
+        for worker in [worker for worker, end in store.leases.items() if end <= now]:
+            del store.leases[worker]
+        lost = [theirs for worker, theirs in store.running.items() if worker not in store.leases]
+        return [_lose(store, store.live[number], now) for number in sorted(chain.from_iterable(lost))]
+
+
+@attrs.frozen
+class Leave:
+    """Forget a worker, and release its running jobs."""
+
+    worker: int
+
+    def apply(self, store: Store, now: datetime) -> list[JobState]:
+        """Return the released jobs with their states."""
+        store.leases.pop(self.worker, None)
+        theirs = [store.live[number] for number in sorted(store.running.get(self.worker, ()))]
+        for record in theirs:
+            _write(store, record, Outcome(job_id=record.id, claim=record.claim, kind="released"), now)
+        return [JobState(record.id, record.state) for record in theirs]
+
+
+def worker_lost(worker: int | None, attempt: int) -> dict[str, Any]:
+    """Return the entry for `Job.errors` of a job whose worker died under it. The SQL of `rescue` builds the same."""
+    return {"type": "WorkerLost", "message": f"worker {worker} was lost", "traceback": "", "attempt": attempt}
+
+
+def _write(store: Store, record: Record, outcome: Outcome, now: datetime) -> None:
+    if outcome.error is not None:
+        record.add_error(outcome.error, now)
+    if outcome.kind not in ENDINGS and record.cancel_requested_at is None:
+        _go_on(store, record, outcome, now)
+        return
+    record.result = outcome.result
+    if record.cancel_requested_at is None:
+        record.reason = outcome.reason
+    store.end(record, ENDINGS.get(outcome.kind, State.CANCELLED), now, keep=outcome.keep)
+
+
+def _go_on(store: Store, record: Record, outcome: Outcome, now: datetime) -> None:
+    delay = min(max(outcome.delay, timedelta(0)), LONGEST_DELAY)
+    with store.changing(record):
+        record.state = State.SCHEDULED if delay else State.READY
+        record.scheduled_at = now + delay
+        record.worker = record.started_at = None
+        if outcome.kind != "retried":
+            record.attempt -= 1
+        if outcome.queue is not None:
+            record.queue = outcome.queue
+        if outcome.priority is not None:
+            record.priority = outcome.priority
+        if not isinstance(outcome.lock, Unchanged):
+            record.lock = outcome.lock
+
+
+def _lose(store: Store, record: Record, now: datetime) -> JobState:
+    record.add_error(worker_lost(record.worker, record.attempt), now)
+    record.losses += 1
+    if record.cancel_requested_at is not None:
+        store.end(record, State.CANCELLED, now)
+    elif record.losses >= record.max_losses:
+        store.end(record, State.FAILED, now)
+    else:
+        with store.changing(record):
+            record.state = State.READY
+            record.scheduled_at = now
+            record.worker = record.started_at = None
+    return JobState(record.id, record.state)

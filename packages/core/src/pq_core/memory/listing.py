@@ -1,0 +1,90 @@
+"""Listing: what readers see of jobs and queues. Nothing here changes anything."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from itertools import islice
+
+import attrs
+
+from pq_core.connector import JobFilter, QueueInfo
+from pq_core.job import Job
+from pq_core.memory.record import Record
+from pq_core.memory.store import Store
+from pq_core.states import LIVE, State
+
+
+@attrs.frozen
+class Find:
+    """Look up to `limit` jobs up, with ids above `after`."""
+
+    which: JobFilter
+    limit: int
+    after: int
+
+    def apply(self, store: Store, now: datetime) -> list[Job]:  # noqa: ARG002 - as every operation
+        """Return them in order of id."""
+        if self.limit < 0:
+            raise ValueError(f"limit {self.limit} is negative")
+        ids = store.all_ids() if self.which.ids is None else sorted(set(self.which.ids))
+        fitting = _fitting(store, self.which, ids[bisect_right(ids, self.after) :])
+        return [record.as_job() for record in islice(fitting, self.limit)]
+
+
+@attrs.frozen
+class Count:
+    """Count the jobs that fit."""
+
+    which: JobFilter
+
+    def apply(self, store: Store, now: datetime) -> dict[State, int]:  # noqa: ARG002 - as every operation
+        """Return how many are in each state."""
+        counts = dict.fromkeys(State, 0)
+        ids = [*store.live, *store.ended] if self.which.ids is None else set(self.which.ids)
+        for record in _fitting(store, self.which, ids):
+            counts[record.state] += 1
+        return counts
+
+
+@attrs.frozen
+class Queues:
+    """Look at every queue."""
+
+    def apply(self, store: Store, now: datetime) -> list[QueueInfo]:  # noqa: ARG002 - as every operation
+        """Return those that have live jobs or are paused, sorted by name."""
+        counts: dict[str, dict[State, int]] = {}
+        for record in store.live.values():
+            counts.setdefault(record.queue, _none())[record.state] += 1
+        return [
+            QueueInfo(name=name, paused=name in store.paused, counts=counts.get(name) or _none())
+            for name in sorted({*counts, *store.paused})
+        ]
+
+
+@attrs.frozen
+class Everything:
+    """Look at all jobs."""
+
+    def apply(self, store: Store, now: datetime) -> dict[int, Job]:  # noqa: ARG002 - as every operation
+        """Return them by id, in order of id."""
+        return {record.id: record.as_job() for record in _fitting(store, JobFilter(), store.all_ids())}
+
+
+def _none() -> dict[State, int]:
+    return {state: 0 for state in State if state in LIVE}
+
+
+def _fitting(store: Store, which: JobFilter, ids: Iterable[int]) -> Iterator[Record]:
+    states = None if which.states is None else frozenset(which.states)
+    for number in ids:
+        record = store.get(number)
+        if (
+            record is not None
+            and (which.queue is None or record.queue == which.queue)
+            and (which.task is None or record.task == which.task)
+            and (which.lock is None or record.lock == which.lock)
+            and (states is None or record.state in states)
+        ):
+            yield record

@@ -1,0 +1,161 @@
+"""Steering: what users and operators do to jobs and queues."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import attrs
+
+from pq_core.connector import JobChanges, JobState
+from pq_core.errors import InvalidJob
+from pq_core.job import check_delay, check_lock, check_moment, check_name, check_priority
+from pq_core.memory.record import Record
+from pq_core.memory.store import Store
+from pq_core.outcome import Unchanged
+from pq_core.payload import clean_text
+from pq_core.states import WAITING, State
+
+
+@attrs.frozen
+class Cancel:
+    """End waiting jobs; ask running ones to stop."""
+
+    ids: Sequence[int]
+    reason: str
+
+    def apply(self, store: Store, now: datetime) -> list[JobState]:
+        """Return the live jobs among them with their states after it."""
+        reason = clean_text(self.reason)
+        found = [record for number in sorted(set(self.ids)) if (record := store.live.get(number))]
+        for record in found:
+            if record.state in WAITING:
+                record.reason = reason
+                store.end(record, State.CANCELLED, now)
+            elif record.cancel_requested_at is None:
+                record.cancel_requested_at = now
+                record.reason = reason
+                store.rung.add(record.queue)
+        return _states(found)
+
+
+@attrs.frozen
+class Retry:
+    """Make ended jobs live again."""
+
+    ids: Sequence[int]
+
+    def apply(self, store: Store, now: datetime) -> list[JobState]:
+        """Return the ended jobs among them with their states after it."""
+        found = [record for number in sorted(set(self.ids)) if (record := store.ended.pop(number, None))]
+        for record in found:
+            record.state = State.READY
+            record.attempt = record.losses = 0
+            record.scheduled_at = now
+            record.result = record.reason = record.worker = None
+            record.started_at = record.finished_at = record.cancel_requested_at = None
+            store.insert(record)
+        return _states(found)
+
+
+@attrs.frozen
+class Reschedule:
+    """Change waiting jobs."""
+
+    ids: Sequence[int]
+    changes: JobChanges
+
+    def apply(self, store: Store, now: datetime) -> list[JobState]:
+        """Return the waiting jobs among them with their states after it."""
+        _check(self.changes)
+        live = [record for number in sorted(set(self.ids)) if (record := store.live.get(number))]
+        found = [record for record in live if record.state in WAITING]
+        for record in found:
+            with store.changing(record):
+                _change(record, self.changes, now)
+        return _states(found)
+
+
+@attrs.frozen
+class Prune:
+    """Forget jobs that ended before `now - older_than`."""
+
+    older_than: timedelta | None
+
+    def apply(self, store: Store, now: datetime) -> int:
+        """Return how many."""
+        if self.older_than is None:
+            return 0
+        try:
+            bound = now - self.older_than
+        except OverflowError:  # no datetime is that long ago
+            return 0
+        old = [record.id for record in store.ended.values() if record.finished_at and record.finished_at < bound]
+        for number in old:
+            del store.ended[number]
+        return len(old)
+
+
+@attrs.frozen
+class Pause:
+    """Let no job of a queue be fetched."""
+
+    queue: str
+
+    def apply(self, store: Store, now: datetime) -> None:  # noqa: ARG002 - as every operation
+        """Refuse what cannot name a queue."""
+        check_name("queue", self.queue)
+        store.paused.add(self.queue)
+
+
+@attrs.frozen
+class Resume:
+    """Undo a pause."""
+
+    queue: str
+
+    def apply(self, store: Store, now: datetime) -> None:  # noqa: ARG002 - as every operation
+        """Refuse what cannot name a queue."""
+        check_name("queue", self.queue)
+        store.paused.discard(self.queue)
+        store.rung.add(self.queue)
+
+
+def _states(records: Sequence[Record]) -> list[JobState]:
+    return [JobState(record.id, record.state) for record in records]
+
+
+def _check(changes: JobChanges) -> None:
+    if changes.scheduled_at is not None:
+        check_moment("scheduled_at", changes.scheduled_at)
+        if changes.delay is not None:
+            raise InvalidJob(
+                f"delay {changes.delay!r} and scheduled_at exclude each other; give one of them",
+                field="delay",
+                value=changes.delay,
+            )
+    if changes.delay is not None:
+        check_delay("delay", changes.delay)
+    if changes.queue is not None:
+        check_name("queue", changes.queue)
+    if changes.priority is not None:
+        check_priority(changes.priority)
+    if changes.lock is not None and not isinstance(changes.lock, Unchanged):
+        check_lock(changes.lock)
+
+
+def _change(record: Record, changes: JobChanges, now: datetime) -> None:
+    if changes.scheduled_at is not None:
+        record.scheduled_at = changes.scheduled_at.astimezone(UTC)
+    elif changes.delay is not None:
+        record.scheduled_at = now + changes.delay
+    if changes.scheduled_at is not None or changes.delay is not None:
+        record.state = State.SCHEDULED if record.scheduled_at > now else State.READY
+    elif record.state is State.BLOCKED:
+        record.state = State.READY
+    if changes.queue is not None:
+        record.queue = changes.queue
+    if changes.priority is not None:
+        record.priority = changes.priority
+    if not isinstance(changes.lock, Unchanged):
+        record.lock = changes.lock

@@ -1,0 +1,231 @@
+"""All that memory holds, and the few ways in which it changes; each keeps every index true.
+
+The rules of a verb stand with its operation (`deferring`, `claiming`, `ending`, `steering`, `listing`), the rule of
+who is woken when a lock becomes free stands here, in `Store.settle`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+import attrs
+
+from pq_core.memory.line import Line
+from pq_core.memory.record import Record
+from pq_core.states import State
+
+Answer = TypeVar("Answer")
+Answer_co = TypeVar("Answer_co", covariant=True)
+Rank = tuple[int, int]
+
+
+class Operation(Protocol[Answer_co]):
+    """One verb with its arguments: a frozen value. Refuses what is wrong before it changes anything."""
+
+    def apply(self, store: Store, now: datetime) -> Answer_co:
+        """Change `store`, and answer."""
+        ...
+
+
+def apply(store: Store, operation: Operation[Answer], now: datetime) -> Answer:
+    """Carry out one operation, whole or not at all, and return its answer.
+
+    The same store, operation and time always give the same: nothing here reads a clock, draws lots or waits. The queues
+    whose listeners are to be woken are left in `store.rung`.
+
+    Args:
+        store: is changed in place.
+        operation: what to do.
+        now: an aware datetime in UTC.
+
+    Raises:
+        PQError: what the verb's docstring in `Connector` names; the store is then as it was.
+    """
+    answer = operation.apply(store, now)
+    store.settle()
+    return answer
+
+
+@attrs.define
+class Lock:
+    """The live jobs of one lock.
+
+    Attributes:
+        running: id of the one that runs.
+        members: all of them, in order.
+        blocked: the blocked mutex jobs, by queue and by whether they are in their last life.
+    """
+
+    running: int | None = None
+    members: Line[Rank] = attrs.field(factory=Line[Rank])
+    blocked: dict[tuple[str, bool], Line[Rank]] = attrs.field(factory=dict[tuple[str, bool], Line[Rank]])
+
+    def admits(self, record: Record) -> bool:
+        """Whether a waiting job of this lock is runnable."""
+        return self.running is None and (record.lock_mode == "mutex" or self.members.first() == record.rank)
+
+
+@attrs.define
+class Store:
+    """Jobs, workers, paused queues.
+
+    Attributes:
+        next_id: is never taken back, not even if the transaction that used it is rolled back.
+        ready: lines by queue and by whether the jobs are in their last life.
+        scheduled: a line by due time.
+        running: ids by worker.
+        leases: ends of leases by worker.
+        rung: queues whose listeners are to be woken.
+    """
+
+    next_id: int = 1
+    live: dict[int, Record] = attrs.field(factory=dict[int, Record])
+    ended: dict[int, Record] = attrs.field(factory=dict[int, Record])
+    ready: dict[tuple[str, bool], Line[Rank]] = attrs.field(factory=dict[tuple[str, bool], Line[Rank]])
+    scheduled: Line[tuple[datetime, int]] = attrs.field(factory=Line[tuple[datetime, int]])
+    running: dict[int | None, set[int]] = attrs.field(factory=dict[int | None, set[int]])
+    locks: dict[str, Lock] = attrs.field(factory=dict[str, Lock])
+    leases: dict[int, datetime] = attrs.field(factory=dict[int, datetime])
+    paused: set[str] = attrs.field(factory=set[str])
+    rung: set[str] = attrs.field(factory=set[str])
+    _touched: set[str] = attrs.field(factory=set[str])
+
+    def new_id(self) -> int:
+        """Return the next id."""
+        number = self.next_id
+        self.next_id += 1
+        return number
+
+    def all_ids(self) -> list[int]:
+        """Return the ids of live and ended jobs, sorted."""
+        return sorted([*self.live, *self.ended])
+
+    def get(self, number: int) -> Record | None:
+        """Return a job, live or ended."""
+        return self.live.get(number) or self.ended.get(number)
+
+    def insert(self, record: Record) -> None:
+        """Let a waiting job live, and wake the workers of its queue."""
+        self.live[record.id] = record
+        self._enter(record)
+        self._ring(record)
+
+    @contextmanager
+    def changing(self, record: Record) -> Generator[None]:
+        """Take a live job out of every index, let the caller change it, and put it where it then belongs."""
+        self._leave(record)
+        yield
+        self._enter(record)
+        self._ring(record)
+
+    def claim(self, record: Record, worker: int, now: datetime) -> None:
+        """Let a ready job run."""
+        self.move(record, State.RUNNING, worker)
+        record.started_at = now
+        record.attempt += 1
+        record.claim += 1
+
+    def move(self, record: Record, state: State, worker: int | None = None) -> None:
+        """Change the state of a live job that neither ends nor changes its queue, lock or priority."""
+        self._leave_state(record)
+        record.state = state
+        record.worker = worker
+        self._enter_state(record)
+        self._ring(record)
+
+    def end(self, record: Record, state: State, now: datetime, *, keep: bool = True) -> None:
+        """End a live job; with `keep` False leave no trace of it."""
+        self._leave(record)
+        del self.live[record.id]
+        record.state = state
+        record.finished_at = now
+        if keep:
+            self.ended[record.id] = record
+
+    def settle(self) -> None:
+        """Wake who waits for a lock that has changed hands, or whose line has changed.
+
+        If none of its jobs runs, its first job is made ready if it is blocked, and so is, of each queue, the first
+        blocked mutex job (and the first that is not in its last life, for workers that may not take the others).
+        """
+        while self._touched:
+            lock = self.locks.get(self._touched.pop())
+            if lock is None or lock.running is not None:
+                continue
+            places = [lock.members.first(), *[line.first() for line in lock.blocked.values()]]
+            for place in places:
+                record = self.live[place[1]] if place else None
+                if record and record.state is State.BLOCKED:
+                    self.move(record, State.READY)
+
+    def _ring(self, record: Record) -> None:
+        if record.state is State.READY or record.state is State.SCHEDULED:
+            self.rung.add(record.queue)
+
+    def _enter(self, record: Record) -> None:
+        if record.lock is not None:
+            lock = self.locks.get(record.lock)
+            if lock is None:
+                lock = self.locks[record.lock] = Lock()
+            lock.members.add(record.rank)
+        self._enter_state(record)
+
+    def _leave(self, record: Record) -> None:
+        self._leave_state(record)
+        if record.lock is not None:
+            members = self.locks[record.lock].members
+            members.discard(record.rank)
+            if not members:
+                del self.locks[record.lock]
+
+    def _enter_state(self, record: Record) -> None:
+        state = record.state
+        if state is State.READY:
+            _line(self.ready, record).add(record.rank)
+        elif state is State.SCHEDULED:
+            self.scheduled.add((record.scheduled_at, record.id))
+        elif state is State.RUNNING:
+            self.running.setdefault(record.worker, set()).add(record.id)
+            if record.lock is not None:
+                self.locks[record.lock].running = record.id
+        elif record.lock is not None and record.lock_mode == "mutex":
+            _line(self.locks[record.lock].blocked, record).add(record.rank)
+        if record.lock is not None:
+            self._touched.add(record.lock)
+
+    def _leave_state(self, record: Record) -> None:
+        state = record.state
+        if state is State.READY:
+            _strike(self.ready, record)
+        elif state is State.SCHEDULED:
+            self.scheduled.discard((record.scheduled_at, record.id))
+        elif state is State.RUNNING:
+            theirs = self.running[record.worker]
+            theirs.remove(record.id)
+            if not theirs:
+                del self.running[record.worker]
+            if record.lock is not None:
+                self.locks[record.lock].running = None
+        elif record.lock is not None and record.lock_mode == "mutex":
+            _strike(self.locks[record.lock].blocked, record)
+        if record.lock is not None:
+            self._touched.add(record.lock)
+
+
+def _line(lines: dict[tuple[str, bool], Line[Rank]], record: Record) -> Line[Rank]:
+    key = record.queue, record.last_life
+    line = lines.get(key)
+    if line is None:
+        line = lines[key] = Line()
+    return line
+
+
+def _strike(lines: dict[tuple[str, bool], Line[Rank]], record: Record) -> None:
+    key = record.queue, record.last_life
+    line = lines[key]
+    line.discard(record.rank)
+    if not line:
+        del lines[key]
