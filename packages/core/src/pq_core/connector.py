@@ -10,8 +10,9 @@ datetime. Ids are whole numbers that grow in the order of deferring; there may b
 other live job of its lock is running and none is earlier: of higher priority, or of the same and a lower id, whatever
 its state and queue. A ``mutex`` job is runnable if no job of its lock is running. A job without a lock is runnable.
 
-**The last life.** A job with ``losses == max_losses - 1`` would end with the next worker that dies under it. It is
-claimed only by a worker that runs nothing else, and then alone.
+**The last life.** A job with ``losses >= max_losses - 1`` would end with the next worker that dies under it. A worker that
+runs nothing claims the first such job that is runnable, before anything else, and alone; any other worker passes them
+over. (With ``max_losses == 1`` every life is the last one.)
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Fetched:
     Attributes:
         jobs: claimed for it, the first to run first.
         again: more may be had at once; a worker with free slots fetches again without waiting.
-        solo: a job in its last life is ready, and waits for a worker that runs nothing.
+        solo: a ready job in its last life was passed over, because this worker runs something.
         next_in: seconds until the next scheduled job of any queue falls due, or None if there is none.
     """
 
@@ -204,8 +205,11 @@ class Connector(Protocol):
 
         First makes due jobs ready, of every queue. Paused queues give nothing. Each job claimed is ``running``, its
         attempt and claim have grown by one, its `worker` and `started_at` are set. Of several queues, one call claims
-        at most ``max(1, ceil(2 * limit / number of queues))`` jobs each; `again` says if that left some. A connector
-        may give fewer jobs than it could, if it says `again`. Queues given twice count once; an empty list gives nothing.
+        at most ``max(1, ceil(2 * limit / number of queues))`` jobs each, where queues given twice count once, and paused
+        or empty ones too (with None, only queues with ready jobs count); `again` says if that left some. A connector may
+        give fewer jobs than it could, if it says `again`. An empty list of queues gives nothing.
+
+        Whether a job that is not runnable is called ``ready`` or ``blocked`` is found out when a fetch comes to it.
 
         Raises:
             LeaseLost: the worker has no live lease.
