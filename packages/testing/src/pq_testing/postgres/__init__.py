@@ -32,7 +32,7 @@ from pq_testing.postgres.errors import (
     ServerNotStarted,
 )
 from pq_testing.postgres.external import ExternalServer
-from pq_testing.postgres.server import Server
+from pq_testing.postgres.local_server import Server
 from pq_testing.postgres.session import fresh_database, server
 
 __all__ = [

@@ -10,7 +10,7 @@ from collections.abc import Generator
 
 from pq_testing.postgres.databases import DatabaseServer
 from pq_testing.postgres.external import ExternalServer
-from pq_testing.postgres.server import Server
+from pq_testing.postgres.local_server import Server
 
 _turn = threading.Lock()
 _started: list[DatabaseServer] = []
