@@ -44,6 +44,7 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check the types of the packages, and the typed usage in tests/typing, with mypy and pyright."""
     install_group(session, "types")
+    install_group(session, "tests")  # Whose types the packages and the usage may name.
     install_pq(session, testing="[embedded,hypothesis]")
     session.run("mypy", *SOURCES)
     for usage in sorted(PACKAGES.glob("*/tests/typing")):
@@ -151,6 +152,8 @@ def install_pq(session: nox.Session, *more: str, testing: str = "") -> None:
         path = built_wheel(wheels, name) if wheels else PACKAGES / name
         requirements += [*([] if wheels else ["-e"]), f"{path}{extras.get(name, '')}"]
     session.install(*requirements, *more)
+    if wheels:  # Of one version, yet perhaps built anew since this environment was made.
+        session.install("--force-reinstall", "--no-deps", *requirements)
 
 
 def built_wheel(directory: str, name: str) -> Path:
