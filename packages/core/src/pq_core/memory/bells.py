@@ -12,6 +12,8 @@ from contextlib import suppress
 
 import anyio
 
+_Caller = Callable[[Callable[[], None]], object]
+
 
 class Bell:
     """A bell for one listener. Made in its event loop, asyncio's or trio's; rung from any thread.
@@ -24,7 +26,7 @@ class Bell:
         self.queues = None if queues is None else frozenset(queues)
         self._rings = anyio.Event()
         self._rung = False
-        self._call_in_loop = _caller_of_this_loop()
+        self._call_in_loop: _Caller = _caller_of_this_loop()
 
     def ring(self, queues: Collection[str]) -> None:
         """Ring, if it is for one of `queues`. Many rings before the listener wakes are one."""
@@ -35,8 +37,10 @@ class Bell:
     def ring_for_all(self) -> None:
         """Ring, whatever it is for."""
         self._rung = True
-        with suppress(RuntimeError):  # The loop is closed, and with it the listener.
+        try:
             self._call_in_loop(self._set)
+        except RuntimeError:  # The loop is closed: nobody listens, and nothing shall keep the loop from being freed.
+            self._call_in_loop = _call_nobody
 
     async def wait(self) -> None:
         """Wait until it has rung since the last wait."""
@@ -49,7 +53,11 @@ class Bell:
         self._rings.set()
 
 
-def _caller_of_this_loop() -> Callable[[Callable[[], None]], object]:
+def _call_nobody(_callback: Callable[[], None]) -> None:
+    pass
+
+
+def _caller_of_this_loop() -> _Caller:
     # trio first: as a guest of an asyncio loop it sees that loop running, but must be woken itself.
     if "trio" in sys.modules:
         import trio

@@ -10,9 +10,13 @@ import attrs
 
 from pq_core.connector import Fetched, WorkerInfo
 from pq_core.errors import LeaseLost
+from pq_core.job import MIN_PRIORITY
 from pq_core.memory.record import Record
 from pq_core.memory.store import Rank, Store
 from pq_core.states import State
+
+LAST_RANK = (-MIN_PRIORITY + 1, 0)
+"""Where no job stands: behind all."""
 
 
 @attrs.frozen
@@ -78,28 +82,25 @@ class Fetch:
         return None
 
     def _claim(self, store: Store, queues: Iterable[str], share: int, now: datetime) -> tuple[list[Record], bool]:
-        """Return the jobs claimed, and whether a queue with a runnable job was passed over because of its share."""
+        """Return the jobs claimed, and whether the share of a queue left a runnable one that would have come before."""
         claimed: list[Record] = []
         left = dict.fromkeys(queues, share)
-        passed_over: list[str] = []
         heads = [(place, queue) for queue in left if (place := _first(store, queue))]
         heapify(heads)
         while heads and len(claimed) < self.limit:
             place, queue = heads[0]
-            if not left[queue]:
-                passed_over.append(queue)
-                heappop(heads)
-                continue
             record = store.live[place[1]]
             if _judge(store, record):
                 store.claim(record, self.worker, now)
                 claimed.append(record)
                 left[queue] -= 1
-            if following := _first(store, queue):
+            following = _first(store, queue) if left[queue] else None
+            if following:
                 heapreplace(heads, (following, queue))
             else:
                 heappop(heads)
-        return claimed, any(_has_runnable(store, queue) for queue in passed_over)
+        last = claimed[-1].rank if len(claimed) == self.limit else LAST_RANK
+        return claimed, any(_has_runnable(store, queue, last) for queue, more in left.items() if not more)
 
 
 def _promote(store: Store, now: datetime) -> list[Record]:
@@ -130,8 +131,8 @@ def _judge(store: Store, record: Record) -> bool:
     return False
 
 
-def _has_runnable(store: Store, queue: str) -> bool:
-    while place := _first(store, queue):
+def _has_runnable(store: Store, queue: str, before: Rank) -> bool:
+    while (place := _first(store, queue)) and place < before:
         if _judge(store, store.live[place[1]]):
             return True
     return False

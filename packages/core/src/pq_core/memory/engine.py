@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from threading import Lock
 from typing import TypeVar
+from weakref import WeakSet
 
 from pq_core.errors import InvalidOption
 from pq_core.memory.bells import Bell
@@ -30,6 +33,7 @@ class Engine:
         self.store = Store()
         self._turn = Lock()
         self._bells: list[Bell] = []
+        _engines.add(self)
 
     def do(self, operation: Operation[Answer], now: datetime | None = None) -> Answer:
         """Carry out `operation` at `now`, or at the time of the clock."""
@@ -54,8 +58,18 @@ class Engine:
         try:
             yield bell
         finally:
-            with self._turn:
+            with self._turn, suppress(ValueError):  # After a fork, the child has no bells.
                 self._bells.remove(bell)
+
+    def pause_for_fork(self) -> None:
+        """Let no other thread be in the midst of an operation when the process forks."""
+        self._turn.acquire()
+
+    def go_on_after_fork(self, *, in_child: bool) -> None:
+        """Work again: in a child with a copy of all jobs, and without the listeners, who stay behind."""
+        if in_child:
+            self._bells.clear()
+        self._turn.release()
 
     def ring_for_all(self) -> None:
         """Wake every listener."""
@@ -67,6 +81,29 @@ class Engine:
         queues, self.store.rung = self.store.rung, set()
         for bell in self._bells:
             bell.ring(queues)
+
+
+_engines: WeakSet[Engine] = WeakSet()
+_paused: list[Engine] = []
+
+
+def _before_fork() -> None:
+    _paused.extend(_engines)
+    for engine in _paused:
+        engine.pause_for_fork()
+
+
+def _after_fork(*, in_child: bool) -> None:
+    while _paused:
+        _paused.pop().go_on_after_fork(in_child=in_child)
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork.
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=partial(_after_fork, in_child=False),
+        after_in_child=partial(_after_fork, in_child=True),
+    )
 
 
 def _moment(now: datetime) -> datetime:
