@@ -85,7 +85,7 @@ class JobChanges:
     delay: timedelta | None = None
     queue: str | None = None
     priority: int | None = None
-    lock: str | None | Unchanged = UNCHANGED
+    lock: str | Unchanged | None = UNCHANGED
 
 
 @attrs.frozen(kw_only=True)

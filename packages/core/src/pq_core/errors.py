@@ -9,6 +9,7 @@
     ├── InvalidResult (ValueError)          a task returned what JSON cannot carry; ends the job as failed
     ├── TaskError
     │   ├── TaskNotFound                    no task of that name in this app
+    │   ├── TaskNotBound                    a blueprint's task that no app includes, or several do
     │   └── TaskAlreadyRegistered           two tasks, or a task and an alias, of one name
     ├── AppNotFound                         `package.module:app` does not lead to an App
     ├── JobNotFound                         no job with that id, live or ended
@@ -18,6 +19,7 @@
         ├── ForkedConnector                 used in a child of the process that opened it
         ├── WrongConnection                 a `connection=` that this call cannot use
         ├── TransactionRequired             the transaction is not READ COMMITTED, or none is open
+        ├── StoreBusy                       a lock could not be had in time; the same call may go through later
         ├── LeaseLost                       the worker's lease has run out, or it was never given one
         └── SchemaError
             ├── SchemaMissing               pq is not installed in that schema
@@ -78,6 +80,10 @@ class TaskNotFound(TaskError):
     """No task of that name, nor alias, is registered."""
 
 
+class TaskNotBound(TaskError):
+    """A task of a blueprint that no app includes, or several, so that it is not clear where its job belongs."""
+
+
 class TaskAlreadyRegistered(TaskError):
     """The name already belongs to another task or alias."""
 
@@ -112,6 +118,10 @@ class WrongConnection(ConnectorError):
 
 class TransactionRequired(ConnectorError):
     """The transaction has not the isolation level that the operation needs (READ COMMITTED)."""
+
+
+class StoreBusy(ConnectorError):
+    """Something held elsewhere was not given free in time, or two calls stood in each other's way; try again."""
 
 
 class LeaseLost(ConnectorError):

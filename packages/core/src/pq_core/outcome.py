@@ -48,7 +48,7 @@ class Outcome:
     delay: timedelta = timedelta(0)
     queue: str | None = None
     priority: int | None = None
-    lock: str | None | Unchanged = UNCHANGED
+    lock: str | Unchanged | None = UNCHANGED
     error: dict[str, Any] | None = None
     result: str | None = None
     """JSON text, or None if there is no result."""
@@ -79,7 +79,7 @@ class Outcome:
         delay: timedelta = timedelta(0),
         queue: str | None = None,
         priority: int | None = None,
-        lock: str | None | Unchanged = UNCHANGED,
+        lock: str | Unchanged | None = UNCHANGED,
     ) -> Outcome:
         """The task raised `error`, and runs again after `delay`, where it is told to.
 

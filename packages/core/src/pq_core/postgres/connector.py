@@ -1,0 +1,276 @@
+"""The asynchronous colour, and the door to the synchronous one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, TypeVar, cast
+
+import psycopg
+from psycopg.rows import tuple_row
+from psycopg_pool import AsyncConnectionPool
+
+from pq_core.connector import (
+    Deferred,
+    Fetched,
+    JobChanges,
+    JobFilter,
+    JobState,
+    QueueInfo,
+    SchemaStatus,
+    WorkerInfo,
+)
+from pq_core.errors import ConnectorClosed, ConnectorError, WrongConnection
+from pq_core.job import Job, NewJob
+from pq_core.outcome import Outcome
+from pq_core.postgres import schema as schema_
+from pq_core.postgres.faults import breaks_preparing, translate
+from pq_core.postgres.link import Link
+from pq_core.postgres.listening import listen
+from pq_core.postgres.schema import Conversation
+from pq_core.postgres.statements import Statement
+from pq_core.postgres.sync_connector import SyncPsycopgConnector
+from pq_core.states import State
+
+T = TypeVar("T")
+
+
+class PsycopgConnector:
+    """Jobs in a PostgreSQL database, reached through psycopg 3.
+
+    Async callers use its verbs, others those of `sync`; each colour has a pool of its own, opened by open() or when first
+    needed. One connection more is used by listen().
+
+    Args:
+        dsn: a libpq connection string or URI; what it lacks comes from `keywords`, then from libpq's environment.
+        schema: where pq is installed; two schemas of one database are two separate queues.
+        min_size: connections that a pool keeps.
+        max_size: connections that a pool has at most.
+        timeout: seconds to wait for a connection of the pool.
+        **keywords: libpq's own, such as host, dbname, password.
+
+    Raises:
+        InvalidOption: a value that cannot be.
+
+    .. versionadded:: 0.1
+    """
+
+    def __init__(
+        self,
+        dsn: str = "",
+        *,
+        schema: str = "pq",
+        min_size: int = 1,
+        max_size: int = 4,
+        timeout: float = 10.0,
+        **keywords: Any,
+    ) -> None:
+        self._link = Link.make(
+            dsn, schema=schema, min_size=min_size, max_size=max_size, timeout=timeout, keywords=keywords
+        )
+        self._sync = SyncPsycopgConnector(self._link)
+        self._pool: AsyncConnectionPool[psycopg.AsyncConnection] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"PsycopgConnector(schema={self._link.schema!r})"
+
+    @property
+    def schema(self) -> str:
+        """Name of the schema."""
+        return self._link.schema
+
+    @property
+    def sync(self) -> SyncPsycopgConnector:
+        """The twin for callers that cannot await."""
+        return self._sync
+
+    async def open(self) -> None:
+        """Open the pool.
+
+        Raises:
+            ConnectionFailed: the database does not answer, or refuses.
+            ConnectorError: the event loop is not asyncio's.
+        """
+        self._closed = False
+        await self._opened_pool()
+
+    async def close(self) -> None:
+        """Close both colours' pools; the connector can be opened again."""
+        self._closed = True
+        pool, self._pool = self._pool, None
+        if pool is not None and self._link.pid == os.getpid():
+            await pool.close()
+        self._sync.close()
+
+    async def defer(
+        self, jobs: Sequence[NewJob], *, connection: Any = None, now: datetime | None = None
+    ) -> list[Deferred]:
+        if not jobs:
+            return []
+        statement = self._link.statements.defer(jobs, now)
+        if connection is None:
+            return await self._run(statement)
+        if not isinstance(connection, psycopg.AsyncConnection):
+            msg = (
+                f"connection= is a {type(connection).__qualname__}; an asynchronous defer joins the transaction of a "
+                "psycopg.AsyncConnection"
+                + (", a Connection wants defer" if isinstance(connection, psycopg.Connection) else "")
+            )
+            raise WrongConnection(msg)
+        return await self._run_on(connection, statement)
+
+    async def fetch(
+        self, worker: int, queues: Sequence[str] | None, limit: int, *, now: datetime | None = None
+    ) -> Fetched:
+        return await self._run(self._link.statements.fetch(worker, queues, limit, now))
+
+    async def finish(self, outcomes: Sequence[Outcome], *, now: datetime | None = None) -> list[int]:
+        if not outcomes:
+            return []
+        return await self._run(self._link.statements.finish(outcomes, now))
+
+    async def heartbeat(self, worker: WorkerInfo, lease: timedelta, *, now: datetime | None = None) -> list[int]:
+        return await self._run(self._link.statements.heartbeat(worker, lease, now))
+
+    async def rescue(self, *, now: datetime | None = None) -> list[JobState]:
+        return await self._run(self._link.statements.rescue(now))
+
+    async def leave(self, worker: int, *, now: datetime | None = None) -> list[JobState]:
+        return await self._run(self._link.statements.leave(worker, now))
+
+    async def listen(self, queues: Sequence[str] | None, wake: Callable[[], None]) -> None:
+        self._check_usable()
+        await listen(self._link, queues, wake)
+
+    async def find(
+        self, which: JobFilter, *, limit: int = 100, after: int = 0, now: datetime | None = None
+    ) -> list[Job]:
+        return await self._run(self._link.statements.find(which, limit, after, now))
+
+    async def count(self, which: JobFilter, *, now: datetime | None = None) -> dict[State, int]:
+        return await self._run(self._link.statements.count(which, now))
+
+    async def cancel(
+        self, ids: Sequence[int], *, reason: str = "cancelled by request", now: datetime | None = None
+    ) -> list[JobState]:
+        return await self._run(self._link.statements.cancel(ids, reason, now))
+
+    async def retry(self, ids: Sequence[int], *, now: datetime | None = None) -> list[JobState]:
+        return await self._run(self._link.statements.retry(ids, now))
+
+    async def reschedule(
+        self, ids: Sequence[int], changes: JobChanges, *, now: datetime | None = None
+    ) -> list[JobState]:
+        return await self._run(self._link.statements.reschedule(ids, changes, now))
+
+    async def prune(self, older_than: timedelta | None, *, now: datetime | None = None) -> int:
+        return await self._run(self._link.statements.prune(older_than, now))
+
+    async def queues(self, *, now: datetime | None = None) -> list[QueueInfo]:
+        return await self._run(self._link.statements.queues(now))
+
+    async def pause(self, queue: str, *, now: datetime | None = None) -> None:
+        await self._run(self._link.statements.pause(queue, now))
+
+    async def resume(self, queue: str, *, now: datetime | None = None) -> None:
+        await self._run(self._link.statements.resume(queue, now))
+
+    async def migrate(self) -> list[str]:
+        return await self._converse(lambda: schema_.upgrade(self._link.schema))
+
+    async def check(self) -> SchemaStatus:
+        return await self._converse(lambda: schema_.status(self._link.schema))
+
+    async def _run(self, statement: Statement[T]) -> T:
+        pool = await self._opened_pool()
+        try:
+            async with pool.connection() as connection:
+                connection.prepare_threshold = 5 if self._link.preparing else None
+                return await self._run_on(connection, statement)
+        except psycopg.Error as fault:
+            raise translate(fault, self._link.schema) from fault
+
+    async def _run_on(self, connection: psycopg.AsyncConnection, statement: Statement[T]) -> T:
+        try:
+            async with connection.cursor(row_factory=tuple_row) as cursor:
+                await cursor.execute(statement.text, statement.parameters)
+                return statement.read(await cursor.fetchall())
+        except psycopg.Error as fault:
+            if not (breaks_preparing(fault) and connection.autocommit and self._link.stop_preparing()):
+                raise translate(fault, self._link.schema) from fault
+        connection.prepare_threshold = None
+        return await self._run_on(connection, statement)
+
+    async def _converse(self, begin: Callable[[], Conversation[T]]) -> T:
+        _check_asyncio()
+        for attempts_left in reversed(range(schema_.ATTEMPTS)):
+            try:
+                async with await psycopg.AsyncConnection.connect(
+                    self._link.conninfo, prepare_threshold=None, row_factory=tuple_row
+                ) as connection:
+                    return await _drive(connection, begin())
+            except psycopg.errors.LockNotAvailable as fault:
+                if not attempts_left:
+                    raise translate(fault, self._link.schema) from fault
+            except psycopg.Error as fault:
+                raise translate(fault, self._link.schema) from fault
+        raise AssertionError  # the last round returns or raises
+
+    async def _opened_pool(self) -> AsyncConnectionPool[psycopg.AsyncConnection]:
+        self._check_usable()
+        loop = asyncio.get_running_loop()
+        if self._pool is not None and self._loop is not loop:
+            if self._loop is not None and not self._loop.is_closed():
+                msg = "the connector is open in another event loop; close it there, or make one for each loop"
+                raise ConnectorError(msg)
+            self._pool = None
+        pool = self._pool
+        if pool is None:
+            await self._probe()
+            if self._pool is None:
+                self._loop = loop
+                self._pool = AsyncConnectionPool(**self._link.pool_options, kwargs=self._link.connection_options)
+            pool = self._pool
+        if pool.closed:
+            await pool.open()
+        return pool
+
+    def _check_usable(self) -> None:
+        if self._closed:
+            msg = "the connector is closed; open() it again"
+            raise ConnectorClosed(msg)
+        self._link.check_process()
+        _check_asyncio()
+
+    async def _probe(self) -> None:
+        """Connect once: a pool would only say after its timeout that it could not, and not why."""
+        try:
+            connection = await psycopg.AsyncConnection.connect(self._link.conninfo, autocommit=True)
+            await connection.close()
+        except psycopg.Error as fault:
+            raise translate(fault, self._link.schema) from fault
+
+
+def _check_asyncio() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        msg = (
+            "psycopg's connections are asyncio's; under trio, use the in-memory connector, or run the app under asyncio"
+        )
+        raise ConnectorError(msg) from None
+
+
+async def _drive(connection: psycopg.AsyncConnection[Any], conversation: Conversation[T]) -> T:
+    try:
+        text, parameters = next(conversation)
+        while True:
+            cursor = await connection.execute(text, parameters or None)
+            rows = await cursor.fetchall() if cursor.description else []
+            text, parameters = conversation.send(rows)
+    except StopIteration as end:
+        return cast("T", end.value)

@@ -1,0 +1,51 @@
+"""What a psycopg error means to a caller of pq."""
+
+from __future__ import annotations
+
+import psycopg
+from psycopg import errors as driver
+
+from pq_core.errors import (
+    ConnectionFailed,
+    ConnectorError,
+    InvalidJob,
+    LeaseLost,
+    PQError,
+    SchemaMissing,
+    StoreBusy,
+    TransactionRequired,
+)
+
+_OURS: dict[str, type[PQError]] = {"PQ001": LeaseLost, "PQ002": InvalidJob, "PQ003": TransactionRequired}
+_BUSY = (driver.LockNotAvailable, driver.DeadlockDetected, driver.SerializationFailure)
+_NOT_INSTALLED = (driver.UndefinedFunction, driver.UndefinedTable, driver.InvalidSchemaName, driver.UndefinedColumn)
+_PREPARED = (driver.DuplicatePreparedStatement, driver.InvalidSqlStatementName)
+
+
+def translate(fault: psycopg.Error, schema: str) -> Exception:
+    """Return the error to raise instead of `fault`, or `fault` itself where pq has no better word."""
+    ours = _OURS.get(fault.sqlstate or "")
+    if ours is not None:
+        return ours(fault.diag.message_primary or str(fault))
+    if isinstance(fault, _BUSY):
+        return StoreBusy(f"{_line(fault)}; try again")
+    if isinstance(fault, _NOT_INSTALLED):
+        return SchemaMissing(
+            f"pq is not installed in schema {schema!r}, or an older version of it: {_line(fault)}. Run `pq schema apply`, or app.migrate()."
+        )
+    if isinstance(fault, driver.InsufficientPrivilege):
+        return ConnectorError(f"the role may not do this in schema {schema!r}: {_line(fault)}")
+    if isinstance(fault, (psycopg.OperationalError, psycopg.InterfaceError)) and not isinstance(
+        fault, (driver.QueryCanceled, driver.ProgramLimitExceeded)
+    ):
+        return ConnectionFailed(f"the database does not answer: {_line(fault)}")
+    return fault
+
+
+def breaks_preparing(fault: psycopg.Error) -> bool:
+    """Say whether a pooler between us and PostgreSQL has lost or mixed up prepared statements."""
+    return isinstance(fault, _PREPARED)
+
+
+def _line(fault: psycopg.Error) -> str:
+    return " ".join(str(fault).split()) or type(fault).__name__

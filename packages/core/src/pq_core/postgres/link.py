@@ -1,0 +1,122 @@
+"""How to reach one pq: connection string, schema and pool sizes, checked once and shared by both colours of the connector."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+import attrs
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from pq_core.errors import ForkedConnector, InvalidOption
+from pq_core.postgres.schema import check_schema_name
+from pq_core.postgres.statements import Statements
+
+logger = logging.getLogger("pq.postgres")
+
+_DEFAULTS: dict[str, Any] = {
+    "application_name": "pq",
+    "connect_timeout": 10,
+    # A peer that is gone without a word is noticed within a minute, also by a connection that only listens.
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
+
+
+@attrs.define
+class Link:
+    """Where the jobs are.
+
+    Attributes:
+        conninfo: for libpq; what it lacks comes from libpq's environment.
+        preparing: False once a pooler was seen to mix up prepared statements.
+    """
+
+    conninfo: str
+    schema: str
+    min_size: int
+    max_size: int
+    timeout: float
+    statements: Statements
+    preparing: bool = True
+    pid: int = attrs.field(factory=os.getpid)
+
+    @classmethod
+    def make(
+        cls, dsn: str, *, schema: str, min_size: int, max_size: int, timeout: float, keywords: dict[str, Any]
+    ) -> Link:
+        """Check and combine.
+
+        Raises:
+            InvalidOption: a value that cannot be; the connection string itself is not repeated, as it may hold a password.
+        """
+        check_schema_name(schema)
+        if not (
+            isinstance(min_size, int) and isinstance(max_size, int) and 0 <= min_size <= max_size and max_size >= 1
+        ):
+            msg = (
+                f"min_size {min_size!r} and max_size {max_size!r}: at least 0 and 1, and the first not above the second"
+            )
+            raise InvalidOption(msg)
+        try:
+            given = conninfo_to_dict(dsn, **keywords)
+        except psycopg.ProgrammingError as fault:
+            msg = f"the connection string, or a keyword beside it, is not one that libpq takes: {' '.join(str(fault).split())}"
+            raise InvalidOption(msg) from None
+        if os.environ.get("PGAPPNAME"):
+            given.setdefault("application_name", os.environ["PGAPPNAME"])
+        if os.environ.get("PGCONNECT_TIMEOUT"):
+            given.setdefault("connect_timeout", os.environ["PGCONNECT_TIMEOUT"])
+        return cls(
+            conninfo=make_conninfo(**(_DEFAULTS | given)),
+            schema=schema,
+            min_size=min_size,
+            max_size=max_size,
+            timeout=timeout,
+            statements=Statements(schema),
+        )
+
+    def check_process(self) -> None:
+        """Refuse to work in a fork: two processes would write into one socket.
+
+        Raises:
+            ForkedConnector: this is not the process in which the connector was opened.
+        """
+        if os.getpid() != self.pid:
+            msg = (
+                f"this connector was opened in process {self.pid}, of which this one ({os.getpid()}) is a fork; make or open "
+                "the connector after the fork"
+            )
+            raise ForkedConnector(msg)
+
+    def stop_preparing(self) -> bool:
+        """Do without prepared statements from now on; False if that was so already."""
+        if not self.preparing:
+            return False
+        self.preparing = False
+        logger.warning(
+            "prepared statements were mixed up by a connection pooler; going on without them",
+            extra={"action": "stop_preparing"},
+        )
+        return True
+
+    @property
+    def pool_options(self) -> dict[str, Any]:
+        """Keywords for a pool of either colour."""
+        return {
+            "conninfo": self.conninfo,
+            "min_size": self.min_size,
+            "max_size": self.max_size,
+            "timeout": self.timeout,
+            "num_workers": 1,
+            "name": "pq",
+            "open": False,
+        }
+
+    @property
+    def connection_options(self) -> dict[str, Any]:
+        """Keywords for a connection of either colour."""
+        return {"autocommit": True, "prepare_threshold": 5 if self.preparing else None}

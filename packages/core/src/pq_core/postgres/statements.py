@@ -1,0 +1,288 @@
+"""What to ask of PostgreSQL, as values: text, parameters, and how to read the answer. Nothing is run here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+import attrs
+
+from pq_core.connector import Deferred, Fetched, JobChanges, JobFilter, JobState, QueueInfo, WorkerInfo
+from pq_core.errors import InvalidJob
+from pq_core.job import Job, NewJob, check_delay, check_lock, check_moment, check_name, check_priority
+from pq_core.outcome import UNCHANGED, Outcome
+from pq_core.payload import clean_text, dump
+from pq_core.states import State
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+
+MAX_ID = 2**63 - 1
+_JOB_COLUMNS = (
+    "id, task, args, queue, priority, lock, lock_mode, state, attempt, claim, losses, max_losses, scheduled_at, created_at,"
+    " started_at, finished_at, worker, cancel_requested_at, errors, result, reason, metadata"
+)
+
+
+@attrs.frozen
+class Statement(Generic[T]):
+    """One question to the database: the text is fixed, so that it can be prepared."""
+
+    text: str
+    parameters: Sequence[Any]
+    read: Callable[[list[Row]], T]
+
+
+class Statements:
+    """The verbs of a connector as statements, for one schema."""
+
+    def __init__(self, schema: str) -> None:
+        self.schema = schema
+        self.prefix = quote(schema).replace("%", "%%")
+
+    def defer(self, jobs: Sequence[NewJob], now: datetime | None) -> Statement[list[Deferred]]:
+        if len(jobs) == 1:
+            # A scalar call costs the database about two thirds of what arrays of one do.
+            (job,) = jobs
+            args, metadata = _payload(job)
+            parameters = [
+                *(job.task, args, job.queue, job.priority, job.lock, job.lock_mode, job.scheduled_at, job.delay),
+                *(job.max_losses, metadata, now),
+            ]
+            return self._call("defer", _DEFER, parameters, lambda rows: [Deferred(rows[0][0])])
+        payloads = []
+        for place, job in enumerate(jobs):
+            try:
+                payloads.append(_payload(job))
+            except InvalidJob as refused:
+                raise refused.at(place) from None
+        columns = [
+            [job.task for job in jobs],
+            [args for args, _ in payloads],
+            [job.queue for job in jobs],
+            [job.priority for job in jobs],
+            [job.lock for job in jobs],
+            [job.lock_mode for job in jobs],
+            [job.scheduled_at for job in jobs],
+            [None if job.delay is None else job.delay.total_seconds() for job in jobs],
+            [job.max_losses for job in jobs],
+            [metadata for _, metadata in payloads],
+            now,
+        ]
+        return self._call("defer_many", _DEFER_MANY, columns, lambda rows: [Deferred(id_) for id_ in rows[0][0]])
+
+    def fetch(self, worker: int, queues: Sequence[str] | None, limit: int, now: datetime | None) -> Statement[Fetched]:
+        if limit < 1:
+            msg = f"limit {limit} is less than 1"
+            raise ValueError(msg)
+        names = None if queues is None else list(queues)
+        return self._call("fetch", _FETCH, [worker, names, limit, now], lambda rows: _read_fetched(rows, worker))
+
+    def finish(self, outcomes: Sequence[Outcome], now: datetime | None) -> Statement[list[int]]:
+        first: dict[int, Outcome] = {}
+        for outcome in outcomes:
+            first.setdefault(outcome.job_id, outcome)
+        ordered = [first[id_] for id_ in sorted(first) if 0 < id_ <= MAX_ID]
+        parameters = [
+            [outcome.job_id for outcome in ordered],
+            [min(outcome.claim, 2**31 - 1) for outcome in ordered],
+            [outcome.kind for outcome in ordered],
+            _unless_all(True, [outcome.keep for outcome in ordered]),
+            _unless_all(0.0, [outcome.delay.total_seconds() for outcome in ordered]),
+            _unless_all(None, [outcome.queue for outcome in ordered]),
+            _unless_all(None, [outcome.priority for outcome in ordered]),
+            _unless_all(False, [outcome.lock is not UNCHANGED for outcome in ordered]),
+            _unless_all(None, [None if outcome.lock is UNCHANGED else outcome.lock for outcome in ordered]),
+            _unless_all(None, [None if outcome.error is None else dump(outcome.error) for outcome in ordered]),
+            _unless_all(None, [outcome.result for outcome in ordered]),
+            _unless_all(None, [outcome.reason for outcome in ordered]),
+            now,
+        ]
+        return self._call("finish", _FINISH, parameters, _read_ids)
+
+    def heartbeat(self, worker: WorkerInfo, lease: timedelta, now: datetime | None) -> Statement[list[int]]:
+        queues = None if worker.queues is None else list(worker.queues)
+        parameters = [worker.id, worker.name, queues, dump(dict(worker.details), "details"), lease.total_seconds(), now]
+        return self._call(
+            "heartbeat", "%s::bigint, %s, %s::text[], %s::json, %s::float8, %s::timestamptz", parameters, _read_ids
+        )
+
+    def rescue(self, now: datetime | None) -> Statement[list[JobState]]:
+        return self._call("rescue", "%s::timestamptz", [now], _read_states)
+
+    def leave(self, worker: int, now: datetime | None) -> Statement[list[JobState]]:
+        return self._call("leave", "%s::bigint, %s::timestamptz", [worker, now], _read_states)
+
+    def find(self, which: JobFilter, limit: int, after: int, now: datetime | None) -> Statement[list[Job]]:
+        del now  # nothing that a search says depends on the time
+        condition, parameters = _condition(which)
+        text = f"select {_JOB_COLUMNS} from {self.prefix}.all_jobs where id > %s{condition} order by id limit %s"  # noqa: S608 - quoted
+        return Statement(text, [_within(after), *parameters, limit], lambda rows: [_read_job(row) for row in rows])
+
+    def count(self, which: JobFilter, now: datetime | None) -> Statement[dict[State, int]]:
+        del now
+        condition, parameters = _condition(which)
+        text = f"select state, count(*) from {self.prefix}.all_jobs where true{condition} group by state"  # noqa: S608 - quoted
+        return Statement(text, parameters, lambda rows: dict.fromkeys(State, 0) | {State(s): n for s, n in rows})
+
+    def cancel(self, ids: Sequence[int], reason: str, now: datetime | None) -> Statement[list[JobState]]:
+        parameters = [_ids(ids), clean_text(reason), now]
+        return self._call("cancel", "%s::bigint[], %s, %s::timestamptz", parameters, _read_states)
+
+    def retry(self, ids: Sequence[int], now: datetime | None) -> Statement[list[JobState]]:
+        return self._call("retry", "%s::bigint[], %s::timestamptz", [_ids(ids), now], _read_states)
+
+    def reschedule(self, ids: Sequence[int], changes: JobChanges, now: datetime | None) -> Statement[list[JobState]]:
+        _check_changes(changes)
+        parameters = [
+            _ids(ids),
+            changes.scheduled_at,
+            None if changes.delay is None else changes.delay.total_seconds(),
+            changes.queue,
+            changes.priority,
+            changes.lock is not UNCHANGED,
+            None if changes.lock is UNCHANGED else changes.lock,
+            now,
+        ]
+        return self._call("reschedule", _RESCHEDULE, parameters, _read_states)
+
+    def prune(self, older_than: timedelta | None, now: datetime | None) -> Statement[int]:
+        return self._call("prune", "%s::interval, %s::timestamptz", [older_than, now], lambda rows: int(rows[0][0]))
+
+    def queues(self, now: datetime | None) -> Statement[list[QueueInfo]]:
+        del now
+        return self._call("queue_counts", "", [], lambda rows: [_read_queue(row) for row in rows])
+
+    def pause(self, queue: str, now: datetime | None) -> Statement[None]:
+        check_name("queue", queue)
+        return self._call("pause", "%s, %s::timestamptz", [queue, now], lambda _: None)
+
+    def resume(self, queue: str, now: datetime | None) -> Statement[None]:
+        del now
+        check_name("queue", queue)
+        return self._call("resume", "%s", [queue], lambda _: None)
+
+    def _call(
+        self, function: str, placeholders: str, parameters: Sequence[Any], read: Callable[[list[Row]], T]
+    ) -> Statement[T]:
+        return Statement(f"select * from {self.prefix}.{function}({placeholders})", parameters, read)  # noqa: S608 - quoted
+
+
+_DEFER = (
+    "%s, %s::json, %s, %s::smallint, %s, %s, %s::timestamptz, %s::interval, %s::smallint, %s::json, %s::timestamptz"
+)
+_DEFER_MANY = (
+    "%s::text[], %s::text[], %s::text[], %s::smallint[], %s::text[], %s::text[], %s::timestamptz[], %s::float8[],"
+    " %s::smallint[], %s::text[], %s::timestamptz"
+)
+_FETCH = "%s::bigint, %s::text[], %s::int, %s::timestamptz"
+_FINISH = (
+    "%s::bigint[], %s::int[], %s::text[], %s::bool[], %s::float8[], %s::text[], %s::smallint[], %s::bool[], %s::text[],"
+    " %s::text[], %s::text[], %s::text[], %s::timestamptz"
+)
+_RESCHEDULE = "%s::bigint[], %s::timestamptz, %s::float8, %s, %s::smallint, %s, %s, %s::timestamptz"
+
+
+def quote(identifier: str) -> str:
+    """Return the identifier as SQL writes it."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def _payload(job: NewJob) -> tuple[str, str]:
+    return dump(job.args), dump(job.metadata, "metadata", error=InvalidJob) if job.metadata else "{}"
+
+
+def _unless_all(usual: object, values: list[T]) -> list[T] | None:
+    """Return None, which the function reads as the usual value everywhere, if every value is that."""
+    return None if all(value == usual for value in values) else values
+
+
+def _within(id_: int) -> int:
+    return max(-MAX_ID, min(id_, MAX_ID))
+
+
+def _ids(ids: Iterable[int]) -> list[int]:
+    """Drop what no job can have as its id, and what is there twice."""
+    return sorted({id_ for id_ in ids if 0 < id_ <= MAX_ID})
+
+
+def _condition(which: JobFilter) -> tuple[str, list[Any]]:
+    """Write only the conditions given, so that each plan uses the index that fits."""
+    conditions: list[tuple[str, Any]] = []
+    if which.ids is not None:
+        conditions.append(("id = any(%s::bigint[])", _ids(which.ids)))
+    if which.states is not None:
+        conditions.append(("state = any(%s::text[])", [str(state) for state in which.states]))
+    for column in ("queue", "task", "lock"):
+        value = getattr(which, column)
+        if value is not None:
+            conditions.append((f"{column} = %s", value))
+    return "".join(f" and {text}" for text, _ in conditions), [value for _, value in conditions]
+
+
+def _check_changes(changes: JobChanges) -> None:
+    if changes.scheduled_at is not None:
+        check_moment("scheduled_at", changes.scheduled_at)
+        if changes.delay is not None:
+            msg = f"delay {changes.delay} and scheduled_at exclude each other; give one of them"
+            raise InvalidJob(msg, field="delay", value=changes.delay)
+    if changes.delay is not None:
+        check_delay("delay", changes.delay)
+    if changes.queue is not None:
+        check_name("queue", changes.queue)
+    if changes.priority is not None:
+        check_priority(changes.priority)
+    if isinstance(changes.lock, str):
+        check_lock(changes.lock)
+
+
+def _read_fetched(rows: list[Row], worker: int) -> Fetched:
+    again, solo, next_in = rows.pop()[-3:]
+    jobs = [
+        Job(
+            id=row[0],
+            task=row[1],
+            args=row[2],
+            queue=row[3],
+            priority=row[4],
+            lock=row[5],
+            lock_mode=row[6],
+            state=State.RUNNING,
+            attempt=row[7],
+            claim=row[8],
+            losses=row[9],
+            max_losses=row[10],
+            scheduled_at=row[11],
+            created_at=row[12],
+            started_at=row[13],
+            worker=worker,
+            cancel_requested_at=row[14],
+            reason=row[15],
+            errors=row[16],
+            metadata=row[17],
+        )
+        for row in rows
+    ]
+    jobs.sort(key=lambda job: (-job.priority, job.id))
+    return Fetched(jobs=jobs, again=again, solo=solo, next_in=next_in)
+
+
+def _read_job(row: Row) -> Job:
+    names = (name.strip() for name in _JOB_COLUMNS.split(","))
+    values = dict(zip(names, row, strict=True))
+    return Job(**(values | {"state": State(values["state"])}))
+
+
+def _read_ids(rows: list[Row]) -> list[int]:
+    return [row[0] for row in rows]
+
+
+def _read_states(rows: list[Row]) -> list[JobState]:
+    return [JobState(id_, State(state)) for id_, state in rows]
+
+
+def _read_queue(row: Row) -> QueueInfo:
+    name, paused, scheduled, ready, blocked, running = row
+    live = {State.SCHEDULED: scheduled, State.READY: ready, State.BLOCKED: blocked, State.RUNNING: running}
+    return QueueInfo(name=name, paused=paused, counts=live)

@@ -1,0 +1,168 @@
+"""The synchronous colour: runs the statements on a pool of its own, for callers that cannot await."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, TypeVar, cast
+
+import psycopg
+from psycopg.rows import tuple_row
+from psycopg_pool import ConnectionPool
+
+from pq_core.connector import Deferred, JobChanges, JobFilter, JobState, QueueInfo, SchemaStatus
+from pq_core.errors import ConnectorClosed, WrongConnection
+from pq_core.job import Job, NewJob
+from pq_core.postgres import schema
+from pq_core.postgres.faults import breaks_preparing, translate
+from pq_core.postgres.link import Link
+from pq_core.postgres.schema import Conversation
+from pq_core.postgres.statements import Statement
+from pq_core.states import State
+
+T = TypeVar("T")
+
+
+class SyncPsycopgConnector:
+    """`PsycopgConnector.sync`: see :class:`pq_core.connector.SyncConnector` for what each verb means.
+
+    The pool is opened by open(), or when first needed.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._pool: ConnectionPool[psycopg.Connection] | None = None
+        self._closed = False
+        self._opening = threading.Lock()
+
+    def open(self) -> None:
+        """Open the pool.
+
+        Raises:
+            ConnectionFailed: the database does not answer, or refuses.
+        """
+        self._closed = False
+        self._opened_pool()
+
+    def close(self) -> None:
+        """Close the pool; the connector can be opened again."""
+        self._closed = True
+        pool, self._pool = self._pool, None
+        if pool is not None and self._link.pid == os.getpid():
+            pool.close()
+
+    def defer(self, jobs: Sequence[NewJob], *, connection: Any = None, now: datetime | None = None) -> list[Deferred]:
+        if not jobs:
+            return []
+        statement = self._link.statements.defer(jobs, now)
+        if connection is None:
+            return self._run(statement)
+        if not isinstance(connection, psycopg.Connection):
+            msg = (
+                f"connection= is a {type(connection).__qualname__}; a synchronous defer joins the transaction of a psycopg.Connection"
+                + (", an AsyncConnection wants defer_async" if isinstance(connection, psycopg.AsyncConnection) else "")
+            )
+            raise WrongConnection(msg)
+        return self._run_on(connection, statement)
+
+    def find(self, which: JobFilter, *, limit: int = 100, after: int = 0, now: datetime | None = None) -> list[Job]:
+        return self._run(self._link.statements.find(which, limit, after, now))
+
+    def count(self, which: JobFilter, *, now: datetime | None = None) -> dict[State, int]:
+        return self._run(self._link.statements.count(which, now))
+
+    def cancel(
+        self, ids: Sequence[int], *, reason: str = "cancelled by request", now: datetime | None = None
+    ) -> list[JobState]:
+        return self._run(self._link.statements.cancel(ids, reason, now))
+
+    def retry(self, ids: Sequence[int], *, now: datetime | None = None) -> list[JobState]:
+        return self._run(self._link.statements.retry(ids, now))
+
+    def reschedule(self, ids: Sequence[int], changes: JobChanges, *, now: datetime | None = None) -> list[JobState]:
+        return self._run(self._link.statements.reschedule(ids, changes, now))
+
+    def prune(self, older_than: timedelta | None, *, now: datetime | None = None) -> int:
+        return self._run(self._link.statements.prune(older_than, now))
+
+    def queues(self, *, now: datetime | None = None) -> list[QueueInfo]:
+        return self._run(self._link.statements.queues(now))
+
+    def pause(self, queue: str, *, now: datetime | None = None) -> None:
+        self._run(self._link.statements.pause(queue, now))
+
+    def resume(self, queue: str, *, now: datetime | None = None) -> None:
+        self._run(self._link.statements.resume(queue, now))
+
+    def migrate(self) -> list[str]:
+        return self._converse(lambda: schema.upgrade(self._link.schema))
+
+    def check(self) -> SchemaStatus:
+        return self._converse(lambda: schema.status(self._link.schema))
+
+    def _run(self, statement: Statement[T]) -> T:
+        pool = self._opened_pool()
+        try:
+            with pool.connection() as connection:
+                connection.prepare_threshold = 5 if self._link.preparing else None
+                return self._run_on(connection, statement)
+        except psycopg.Error as fault:
+            raise translate(fault, self._link.schema) from fault
+
+    def _run_on(self, connection: psycopg.Connection, statement: Statement[T]) -> T:
+        try:
+            with connection.cursor(row_factory=tuple_row) as cursor:
+                return statement.read(cursor.execute(statement.text, statement.parameters).fetchall())
+        except psycopg.Error as fault:
+            if not (breaks_preparing(fault) and connection.autocommit and self._link.stop_preparing()):
+                raise translate(fault, self._link.schema) from fault
+        connection.prepare_threshold = None
+        return self._run_on(connection, statement)
+
+    def _converse(self, begin: Callable[[], Conversation[T]]) -> T:
+        for attempts_left in reversed(range(schema.ATTEMPTS)):
+            try:
+                with psycopg.connect(self._link.conninfo, prepare_threshold=None, row_factory=tuple_row) as connection:
+                    return _drive(connection, begin())
+            except psycopg.errors.LockNotAvailable as fault:
+                if not attempts_left:
+                    raise translate(fault, self._link.schema) from fault
+            except psycopg.Error as fault:
+                raise translate(fault, self._link.schema) from fault
+        raise AssertionError  # the last round returns or raises
+
+    def _opened_pool(self) -> ConnectionPool[psycopg.Connection]:
+        if self._closed:
+            msg = "the connector is closed; open() it again"
+            raise ConnectorClosed(msg)
+        self._link.check_process()
+        pool = self._pool
+        if pool is None:
+            with self._opening:
+                pool = self._pool
+                if pool is None:
+                    self._probe()
+                    pool = ConnectionPool(**self._link.pool_options, kwargs=self._link.connection_options)
+                    pool.open()
+                    self._pool = pool
+        return pool
+
+    def _probe(self) -> None:
+        """Connect once: a pool would only say after its timeout that it could not, and not why."""
+        try:
+            psycopg.connect(self._link.conninfo, autocommit=True).close()
+        except psycopg.Error as fault:
+            raise translate(fault, self._link.schema) from fault
+
+
+def _drive(connection: psycopg.Connection[Any], conversation: Conversation[T]) -> T:
+    try:
+        text, parameters = next(conversation)
+        while True:
+            cursor = connection.execute(text, parameters or None)
+            rows = cursor.fetchall() if cursor.description else []
+            text, parameters = conversation.send(rows)
+    except StopIteration as end:
+        return cast("T", end.value)
