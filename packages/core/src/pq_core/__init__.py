@@ -1,1 +1,118 @@
-"""A PostgreSQL job queue whose users can test everything they build on it."""
+"""A PostgreSQL job queue whose users can test everything they build on it.
+
+What only some programs need, the connectors and the worker, is imported when first used: so this import is fast.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from pq_core.app import App
+from pq_core.blueprint import Blueprint
+from pq_core.connector import Connector, JobState, QueueInfo, SchemaStatus
+from pq_core.context import JobContext, current_context
+from pq_core.deferrer import Deferrer
+from pq_core.errors import (
+    AppNotFound,
+    ConnectionFailed,
+    ConnectorClosed,
+    ConnectorError,
+    ForkedConnector,
+    InvalidArguments,
+    InvalidJob,
+    InvalidOption,
+    InvalidResult,
+    JobNotFound,
+    LeaseLost,
+    PQError,
+    SchemaError,
+    SchemaMissing,
+    SchemaTooNew,
+    SchemaTooOld,
+    TaskAlreadyRegistered,
+    TaskError,
+    TaskNotBound,
+    TaskNotFound,
+    TransactionRequired,
+    WrongConnection,
+)
+from pq_core.job import Job, LockMode, NewJob
+from pq_core.outcome import UNCHANGED
+from pq_core.registry import TaskRegistry
+from pq_core.retry import BaseRetryStrategy, RetryDecision, RetryStrategy
+from pq_core.states import State
+from pq_core.task import ContextTask, Task
+
+if TYPE_CHECKING:
+    from pq_core.memory import InMemoryConnector
+    from pq_core.postgres import PsycopgConnector
+    from pq_core.worker import Worker, WorkerOptions
+
+__all__ = [
+    "UNCHANGED",
+    "App",
+    "AppNotFound",
+    "BaseRetryStrategy",
+    "Blueprint",
+    "ConnectionFailed",
+    "Connector",
+    "ConnectorClosed",
+    "ConnectorError",
+    "ContextTask",
+    "Deferrer",
+    "ForkedConnector",
+    "InMemoryConnector",
+    "InvalidArguments",
+    "InvalidJob",
+    "InvalidOption",
+    "InvalidResult",
+    "Job",
+    "JobContext",
+    "JobNotFound",
+    "JobState",
+    "LeaseLost",
+    "LockMode",
+    "NewJob",
+    "PQError",
+    "PsycopgConnector",
+    "QueueInfo",
+    "RetryDecision",
+    "RetryStrategy",
+    "SchemaError",
+    "SchemaMissing",
+    "SchemaStatus",
+    "SchemaTooNew",
+    "SchemaTooOld",
+    "State",
+    "Task",
+    "TaskAlreadyRegistered",
+    "TaskError",
+    "TaskNotBound",
+    "TaskNotFound",
+    "TaskRegistry",
+    "TransactionRequired",
+    "Worker",
+    "WorkerOptions",
+    "WrongConnection",
+    "current_context",
+]
+
+_LAZY = {
+    "InMemoryConnector": "pq_core.memory",
+    "PsycopgConnector": "pq_core.postgres",
+    "Worker": "pq_core.worker",
+    "WorkerOptions": "pq_core.worker",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is imported when it is first used."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_LAZY[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

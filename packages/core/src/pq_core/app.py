@@ -1,0 +1,241 @@
+"""The app: tasks, and the connector that keeps their jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+
+import attrs
+
+from pq_core.blueprint import Blueprint
+from pq_core.connector import Connector, SchemaStatus
+from pq_core.deferrer import DeferOptions, Deferrer, defer_many, defer_many_async
+from pq_core.errors import AppNotFound, InvalidOption
+from pq_core.import_path import import_modules, load
+from pq_core.job import NewJob
+from pq_core.job_admin import JobAdmin
+from pq_core.middleware import Middleware
+from pq_core.registry import TaskRegistry
+
+if TYPE_CHECKING:  # The worker costs anyio, which an app that only defers does not need.
+    from pq_core.worker import Worker, WorkerOptions
+
+C = TypeVar("C", bound=Connector)
+
+
+def _no_options() -> WorkerOptions:
+    return {}
+
+
+@attrs.define(kw_only=True, eq=False)
+class App(Blueprint):
+    """Tasks, and the connector that keeps their jobs.
+
+    .. versionadded:: 0.1
+
+    Attributes:
+        connector: where jobs are kept.
+        import_paths: modules that define tasks of this app; imported when the tasks are first looked up, so that they
+            may import the app.
+        worker_defaults: options for :meth:`run_worker`, if they are not given there.
+        middleware: around each run of each task of its kind, sync or async; the first one outermost.
+        jobs: to look at stored jobs and to change them.
+
+    Raises:
+        InvalidOption: a value that the option cannot have; or the module that makes the app runs a second time, as
+            ``__main__`` and under its own name.
+    """
+
+    connector: Connector
+    import_paths: Sequence[str] = ()
+    worker_defaults: WorkerOptions = attrs.field(factory=_no_options, repr=False)
+    middleware: Sequence[Middleware] = attrs.field(default=(), repr=False)
+    jobs: JobAdmin = attrs.field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        _check_connector(self.connector)
+        if isinstance(self.import_paths, str):
+            raise InvalidOption(f"import_paths {self.import_paths!r} is one text; give a list: [{self.import_paths!r}]")
+        self.jobs = JobAdmin(lambda: self.connector)
+
+    @classmethod
+    def from_path(cls, path: str) -> App:
+        """Return the app that ``package.module:app`` or ``package.module.app`` names.
+
+        Raises:
+            AppNotFound: the path does not lead to an App; an error in the module is the cause.
+            InvalidOption: the module is the program that runs.
+        """
+        found = load(path)
+        if not isinstance(found, App):
+            raise AppNotFound(f"{path!r} is a {type(found).__qualname__}, not an App")
+        return found
+
+    @property
+    def tasks(self) -> TaskRegistry:
+        """All tasks by name; importing `import_paths` first.
+
+        Raises:
+            InvalidOption: one of `import_paths` is no module, or the program that runs.
+        """
+        self.perform_import_paths()
+        return self._registry
+
+    def perform_import_paths(self) -> None:
+        """Import the modules of `import_paths`. To do it again does nothing.
+
+        Raises:
+            InvalidOption: one is no module, or the program that runs.
+        """
+        import_modules(self.import_paths)
+
+    def configure_task(
+        self, name: str, *, allow_unknown: bool = True, **options: Unpack[DeferOptions]
+    ) -> Deferrer[...]:
+        """Return what defers jobs of the task of that name, which may be defined in another code base.
+
+        Args:
+            name: the task's name or alias.
+            allow_unknown: whether this app need not know the task. Then its arguments, given by keyword, are not
+                checked against its signature, and its options are those given here, not the task's own.
+            options: see :class:`DeferOptions`.
+
+        Raises:
+            TaskNotFound: this app does not know the task, and `allow_unknown` is false.
+            InvalidJob: a value that no job may have.
+            InvalidOption: there is no such option.
+        """
+        tasks = self.tasks
+        known: Deferrer[...] = (
+            Deferrer(self, NewJob(task=name)) if allow_unknown and name not in tasks else tasks[name].deferrer
+        )
+        return known.configure(**options)
+
+    def defer_many(self, jobs: Iterable[NewJob], *, connection: Any = None) -> list[int]:
+        """Store jobs of any tasks, all or none, and return their ids in the same order.
+
+        Args:
+            jobs: as ``task.job(...)`` makes them.
+            connection: a connection of yours, in whose transaction the jobs are stored.
+
+        Raises:
+            InvalidJob: what JSON cannot carry; `index` says whose.
+        """
+        return defer_many(self.connector, jobs, connection)
+
+    async def defer_many_async(self, jobs: Iterable[NewJob], *, connection: Any = None) -> list[int]:
+        """Do what :meth:`defer_many` does."""
+        return await defer_many_async(self.connector, jobs, connection)
+
+    @contextmanager
+    def replace_connector(self, connector: C) -> Generator[C]:
+        """Keep jobs elsewhere for a while: in this app itself, so in all threads. Opens and closes no connector."""
+        _check_connector(connector)
+        before, self.connector = self.connector, connector
+        try:
+            yield connector
+        finally:
+            self.connector = before
+
+    def open(self) -> Self:
+        """Open the connector for sync use; as a context manager, close it at the end."""
+        self.connector.sync.open()
+        return self
+
+    def close(self) -> None:
+        """Close what :meth:`open` opened."""
+        self.connector.sync.close()
+
+    def open_async(self) -> AsyncOpening:
+        """Open the connector, if awaited; if entered by ``async with``, also close it at the end."""
+        return AsyncOpening(self)
+
+    async def close_async(self) -> None:
+        """Close what :meth:`open_async` opened."""
+        await self.connector.close()
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        await self.open_async()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close_async()
+
+    def migrate(self) -> list[str]:
+        """Install pq in the database, or bring it up to date; return the names of what was applied."""
+        return self.connector.sync.migrate()
+
+    async def migrate_async(self) -> list[str]:
+        """Do what :meth:`migrate` does."""
+        return await self.connector.migrate()
+
+    def check(self) -> SchemaStatus:
+        """Say what is installed in the database.
+
+        Raises:
+            ConnectionFailed: the database does not answer.
+            SchemaMissing: pq is not installed there.
+            SchemaTooNew: a later version of pq has migrated it.
+        """
+        return self.connector.sync.check()
+
+    async def check_async(self) -> SchemaStatus:
+        """Do what :meth:`check` does."""
+        return await self.connector.check()
+
+    def run_worker(self, **options: Unpack[WorkerOptions]) -> None:
+        """Run jobs until told to stop, with the options of :class:`Worker`, else those of `worker_defaults`."""
+        self._worker(options).run()
+
+    async def run_worker_async(self, **options: Unpack[WorkerOptions]) -> None:
+        """Do what :meth:`run_worker` does."""
+        await self._worker(options).run_async()
+
+    def _worker(self, options: WorkerOptions) -> Worker:
+        from pq_core.worker import Worker
+
+        merged: WorkerOptions = {**self.worker_defaults, **options}
+        return Worker(self, **merged)
+
+    def _places(self, task: str) -> Iterator[tuple[str, Connector]]:
+        yield task, self.connector
+
+
+@attrs.frozen
+class AsyncOpening:
+    """An app about to be opened: to await, or to enter."""
+
+    _app: App
+
+    def __await__(self) -> Generator[Any, None, App]:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> App:
+        return await self._open()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._app.close_async()
+
+    async def _open(self) -> App:
+        await self._app.connector.open()
+        return self._app
+
+
+def _check_connector(given: object) -> None:
+    if isinstance(given, type) or not hasattr(given, "defer") or not hasattr(given, "sync"):
+        raise InvalidOption(f"connector {given!r} is none; make one, such as PsycopgConnector('dbname=mine')")

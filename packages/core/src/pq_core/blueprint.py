@@ -1,0 +1,167 @@
+"""Tasks that wait for an app to include them, so that a library can define tasks without having an app."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, Unpack, overload
+
+import attrs
+
+from pq_core.connector import Connector
+from pq_core.context import JobContext
+from pq_core.errors import InvalidOption, TaskNotBound
+from pq_core.main_module import refuse_second_run
+from pq_core.registry import TaskRegistry
+from pq_core.task import ContextTask, Task, TaskOptions, make_task
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@attrs.frozen
+class _Inclusion:
+    """That another blueprint, or an app, includes this one. Weak, so that an app that nobody uses does not count."""
+
+    by: weakref.ref[Blueprint]
+    namespace: str | None
+
+
+@attrs.define(kw_only=True, eq=False)
+class Blueprint:
+    """A set of tasks for any number of apps to include, with :meth:`add_tasks_from`.
+
+    .. versionadded:: 0.1
+    """
+
+    _registry: TaskRegistry = attrs.field(init=False, factory=TaskRegistry, repr=False)
+    _inclusions: list[_Inclusion] = attrs.field(init=False, factory=list[_Inclusion], repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        refuse_second_run()
+
+    @property
+    def tasks(self) -> TaskRegistry:
+        """All tasks registered here, by name."""
+        return self._registry
+
+    @overload
+    def task(self, func: Callable[P, R], /) -> Task[P, R]: ...
+    @overload
+    def task(
+        self, /, *, pass_context: Literal[False] = False, **options: Unpack[TaskOptions]
+    ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+    @overload
+    def task(
+        self, /, *, pass_context: Literal[True], **options: Unpack[TaskOptions]
+    ) -> Callable[[Callable[Concatenate[JobContext, P], R]], ContextTask[P, R]]: ...
+    def task(
+        self, func: Callable[..., Any] | None = None, /, *, pass_context: bool = False, **options: Unpack[TaskOptions]
+    ) -> Any:
+        """Make a task of a function; used as a decorator, with options or without.
+
+        Args:
+            func: the function, sync or async.
+            pass_context: call the function with the :class:`JobContext` as its first argument.
+            options: see :class:`TaskOptions`.
+
+        Raises:
+            InvalidOption: an option that there is not, or with a value that it cannot have; a function without a name.
+            TaskAlreadyRegistered: another task has the name, or an alias.
+        """
+        if func is not None:
+            return self._register(func, pass_context=pass_context, options=options)
+        return partial(self._register, pass_context=pass_context, options=options)
+
+    def _register(self, func: Callable[..., Any], *, pass_context: bool, options: TaskOptions) -> Task[..., Any]:
+        task = make_task(func, self, pass_context=pass_context, options=options)
+        _add(self._additions([task]))
+        return task
+
+    def add_tasks_from(self, blueprint: Blueprint, *, namespace: str | None = None) -> None:
+        """Include the tasks of a blueprint, also those that it gets later. The blueprint itself stays as it is.
+
+        Args:
+            blueprint: where the tasks are registered.
+            namespace: goes before their names and aliases, with a colon: ``namespace:name``.
+
+        Raises:
+            TaskAlreadyRegistered: a name or alias is taken; then nothing is included.
+            InvalidOption: the blueprint includes this one.
+        """
+        if blueprint._includes(self):
+            raise InvalidOption("a blueprint cannot include itself")
+        _add(self._additions(self._copied(blueprint.tasks.values(), namespace)))
+        blueprint._inclusions.append(_Inclusion(weakref.ref(self), namespace))
+
+    def locate(self, task: str) -> tuple[str, Connector]:
+        """Return the name that the one app which includes this blueprint knows the task by, and its connector.
+
+        Raises:
+            TaskNotBound: no app includes this blueprint, or several do.
+        """
+        places = list(self._places(task))
+        if len(places) > 1:
+            # An app that nobody can reach any more, say that of the test before, must not make the answer ambiguous.
+            del places[:]
+            gc.collect()
+            places = list(self._places(task))
+        if not places:
+            raise TaskNotBound(
+                f"task {task!r} belongs to a blueprint that no app includes; call app.add_tasks_from(blueprint)"
+            )
+        if len(places) > 1:
+            names = ", ".join(repr(name) for name, _ in places)
+            raise TaskNotBound(
+                f"task {task!r} belongs to a blueprint that is included {len(places)} times, as {names}; "
+                f"say which is meant: app.tasks[{places[0][0]!r}].defer(...)"
+            )
+        return places[0]
+
+    def _additions(self, tasks: list[Task[..., Any]]) -> Iterator[_Addition]:
+        """Yield what is to be added where, if `tasks` are added here: also their copies, to all that include this."""
+        yield self._registry, tasks
+        for includer, namespace in self._includers():
+            yield from includer._additions(includer._copied(tasks, namespace))  # noqa: SLF001 - of this class
+
+    def _copied(self, tasks: Iterable[Task[..., Any]], namespace: str | None) -> list[Task[..., Any]]:
+        return [
+            attrs.evolve(
+                task,
+                home=self,
+                name=_prefixed(namespace, task.name),
+                aliases=tuple(_prefixed(namespace, alias) for alias in task.aliases),
+            )
+            for task in tasks
+        ]
+
+    def _places(self, task: str) -> Iterator[tuple[str, Connector]]:
+        for includer, namespace in self._includers():
+            yield from includer._places(_prefixed(namespace, task))  # noqa: SLF001 - of this class
+
+    def _includers(self) -> Iterator[tuple[Blueprint, str | None]]:
+        for inclusion in self._inclusions:
+            includer = inclusion.by()
+            if includer is not None:
+                yield includer, inclusion.namespace
+
+    def _includes(self, other: Blueprint) -> bool:
+        return other is self or any(self._includes(includer) for includer, _ in other._includers())
+
+
+_Addition = tuple[TaskRegistry, list[Task[..., Any]]]
+
+
+def _add(additions: Iterator[_Addition]) -> None:
+    """Register all, or none."""
+    checked = list(additions)
+    for registry, tasks in checked:
+        registry.check(tasks)
+    for registry, tasks in checked:
+        registry.add(tasks)
+
+
+def _prefixed(namespace: str | None, name: str) -> str:
+    return name if namespace is None else f"{namespace}:{name}"

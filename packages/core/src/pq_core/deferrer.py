@@ -1,0 +1,209 @@
+"""A task with the options of its next jobs: what `task.configure(...)` gives, and what `task.defer(...)` stands on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Generic, ParamSpec, Protocol, TypedDict, Unpack, cast
+
+import attrs
+
+from pq_core.binding import Binding
+from pq_core.connector import Connector
+from pq_core.delays import Delay, as_timedelta
+from pq_core.errors import InvalidArguments, InvalidJob, InvalidOption
+from pq_core.job import LockMode, NewJob, check_moment
+
+P = ParamSpec("P")
+
+
+class Home(Protocol):
+    """Where tasks are registered: an app, or a blueprint that an app includes."""
+
+    def locate(self, task: str) -> tuple[str, Connector]:
+        """Return the name under which an app knows the task, and the connector of that app."""
+        ...
+
+
+class DeferOptions(TypedDict, total=False):
+    """What `configure(...)` takes; what is not given stays as the task has it.
+
+    .. versionadded:: 0.1
+    """
+
+    queue: str
+    priority: int
+    """Higher runs first; from -32,768 to 32,767."""
+    lock: str | None
+    """None switches off the task's own lock."""
+    lock_mode: LockMode
+    schedule_at: datetime | None
+    """Not before this moment; aware. Excludes `schedule_in`."""
+    schedule_in: Delay | timedelta | None
+    """Not before this much time has passed, by the clock of the database."""
+    connection: Any
+    """A connection of yours, in whose transaction the job is stored."""
+    metadata: Mapping[str, Any]
+    """Kept with the job, not passed to the task; any dict that JSON carries."""
+
+
+@attrs.frozen(eq=False)
+class Deferrer(Generic[P]):
+    """Defers jobs of one task, all with the same options.
+
+    .. versionadded:: 0.1
+    """
+
+    home: Home = attrs.field(repr=False)
+    template: NewJob
+    binding: Binding | None = attrs.field(default=None, repr=False)
+    """None if only the name of the task is known: then its arguments are not checked."""
+    connection: Any = attrs.field(default=None, repr=False)
+
+    def configure(self, **options: Unpack[DeferOptions]) -> Deferrer[P]:
+        """Return a Deferrer with these options changed.
+
+        Raises:
+            InvalidJob: a value that no job may have.
+            InvalidOption: there is no such option.
+        """
+        refuse_unknown("configure", options, DeferOptions)
+        template = attrs.evolve(self.template, **_fields(options))
+        return attrs.evolve(self, template=template, connection=options.get("connection", self.connection))
+
+    def job(self, /, *args: P.args, **kwargs: P.kwargs) -> NewJob:
+        """Return the job without storing it, for `app.defer_many`.
+
+        Raises:
+            InvalidArguments: the arguments do not fit the task's signature.
+        """
+        name, _ = self.home.locate(self.template.task)
+        return self._job(name, args, kwargs)
+
+    def defer(self, /, *args: P.args, **kwargs: P.kwargs) -> int:
+        """Store a job and return its id.
+
+        Raises:
+            InvalidArguments: the arguments do not fit the task's signature, or JSON cannot carry them.
+        """
+        name, connector = self.home.locate(self.template.task)
+        return connector.sync.defer([self._job(name, args, kwargs)], connection=self.connection)[0].id
+
+    async def defer_async(self, /, *args: P.args, **kwargs: P.kwargs) -> int:
+        """Do what :meth:`defer` does."""
+        name, connector = self.home.locate(self.template.task)
+        return (await connector.defer([self._job(name, args, kwargs)], connection=self.connection))[0].id
+
+    def batch_defer(self, arguments: Iterable[Mapping[str, Any]]) -> list[int]:
+        """Store a job for each dict of arguments, all or none, and return their ids in the same order.
+
+        Raises:
+            InvalidArguments: arguments do not fit, or JSON cannot carry them; `index` says whose.
+        """
+        name, connector = self.home.locate(self.template.task)
+        return defer_many(connector, self._jobs(name, arguments), self.connection)
+
+    async def batch_defer_async(self, arguments: Iterable[Mapping[str, Any]]) -> list[int]:
+        """Do what :meth:`batch_defer` does."""
+        name, connector = self.home.locate(self.template.task)
+        return await defer_many_async(connector, self._jobs(name, arguments), self.connection)
+
+    def _jobs(self, name: str, arguments: Iterable[Mapping[str, Any]]) -> list[NewJob]:
+        jobs: list[NewJob] = []
+        for index, kwargs in enumerate(arguments):
+            try:
+                jobs.append(self._job(name, (), _checked(kwargs)))
+            except InvalidJob as reason:
+                raise reason.at(index) from None
+        return jobs
+
+    def _job(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> NewJob:
+        if self.binding is not None:
+            return attrs.evolve(self.template, task=name, args=self.binding.bind(args, kwargs))
+        if args:
+            raise InvalidArguments(
+                f"task {name!r} is known by its name only: give its arguments by keyword", field="args", value=args
+            )
+        return attrs.evolve(self.template, task=name, args=dict(kwargs))
+
+
+def defer_many(connector: Connector, jobs: Iterable[NewJob], connection: Any) -> list[int]:
+    """Store jobs, all or none, and return their ids in the same order. An error names the index, of an only job too."""
+    stored = _only_jobs(jobs)
+    try:
+        return [deferred.id for deferred in connector.sync.defer(stored, connection=connection)]
+    except InvalidJob as reason:
+        raise (reason if reason.index is not None else reason.at(0)) from reason.__cause__
+
+
+async def defer_many_async(connector: Connector, jobs: Iterable[NewJob], connection: Any) -> list[int]:
+    """Do what :func:`defer_many` does."""
+    stored = _only_jobs(jobs)
+    try:
+        return [deferred.id for deferred in await connector.defer(stored, connection=connection)]
+    except InvalidJob as reason:
+        raise (reason if reason.index is not None else reason.at(0)) from reason.__cause__
+
+
+def refuse_unknown(what: str, options: Mapping[str, Any], known: type) -> None:
+    """Refuse options that `known`, a TypedDict, does not list.
+
+    Raises:
+        InvalidOption: there is one; the message lists what there is.
+    """
+    unknown = sorted(options.keys() - known.__annotations__.keys())
+    if unknown:
+        names = ", ".join(sorted(known.__annotations__))
+        raise InvalidOption(f"{what} has no option {unknown[0]!r}; its options are {names}")
+
+
+def _fields(options: DeferOptions) -> dict[str, Any]:
+    """Return what the options mean as fields of a NewJob; a time replaces the one set before, whichever kind it was."""
+    fields: dict[str, Any] = {name: value for name, value in options.items() if name in _ALIKE}
+    fields.update(time_fields(options.get("schedule_at"), options.get("schedule_in")))
+    if "schedule_at" in options or "schedule_in" in options:
+        fields = {"scheduled_at": None, "delay": None, **fields}
+    return fields
+
+
+_ALIKE = frozenset({"queue", "priority", "lock", "lock_mode", "metadata"})
+
+
+def time_fields(schedule_at: datetime | None, schedule_in: Delay | timedelta | None) -> dict[str, Any]:
+    """Return ``scheduled_at`` or ``delay``, or neither.
+
+    Raises:
+        InvalidJob: both are given, the moment is naive, or the wait is negative.
+    """
+    if schedule_at is not None and schedule_in is not None:
+        raise InvalidJob(
+            f"schedule_at {schedule_at} and schedule_in {schedule_in!r} exclude each other; give one of them",
+            field="schedule_in",
+            value=schedule_in,
+        )
+    if schedule_at is not None:
+        check_moment("schedule_at", schedule_at)
+        return {"scheduled_at": schedule_at}
+    if schedule_in is not None:
+        return {"delay": as_timedelta(schedule_in)}
+    return {}
+
+
+def _checked(kwargs: object) -> Mapping[str, Any]:
+    if isinstance(kwargs, Mapping):
+        named = cast("Mapping[str, Any]", kwargs)
+        if all(type(name) is str for name in named):
+            return named
+    raise InvalidArguments(f"{kwargs!r} is not a dict of arguments by name", field="args", value=kwargs)
+
+
+def _only_jobs(jobs: Iterable[NewJob]) -> list[NewJob]:
+    given = list(jobs)
+    for index, job in enumerate(given):
+        if not isinstance(job, NewJob):  # pyright: ignore[reportUnnecessaryIsInstance] - users need no type checker
+            raise InvalidJob(
+                f"job {index} of the batch is {job!r}, not a NewJob; make one with task.job(...)",
+                value=job,
+                index=index,
+            )
+    return given

@@ -1,0 +1,79 @@
+"""How long to wait, in the forms that users write it, as a timedelta."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, TypedDict, cast
+
+from pq_core.errors import InvalidJob
+from pq_core.job import check_delay
+
+DAYS_IN_YEAR = 365.25
+_YEAR = timedelta(days=DAYS_IN_YEAR)
+_UNITS = {
+    "years": _YEAR,
+    "months": _YEAR / 12,
+    "weeks": timedelta(weeks=1),
+    "days": timedelta(days=1),
+    "hours": timedelta(hours=1),
+    "minutes": timedelta(minutes=1),
+    "seconds": timedelta(seconds=1),
+    "milliseconds": timedelta(milliseconds=1),
+    "microseconds": timedelta(microseconds=1),
+}
+
+
+class Delay(TypedDict, total=False):
+    """A length of time, the sum of its parts: ``{"hours": 1, "minutes": 30}``.
+
+    It is a length and knows no calendar: a year has 365.25 days, a month is a twelfth of that, a day has 24 hours. For
+    a date of the calendar use `schedule_at`.
+
+    .. versionadded:: 0.1
+    """
+
+    years: float
+    months: float
+    weeks: float
+    days: float
+    hours: float
+    minutes: float
+    seconds: float
+    milliseconds: float
+    microseconds: float
+
+
+def as_timedelta(value: Delay | timedelta, field: str = "schedule_in") -> timedelta:
+    """Return `value` as a timedelta.
+
+    Args:
+        value: a timedelta, or a dict of numbers by unit.
+        field: how an error names it.
+
+    Raises:
+        InvalidJob: a unit is unknown, a part is not a finite number, or the sum is negative or over a thousand years.
+    """
+    total = value if isinstance(value, timedelta) else _sum(value, field)
+    check_delay(field, total)
+    return total
+
+
+def _sum(parts: object, field: str) -> timedelta:
+    if not isinstance(parts, Mapping):
+        raise _invalid(field, parts, 'is neither a timedelta nor a dict such as {"minutes": 5}')
+    total = timedelta(0)
+    for unit, count in cast("Mapping[object, object]", parts).items():
+        if not isinstance(unit, str) or unit not in _UNITS:
+            raise _invalid(field, parts, f"has the unknown unit {unit!r}; there are {', '.join(_UNITS)}")
+        if isinstance(count, bool) or not isinstance(count, (int, float)):
+            raise _invalid(field, parts, f"has a count of {unit} that is not a number")
+        try:
+            total += _UNITS[unit] * count
+        except (OverflowError, ValueError):
+            raise _invalid(field, parts, "is longer than a thousand years, or no finite number") from None
+    return total
+
+
+def _invalid(field: str, value: Any, why: str) -> InvalidJob:
+    return InvalidJob(f"{field} {value!r} {why}", field=field, value=value)

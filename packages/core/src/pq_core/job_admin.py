@@ -1,0 +1,176 @@
+"""`app.jobs`: to look at stored jobs and to change them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Any, TypedDict, Unpack
+
+import attrs
+
+from pq_core.connector import Connector, JobChanges, JobFilter, JobState
+from pq_core.deferrer import refuse_unknown, time_fields
+from pq_core.delays import Delay
+from pq_core.errors import InvalidOption, JobNotFound
+from pq_core.job import Job
+from pq_core.outcome import UNCHANGED, Unchanged
+from pq_core.states import State
+from pq_core.task import Task
+
+Ids = int | Iterable[int]
+"""One id, or several."""
+CANCELLED_BY_REQUEST = "cancelled by request"
+
+
+class Which(TypedDict, total=False):
+    """Which jobs are meant: those that fit all that is given.
+
+    .. versionadded:: 0.1
+    """
+
+    ids: Ids
+    queue: str
+    task: str | Task[..., Any]
+    state: str | Iterable[str]
+    """One state, or several: see :class:`State`."""
+    lock: str
+
+
+class Changes(TypedDict, total=False):
+    """What `reschedule` changes; what is not given stays.
+
+    .. versionadded:: 0.1
+    """
+
+    schedule_at: datetime | None
+    """Aware. Excludes `schedule_in`."""
+    schedule_in: Delay | timedelta | None
+    """From now; zero means at once."""
+    queue: str
+    priority: int
+    lock: str | None
+    """None for no lock."""
+
+
+@attrs.frozen
+class JobAdmin:
+    """The jobs of an app: to look at and to change, sync and async.
+
+    .. versionadded:: 0.1
+    """
+
+    _connector: Callable[[], Connector]
+
+    def get(self, job_id: int) -> Job:
+        """Return the job with that id, live or ended.
+
+        Raises:
+            JobNotFound: there is none, or it was pruned.
+        """
+        return _only(job_id, self._connector().sync.find(JobFilter(ids=[job_id])))
+
+    async def get_async(self, job_id: int) -> Job:
+        """Do what :meth:`get` does."""
+        return _only(job_id, await self._connector().find(JobFilter(ids=[job_id])))
+
+    def find(self, *, limit: int = 100, after: int = 0, **which: Unpack[Which]) -> list[Job]:
+        """Return jobs that fit, in order of their ids.
+
+        Args:
+            limit: how many at most.
+            after: only jobs with a higher id: that of the last one found, to go on from there.
+            which: ids, queue, task, state, lock.
+
+        Raises:
+            InvalidOption: there is no such state, or option.
+        """
+        return self._connector().sync.find(_filter(which), limit=limit, after=after)
+
+    async def find_async(self, *, limit: int = 100, after: int = 0, **which: Unpack[Which]) -> list[Job]:
+        """Do what :meth:`find` does."""
+        return await self._connector().find(_filter(which), limit=limit, after=after)
+
+    def count(self, **which: Unpack[Which]) -> dict[State, int]:
+        """Return how many jobs fit, by state; every state is there.
+
+        Raises:
+            InvalidOption: there is no such state, or option.
+        """
+        return self._connector().sync.count(_filter(which))
+
+    async def count_async(self, **which: Unpack[Which]) -> dict[State, int]:
+        """Do what :meth:`count` does."""
+        return await self._connector().count(_filter(which))
+
+    def cancel(self, ids: Ids, *, reason: str = CANCELLED_BY_REQUEST) -> list[JobState]:
+        """End waiting jobs as cancelled, and ask running ones to stop; return those with their state after it.
+
+        Jobs that have ended, or never were, are left alone and not in the answer.
+        """
+        return self._connector().sync.cancel(_listed(ids), reason=reason)
+
+    async def cancel_async(self, ids: Ids, *, reason: str = CANCELLED_BY_REQUEST) -> list[JobState]:
+        """Do what :meth:`cancel` does."""
+        return await self._connector().cancel(_listed(ids), reason=reason)
+
+    def retry(self, ids: Ids) -> list[JobState]:
+        """Make ended jobs run again, under their ids and with all their attempts; return those.
+
+        Jobs that have not ended, or never were, are left alone and not in the answer.
+        """
+        return self._connector().sync.retry(_listed(ids))
+
+    async def retry_async(self, ids: Ids) -> list[JobState]:
+        """Do what :meth:`retry` does."""
+        return await self._connector().retry(_listed(ids))
+
+    def reschedule(self, ids: Ids, **changes: Unpack[Changes]) -> list[JobState]:
+        """Change when, where or under which lock waiting jobs run; return those with their state after it.
+
+        Jobs that run, have ended, or never were, are left alone and not in the answer.
+
+        Raises:
+            InvalidJob: a value that no job may have.
+            InvalidOption: there is no such option.
+        """
+        return self._connector().sync.reschedule(_listed(ids), _changes(changes))
+
+    async def reschedule_async(self, ids: Ids, **changes: Unpack[Changes]) -> list[JobState]:
+        """Do what :meth:`reschedule` does."""
+        return await self._connector().reschedule(_listed(ids), _changes(changes))
+
+
+def _only(job_id: int, found: list[Job]) -> Job:
+    if not found:
+        raise JobNotFound(f"no job has the id {job_id!r}: it was never stored, or it has ended and was pruned")
+    return found[0]
+
+
+def _filter(which: Which) -> JobFilter:
+    refuse_unknown("a search for jobs", which, Which)
+    task = which.get("task")
+    return JobFilter(
+        ids=_listed(which["ids"]) if "ids" in which else None,
+        queue=which.get("queue"),
+        task=task.located_name if isinstance(task, Task) else task,
+        states=_states(which["state"]) if "state" in which else None,
+        lock=which.get("lock"),
+    )
+
+
+def _states(given: str | Iterable[str]) -> list[State]:
+    try:
+        return [State(state) for state in ([given] if isinstance(given, str) else given)]
+    except ValueError:
+        raise InvalidOption(f"state {given!r}: there are only {', '.join(State)}") from None
+
+
+def _listed(ids: Ids) -> list[int]:
+    return [ids] if isinstance(ids, int) else list(ids)
+
+
+def _changes(changes: Changes) -> JobChanges:
+    refuse_unknown("reschedule", changes, Changes)
+    lock: str | Unchanged | None = changes.get("lock", UNCHANGED)
+    times = time_fields(changes.get("schedule_at"), changes.get("schedule_in"))
+    return JobChanges(queue=changes.get("queue"), priority=changes.get("priority"), lock=lock, **times)

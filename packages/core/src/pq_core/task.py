@@ -1,0 +1,248 @@
+"""A function that jobs run, and how its jobs are deferred."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack, cast
+
+import attrs
+
+from pq_core.binding import Binding, binding_of
+from pq_core.context import JobContext, Keep
+from pq_core.deferrer import DeferOptions, Deferrer, Home, refuse_unknown
+from pq_core.errors import InvalidJob, InvalidOption
+from pq_core.job import MAX_LOSSES, LockMode, NewJob, check_name
+from pq_core.main_module import importable_name
+from pq_core.middleware import Middleware, check_middleware
+from pq_core.retry import BaseRetryStrategy, strategy
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class TaskOptions(TypedDict, total=False):
+    """What `app.task(...)` takes, besides `pass_context`.
+
+    .. versionadded:: 0.1
+    """
+
+    name: str
+    """Under which workers find the task; by default the module's name, a dot, and the function's qualified name."""
+    aliases: Iterable[str]
+    """Former names: jobs deferred under these still run."""
+    queue: str
+    priority: int
+    """Higher runs first; from -32,768 to 32,767."""
+    lock: str | None
+    lock_mode: LockMode
+    retry: bool | int | BaseRetryStrategy | None
+    """How many runs in all, True for without end, or a strategy."""
+    middleware: Iterable[Middleware]
+    """Around each run, the first one outermost; async for an async task, else sync."""
+    keep: Keep | None
+    """Which ended jobs stay stored; None leaves it to the worker."""
+    max_losses: int
+    """How many workers may die under a job; with the last of them it ends as failed."""
+
+
+def _is_async(task: Task[..., Any]) -> bool:
+    return gives_coroutine(task.func)
+
+
+def _bound(task: Task[..., Any]) -> Binding:
+    return binding_of(task.name, task.func, pass_context=task.pass_context)
+
+
+def _plain(task: Task[P, Any]) -> Deferrer[P]:
+    template = NewJob(
+        task=task.name,
+        queue=task.queue,
+        priority=task.priority,
+        lock=task.lock,
+        lock_mode=task.lock_mode,
+        max_losses=task.max_losses,
+    )
+    return Deferrer(task.home, template, task.binding)
+
+
+@attrs.frozen(kw_only=True, eq=False, slots=False)
+class Task(Generic[P, R]):
+    """A registered function. Calling it just calls the function.
+
+    .. versionadded:: 0.1
+    """
+
+    func: Callable[..., R] = attrs.field(repr=False)
+    name: str
+    home: Home = attrs.field(repr=False)
+    pass_context: bool = False
+    aliases: tuple[str, ...] = ()
+    queue: str = "default"
+    priority: int = 0
+    lock: str | None = None
+    lock_mode: LockMode = "ordered"
+    retry: BaseRetryStrategy | None = None
+    middleware: tuple[Middleware, ...] = ()
+    keep: Keep | None = None
+    max_losses: int = MAX_LOSSES
+    is_async: bool = attrs.field(init=False, default=attrs.Factory(_is_async, takes_self=True))
+    binding: Binding = attrs.field(init=False, repr=False, default=attrs.Factory(_bound, takes_self=True))
+    deferrer: Deferrer[P] = attrs.field(init=False, repr=False, default=attrs.Factory(_plain, takes_self=True))
+
+    def __attrs_post_init__(self) -> None:
+        if inspect.isgeneratorfunction(self.func) or inspect.isasyncgenfunction(self.func):
+            raise InvalidOption(f"task {self.name!r} is a generator, which would not run when called; return a list")
+        if self.keep not in (None, "all", "failed", "none"):
+            raise InvalidOption(f"task {self.name!r}: keep {self.keep!r} is none of 'all', 'failed', 'none' and None")
+        check_middleware(self.middleware, is_async=self.is_async, task=self.name)
+        for name in ("__doc__", "__name__", "__qualname__", "__module__"):
+            if hasattr(self.func, name):
+                self.__dict__[name] = getattr(self.func, name)
+        self.__dict__["__wrapped__"] = self.func
+
+    @property
+    def located_name(self) -> str:
+        """The name under which the app knows the task: for the task of a blueprint, with the namespace."""
+        return self.home.locate(self.name)[0]
+
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function, here and now; no job is made."""
+        return self.func(*args, **kwargs)
+
+    def configure(self, **options: Unpack[DeferOptions]) -> Deferrer[P]:
+        """Return what defers jobs of this task with other options: queue, priority, lock, time, connection, metadata.
+
+        Raises:
+            InvalidJob: a value that no job may have.
+            InvalidOption: there is no such option.
+        """
+        return self.deferrer.configure(**options)
+
+    def job(self, /, *args: P.args, **kwargs: P.kwargs) -> NewJob:
+        """Return a job without storing it, for `app.defer_many`.
+
+        Raises:
+            InvalidArguments: the arguments do not fit the task's signature.
+        """
+        return self.deferrer.job(*args, **kwargs)
+
+    def defer(self, /, *args: P.args, **kwargs: P.kwargs) -> int:
+        """Store a job and return its id.
+
+        Raises:
+            InvalidArguments: the arguments do not fit the task's signature, or JSON cannot carry them.
+        """
+        return self.deferrer.defer(*args, **kwargs)
+
+    async def defer_async(self, /, *args: P.args, **kwargs: P.kwargs) -> int:
+        """Do what :meth:`defer` does."""
+        return await self.deferrer.defer_async(*args, **kwargs)
+
+    def batch_defer(self, arguments: Iterable[Mapping[str, Any]]) -> list[int]:
+        """Store a job for each dict of arguments, all or none, and return their ids in the same order.
+
+        Raises:
+            InvalidArguments: arguments do not fit, or JSON cannot carry them; `index` says whose.
+        """
+        return self.deferrer.batch_defer(arguments)
+
+    async def batch_defer_async(self, arguments: Iterable[Mapping[str, Any]]) -> list[int]:
+        """Do what :meth:`batch_defer` does."""
+        return await self.deferrer.batch_defer_async(arguments)
+
+    def unbind(self, args: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the positional and keyword arguments that a job's `args` mean, without the context.
+
+        Raises:
+            InvalidArguments: they do not fit the signature, which may have changed since they were deferred.
+        """
+        return self.binding.unbind(args)
+
+
+@attrs.frozen(kw_only=True, eq=False, slots=False)
+class ContextTask(Task[P, R]):
+    """A task that takes the context of its run first, which is not among the arguments of its jobs.
+
+    .. versionadded:: 0.1
+    """
+
+    def __call__(  # type: ignore[override] # a call takes one argument more than its job
+        self, context: JobContext, /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Call the function, here and now; no job is made."""
+        return self.func(context, *args, **kwargs)
+
+
+def make_task(func: Callable[..., Any], home: Home, *, pass_context: bool, options: TaskOptions) -> Task[..., Any]:
+    """Return the task of `func`, its options checked.
+
+    Raises:
+        InvalidOption: an option has a value that it cannot have, or the function has no name to be found by.
+    """
+    refuse_unknown("task", options, TaskOptions)
+    given: dict[str, Any] = dict(options)
+    name = given.pop("name", None)
+    if name is None:
+        name = stable_name(func)
+    kind = cast("type[Task[..., Any]]", ContextTask if pass_context else Task)
+    try:
+        given["retry"] = strategy(given.get("retry"))
+        given["aliases"] = _names(given.get("aliases", ()))
+        given["middleware"] = _several(given.get("middleware", ()))
+        return kind(func=func, name=name, home=home, pass_context=pass_context, **given)
+    except InvalidJob as reason:
+        raise InvalidOption(f"task {name!r}: {reason}") from None
+
+
+def _names(given: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(given, str):
+        raise InvalidOption(f"aliases {given!r} is one name; give a list: [{given!r}]")
+    for name in (names := tuple(given)):
+        check_name("alias", name)
+    return names
+
+
+def _several(given: Iterable[Middleware]) -> tuple[Middleware, ...]:
+    if callable(given):
+        raise InvalidOption(f"middleware {given!r} is one; give a list")
+    return tuple(given)
+
+
+def stable_name(func: Callable[..., Any]) -> str:
+    """Return the name by which another process finds the function again: its module, a dot, its qualified name.
+
+    Raises:
+        InvalidOption: it has none: a lambda, a partial, a callable object, or what a decorator without
+            `functools.wraps` left of it.
+    """
+    module, name = getattr(func, "__module__", None), getattr(func, "__qualname__", None)
+    if not module or not name:
+        raise InvalidOption(f"{func!r} has no name: {_WAYS_OUT}")
+    if name.endswith("<lambda>"):
+        raise InvalidOption(f"{func!r} is a lambda, and all lambdas of {module} share that name: {_WAYS_OUT}")
+    scope, nested, _ = name.rpartition(".<locals>.")
+    if nested and not _is_running(scope, module):
+        raise InvalidOption(
+            f"{module}.{name} was made by a call of {scope!r}, and the next makes another of that name: {_WAYS_OUT}"
+        )
+    return f"{importable_name(module)}.{name}"
+
+
+_WAYS_OUT = "apply functools.wraps in the decorator that hides the function, or pass name=... to the task decorator"
+
+
+def _is_running(scope: str, module: str) -> bool:
+    """Whether a call of `scope` is in progress: so the function is registered where it is defined, under its own name."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code.co_qualname == scope and frame.f_globals.get("__name__") == module:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def gives_coroutine(func: Callable[..., Any]) -> bool:
+    """Whether a call of `func` gives a coroutine; callable objects count by their ``__call__``."""
+    call = getattr(func, "__call__", None)  # noqa: B004 - callable() does not tell of which kind
+    return inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(call)
