@@ -1,18 +1,19 @@
 """Where jobs are kept: about a dozen verbs over many jobs at once, and the values that they take and give.
 
-Two connectors come with pq, `InMemoryConnector` and `PsycopgConnector`; `pq_testing.conformance` holds every connector to
-the rules that stand here. A new feature is a new field of a value, not a new verb.
+Two connectors come with pq, `InMemoryConnector` and `PsycopgConnector`; `pq_testing.conformance` holds every
+connector to the rules that stand here. A new feature is a new field of a value, not a new verb.
 
 Every verb takes `now`: None means the clock of the store, which in production is the only one; a test may pass an aware
 datetime. Ids are whole numbers that grow in the order of deferring; there may be gaps.
 
-**Locks.** Of all live jobs with one lock, at most one is running. A job with `lock_mode` ``ordered`` is *runnable* if no
-other live job of its lock is running and none is earlier: of higher priority, or of the same and a lower id, whatever
-its state and queue. A ``mutex`` job is runnable if no job of its lock is running. A job without a lock is runnable.
+**Locks.** Of all live jobs with one lock, at most one is running. A job with `lock_mode` ``ordered`` is *runnable* if
+no other live job of its lock is running and none is earlier: of higher priority, or of the same and a lower id,
+whatever its state and queue. A ``mutex`` job is runnable if no job of its lock is running. A job without a lock is
+runnable.
 
-**The last life.** A job with ``losses >= max_losses - 1`` would end with the next worker that dies under it. A worker that
-runs nothing claims the first such job that is runnable, before anything else, and alone; any other worker passes them
-over. (With ``max_losses == 1`` every life is the last one.)
+**The last life.** A job with ``losses >= max_losses - 1`` would end with the next worker that dies under it. A worker
+that runs nothing claims the first such job that is runnable, before anything else, and alone; any other worker passes
+them over. (With ``max_losses == 1`` every life is the last one.)
 """
 
 from __future__ import annotations
@@ -146,9 +147,7 @@ class SyncConnector(Protocol):
         self, ids: Sequence[int], *, reason: str = "cancelled by request", now: datetime | None = None
     ) -> list[JobState]: ...
     def retry(self, ids: Sequence[int], *, now: datetime | None = None) -> list[JobState]: ...
-    def reschedule(
-        self, ids: Sequence[int], changes: JobChanges, *, now: datetime | None = None
-    ) -> list[JobState]: ...
+    def reschedule(self, ids: Sequence[int], changes: JobChanges, *, now: datetime | None = None) -> list[JobState]: ...
     def prune(self, older_than: timedelta | None, *, now: datetime | None = None) -> int: ...
     def queues(self, *, now: datetime | None = None) -> list[QueueInfo]: ...
     def pause(self, queue: str, *, now: datetime | None = None) -> None: ...
@@ -184,8 +183,8 @@ class Connector(Protocol):
     ) -> list[Deferred]:
         """Store jobs, all or none, in their order; answer in the same order.
 
-        A job is ``scheduled`` if it is due later than now, else ``ready``. Wakes workers that listen to the queues, once
-        per queue, when the transaction commits.
+        A job is ``scheduled`` if it is due later than now, else ``ready``. Wakes workers that listen to the queues,
+        once per queue, when the transaction commits.
 
         Args:
             jobs: may be empty.
@@ -205,9 +204,9 @@ class Connector(Protocol):
 
         First makes due jobs ready, of every queue. Paused queues give nothing. Each job claimed is ``running``, its
         attempt and claim have grown by one, its `worker` and `started_at` are set. Of several queues, one call claims
-        at most ``max(1, ceil(2 * limit / number of queues))`` jobs each, where queues given twice count once, and paused
-        or empty ones too (with None, only queues with ready jobs count); `again` says if that left some. A connector may
-        give fewer jobs than it could, if it says `again`. An empty list of queues gives nothing.
+        at most ``max(1, ceil(2 * limit / number of queues))`` jobs each, where queues given twice count once, and
+        paused or empty ones too (with None, only queues with ready jobs count); `again` says if that left some. A
+        connector may give fewer jobs than it could, if it says `again`. An empty list of queues gives nothing.
 
         Whether a job that is not runnable is called ``ready`` or ``blocked`` is found out when a fetch comes to it.
 
@@ -225,21 +224,22 @@ class Connector(Protocol):
 
         * succeeded, failed, cancelled: the job ends, and its lock is free; `finished_at` is now; with ``keep=False`` no
           trace is left. A failure's error is appended to `errors`.
-        * retried: the job is due after the delay (``scheduled``, or ``ready`` if that is zero), with the queue, priority
-          and lock that the outcome names; the error is appended to `errors`.
+        * retried: the job is due after the delay (``scheduled``, or ``ready`` if that is zero), with the queue,
+          priority and lock that the outcome names; the error is appended to `errors`.
         * snoozed, released: the job is due after the delay, and the attempt is given back; the claim is not.
-        * a retried, snoozed or released job with a cancel request ends as cancelled, with the request's reason, its attempt
-          not given back.
+        * a retried, snoozed or released job with a cancel request ends as cancelled, with the request's reason, its
+          attempt not given back.
 
-        A job that leaves ``running`` has no worker and no `started_at` any more, unless it ended. `scheduled_at` of a job that
-        goes on is now plus the delay.
+        A job that leaves ``running`` has no worker and no `started_at` any more, unless it ended. `scheduled_at` of a
+        job that goes on is now plus the delay.
         """
         ...
 
-    async def heartbeat(
-        self, worker: WorkerInfo, lease: timedelta, *, now: datetime | None = None
-    ) -> list[int]:
-        """Make the worker known, or prolong its lease until now + `lease`; return, sorted, which of its running jobs were asked to stop."""
+    async def heartbeat(self, worker: WorkerInfo, lease: timedelta, *, now: datetime | None = None) -> list[int]:
+        """Make the worker known, or prolong its lease until now + `lease`.
+
+        Returns, sorted, the ids of those of its running jobs that were asked to stop.
+        """
         ...
 
     async def rescue(self, *, now: datetime | None = None) -> list[JobState]:
@@ -275,7 +275,8 @@ class Connector(Protocol):
     async def cancel(
         self, ids: Sequence[int], *, reason: str = "cancelled by request", now: datetime | None = None
     ) -> list[JobState]:
-        """End waiting jobs as cancelled; ask running ones to stop. Return those, sorted by id, with their state after it.
+        """End waiting jobs as cancelled; ask running ones to stop. Return those, sorted by id, with their state after
+        it.
 
         A running job stays ``running`` with `cancel_requested_at` and `reason` set (the first request counts; a second
         changes nothing, and is in the answer). Ended and unknown jobs are left alone, and not in the answer.
@@ -295,8 +296,9 @@ class Connector(Protocol):
     ) -> list[JobState]:
         """Change waiting jobs; return them sorted by id with their state after it.
 
-        With a time given a job is ``scheduled`` if that is later than now, else ``ready``. Without one a blocked job becomes
-        ``ready`` (fetch finds out anew) and any other keeps its state. Running, ended and unknown jobs are left alone.
+        With a time given a job is ``scheduled`` if that is later than now, else ``ready``. Without one a blocked job
+        becomes ``ready`` (fetch finds out anew) and any other keeps its state. Running, ended and unknown jobs are
+        left alone.
 
         Raises:
             InvalidJob: a change that no job may have.

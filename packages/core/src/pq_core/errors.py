@@ -3,7 +3,7 @@
 ::
 
     PQError
-    ├── InvalidJob (ValueError)             a job that must not be stored; names the field, the value and, in a batch, the index
+    ├── InvalidJob (ValueError)             a job that must not be stored; names field, value and place
     │   └── InvalidArguments                arguments that do not fit the task's signature, or that JSON cannot carry
     ├── InvalidOption (ValueError)          an option of an app, task, worker, retry strategy or connector
     ├── InvalidResult (ValueError)          a task returned what JSON cannot carry; ends the job as failed

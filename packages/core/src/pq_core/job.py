@@ -1,4 +1,4 @@
-"""A job is plain data, twice: `NewJob` (not stored yet) and `Job` (stored). Neither knows a task, an app or a connector."""
+"""A job is plain data, twice: `NewJob` (not stored yet) and `Job` (stored). Neither knows a task or a connector."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from pq_core.states import ENDED, State
 
 LockMode = Literal["ordered", "mutex"]
 """``ordered``: wait for every earlier live job of the lock. ``mutex``: wait only for a running one."""
+
+_LOCK_MODES = ("ordered", "mutex")
 
 MAX_NAME = 500
 """Longest name of a queue or a task, in characters: an entry of a PostgreSQL index holds about 2,700 bytes."""
@@ -55,7 +57,7 @@ class NewJob:
         check_priority(self.priority)
         if self.lock is not None:
             check_lock(self.lock)
-        if self.lock_mode != "ordered" and self.lock_mode != "mutex":
+        if self.lock_mode not in _LOCK_MODES:
             raise _invalid("lock_mode", self.lock_mode, "is neither 'ordered' nor 'mutex'")
         if type(self.max_losses) is not int or not 1 <= self.max_losses <= MAX_PRIORITY:
             raise _invalid("max_losses", self.max_losses, f"is not a whole number from 1 to {MAX_PRIORITY}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any
 
 from pq_core.errors import InvalidArguments, InvalidJob
@@ -16,6 +17,7 @@ from pq_core.errors import InvalidArguments, InvalidJob
 JSON = Any
 """A value that JSON carries: None, bool, int, float, str, a list of these, or a dict of these by str."""
 
+_LINE = 80
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
@@ -77,15 +79,12 @@ def _culprit(value: Any, path: str) -> tuple[str, Any, str] | None:
             return path, "...", "the integer has more digits than Python will convert"
         return None
     if isinstance(value, float):
-        return (path, value, "JSON has no NaN and no infinity") if value != value or value in _INFINITIES else None
+        return (path, value, "JSON has no NaN and no infinity") if not isfinite(value) else None
     if isinstance(value, (list, tuple)):
         return next(filter(None, (_culprit(item, f"{path}[{place}]") for place, item in enumerate(value))), None)
     if isinstance(value, dict):
         return _mapping_fault(value, path)
     return path, value, f"a {type(value).__qualname__} is not a JSON value; convert it, or pass an id instead"
-
-
-_INFINITIES = (float("inf"), float("-inf"))
 
 
 def _mapping_fault(value: Mapping[Any, Any], path: str) -> tuple[str, Any, str] | None:
@@ -110,4 +109,4 @@ def _text_fault(text: str, path: str) -> tuple[str, Any, str] | None:
 
 def _short(value: Any) -> str:
     text = ascii(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return text if len(text) <= _LINE else f"{text[:_LINE]}..."

@@ -1,4 +1,4 @@
-"""Jobs in PostgreSQL: the rules are SQL functions (functions/), and Python builds statements, runs them and reads answers.
+"""Jobs in PostgreSQL: the rules are SQL functions (functions/); Python builds statements, runs them and reads answers.
 
 `statements` says what to ask, as values; `connector` and `sync_connector` are the two colours that run them;
 `schema` installs and upgrades; `faults` translates errors.

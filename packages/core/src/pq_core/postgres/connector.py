@@ -40,8 +40,8 @@ T = TypeVar("T")
 class PsycopgConnector:
     """Jobs in a PostgreSQL database, reached through psycopg 3.
 
-    Async callers use its verbs, others those of `sync`; each colour has a pool of its own, opened by open() or when first
-    needed. One connection more is used by listen().
+    Async callers use its verbs, others those of `sync`; each colour has a pool of its own, opened by open() or when
+    first needed. One connection more is used by listen().
 
     Args:
         dsn: a libpq connection string or URI; what it lacks comes from `keywords`, then from libpq's environment.

@@ -31,7 +31,8 @@ def translate(fault: psycopg.Error, schema: str) -> Exception:
         return StoreBusy(f"{_line(fault)}; try again")
     if isinstance(fault, _NOT_INSTALLED):
         return SchemaMissing(
-            f"pq is not installed in schema {schema!r}, or an older version of it: {_line(fault)}. Run `pq schema apply`, or app.migrate()."
+            f"pq is not installed in schema {schema!r}, or an older version of it: {_line(fault)}. "
+            "Run `pq schema apply`, or app.migrate()."
         )
     if isinstance(fault, driver.InsufficientPrivilege):
         return ConnectorError(f"the role may not do this in schema {schema!r}: {_line(fault)}")

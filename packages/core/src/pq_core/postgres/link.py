@@ -1,4 +1,4 @@
-"""How to reach one pq: connection string, schema and pool sizes, checked once and shared by both colours of the connector."""
+"""How to reach one pq: connection string, schema and pool sizes, checked once, for both colours of the connector."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Link:
         """Check and combine.
 
         Raises:
-            InvalidOption: a value that cannot be; the connection string itself is not repeated, as it may hold a password.
+            InvalidOption: a value that cannot be. The connection string is not repeated: it may hold a password.
         """
         check_schema_name(schema)
         if not (
@@ -64,7 +64,8 @@ class Link:
         try:
             given = conninfo_to_dict(dsn, **keywords)
         except psycopg.ProgrammingError as fault:
-            msg = f"the connection string, or a keyword beside it, is not one that libpq takes: {' '.join(str(fault).split())}"
+            why = " ".join(str(fault).split())
+            msg = f"the connection string, or a keyword beside it, is not one that libpq takes: {why}"
             raise InvalidOption(msg) from None
         if os.environ.get("PGAPPNAME"):
             given.setdefault("application_name", os.environ["PGAPPNAME"])
@@ -87,8 +88,8 @@ class Link:
         """
         if os.getpid() != self.pid:
             msg = (
-                f"this connector was opened in process {self.pid}, of which this one ({os.getpid()}) is a fork; make or open "
-                "the connector after the fork"
+                f"this connector was opened in process {self.pid}, of which this one ({os.getpid()}) is a fork; "
+                "make the connector after the fork"
             )
             raise ForkedConnector(msg)
 

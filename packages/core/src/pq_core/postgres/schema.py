@@ -1,7 +1,7 @@
-"""Install and upgrade the schema: numbered migrations, forward only, and functions, created anew when their text changes.
+"""Install and upgrade the schema: migrations by number, forward only, and functions, created anew when they changed.
 
-What to run is decided here, without running it: :func:`upgrade` yields statements and is sent their rows, and each colour of
-connector drives it. Ten processes may do so at once; an advisory lock lets one after the other.
+What to run is decided here, without running it: :func:`upgrade` yields statements and is sent their rows, and each
+colour of connector drives it. Ten processes may do so at once; an advisory lock lets one after the other.
 """
 
 from __future__ import annotations
@@ -124,16 +124,18 @@ def script(schema: str) -> str:
     ]
     for migration in migrations():
         guard = "to_regclass('migrations') is null" if migration.number == 1 else _absent(migration)
+        values = f"({migration.number}, {_literal(migration.name)})"
         parts += [
             f"\n-- migrations/{migration.name}",
             f"do $pq_guard$ begin if {guard} then execute $pq_migration$\n{migration.text}$pq_migration$;",
-            f"insert into migrations (version, name) values ({migration.number}, {_literal(migration.name)}); end if; end $pq_guard$;",
+            f"insert into migrations (version, name) values {values}; end if; end $pq_guard$;",  # noqa: S608 - quoted
         ]
     for function in functions():
+        values = f"({_literal(function.name)}, {_literal(function.hash)})"
         parts += [
             f"\n-- functions/{function.name}",
             function.text.rstrip(),
-            f"insert into functions (name, hash) values ({_literal(function.name)}, {_literal(function.hash)})",
+            f"insert into functions (name, hash) values {values}",  # noqa: S608 - quoted
             "    on conflict (name) do update set hash = excluded.hash;",
         ]
     parts += [f"\nrevoke execute on all functions in schema {name} from public;", "commit;", ""]
@@ -153,8 +155,8 @@ def _status(schema: str) -> Conversation[SchemaStatus]:
     newest = migrations()[-1].number
     if version > newest:
         msg = (
-            f"schema {schema!r} is at version {version}, and this pq knows versions up to {newest} only; upgrade pq-core here, "
-            "or point it to another schema"
+            f"schema {schema!r} is at version {version}, and this pq knows versions up to {newest} only; "
+            "upgrade pq-core here, or point it to another schema"
         )
         raise SchemaTooNew(msg)
     return SchemaStatus(

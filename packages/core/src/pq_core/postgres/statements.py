@@ -20,8 +20,8 @@ Row = tuple[Any, ...]
 
 MAX_ID = 2**63 - 1
 _JOB_COLUMNS = (
-    "id, task, args, queue, priority, lock, lock_mode, state, attempt, claim, losses, max_losses, scheduled_at, created_at,"
-    " started_at, finished_at, worker, cancel_requested_at, errors, result, reason, metadata"
+    "id, task, args, queue, priority, lock, lock_mode, state, attempt, claim, losses, max_losses, scheduled_at,"
+    " created_at, started_at, finished_at, worker, cancel_requested_at, errors, result, reason, metadata"
 )
 
 
@@ -88,15 +88,15 @@ class Statements:
             [outcome.job_id for outcome in ordered],
             [min(outcome.claim, 2**31 - 1) for outcome in ordered],
             [outcome.kind for outcome in ordered],
-            _unless_all(True, [outcome.keep for outcome in ordered]),
-            _unless_all(0.0, [outcome.delay.total_seconds() for outcome in ordered]),
-            _unless_all(None, [outcome.queue for outcome in ordered]),
-            _unless_all(None, [outcome.priority for outcome in ordered]),
-            _unless_all(False, [outcome.lock is not UNCHANGED for outcome in ordered]),
-            _unless_all(None, [None if outcome.lock is UNCHANGED else outcome.lock for outcome in ordered]),
-            _unless_all(None, [None if outcome.error is None else dump(outcome.error) for outcome in ordered]),
-            _unless_all(None, [outcome.result for outcome in ordered]),
-            _unless_all(None, [outcome.reason for outcome in ordered]),
+            _unless_all([outcome.keep for outcome in ordered], usual=True),
+            _unless_all([outcome.delay.total_seconds() for outcome in ordered], usual=0.0),
+            _unless_all([outcome.queue for outcome in ordered]),
+            _unless_all([outcome.priority for outcome in ordered]),
+            _unless_all([outcome.lock is not UNCHANGED for outcome in ordered], usual=False),
+            _unless_all([None if outcome.lock is UNCHANGED else outcome.lock for outcome in ordered]),
+            _unless_all([None if outcome.error is None else dump(outcome.error) for outcome in ordered]),
+            _unless_all([outcome.result for outcome in ordered]),
+            _unless_all([outcome.reason for outcome in ordered]),
             now,
         ]
         return self._call("finish", _FINISH, parameters, _read_ids)
@@ -117,13 +117,14 @@ class Statements:
     def find(self, which: JobFilter, limit: int, after: int, now: datetime | None) -> Statement[list[Job]]:
         del now  # nothing that a search says depends on the time
         condition, parameters = _condition(which)
-        text = f"select {_JOB_COLUMNS} from {self.prefix}.all_jobs where id > %s{condition} order by id limit %s"  # noqa: S608 - quoted
+        source = f"{self.prefix}.all_jobs where id > %s{condition}"
+        text = f"select {_JOB_COLUMNS} from {source} order by id limit %s"  # noqa: S608 - the prefix is quoted
         return Statement(text, [_within(after), *parameters, limit], lambda rows: [_read_job(row) for row in rows])
 
     def count(self, which: JobFilter, now: datetime | None) -> Statement[dict[State, int]]:
         del now
         condition, parameters = _condition(which)
-        text = f"select state, count(*) from {self.prefix}.all_jobs where true{condition} group by state"  # noqa: S608 - quoted
+        text = f"select state, count(*) from {self.prefix}.all_jobs where true{condition} group by state"  # noqa: S608 - as above
         return Statement(text, parameters, lambda rows: dict.fromkeys(State, 0) | {State(s): n for s, n in rows})
 
     def cancel(self, ids: Sequence[int], reason: str, now: datetime | None) -> Statement[list[JobState]]:
@@ -166,7 +167,8 @@ class Statements:
     def _call(
         self, function: str, placeholders: str, parameters: Sequence[Any], read: Callable[[list[Row]], T]
     ) -> Statement[T]:
-        return Statement(f"select * from {self.prefix}.{function}({placeholders})", parameters, read)  # noqa: S608 - quoted
+        text = f"select * from {self.prefix}.{function}({placeholders})"  # noqa: S608 - as above
+        return Statement(text, parameters, read)
 
 
 _DEFER = (
@@ -193,7 +195,7 @@ def _payload(job: NewJob) -> tuple[str, str]:
     return dump(job.args), dump(job.metadata, "metadata", error=InvalidJob) if job.metadata else "{}"
 
 
-def _unless_all(usual: object, values: list[T]) -> list[T] | None:
+def _unless_all(values: list[T], usual: object = None) -> list[T] | None:
     """Return None, which the function reads as the usual value everywhere, if every value is that."""
     return None if all(value == usual for value in values) else values
 

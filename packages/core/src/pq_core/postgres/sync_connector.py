@@ -61,7 +61,8 @@ class SyncPsycopgConnector:
             return self._run(statement)
         if not isinstance(connection, psycopg.Connection):
             msg = (
-                f"connection= is a {type(connection).__qualname__}; a synchronous defer joins the transaction of a psycopg.Connection"
+                f"connection= is a {type(connection).__qualname__}; a synchronous defer joins the transaction of a "
+                "psycopg.Connection"
                 + (", an AsyncConnection wants defer_async" if isinstance(connection, psycopg.AsyncConnection) else "")
             )
             raise WrongConnection(msg)
