@@ -1,4 +1,5 @@
 """What a running job may know of its surroundings."""
+# ruff: noqa: D102 - the properties of a Protocol are named after what they hold.
 
 from __future__ import annotations
 
@@ -67,7 +68,7 @@ class JobContext:
     task: RunnableTask
     app: Host
     worker_name: str
-    _ask: Callable[[], bool] = attrs.field(repr=False)
+    _ask: Callable[[], bool] = attrs.field(repr=False, alias="ask")
 
     def should_stop(self) -> bool:
         """Return whether the job was asked to stop: it was cancelled, or the worker shuts down. Safe in any thread.

@@ -32,6 +32,6 @@ def job_fields(job: Job, *, arguments: bool = False) -> dict[str, Any]:
 
 
 def call_text(job: Job, *, arguments: bool = False) -> str:
-    """Return a job as a call, such as ``mail.send[12](to=..., body=...)``: its arguments by name, by value only if asked."""
+    """Return a job as a call, such as ``mail.send[12](to=..., body=...)``: values of arguments only if asked."""
     shown = ", ".join(f"{name}={value!r}" if arguments else f"{name}=..." for name, value in job.args.items())
     return f"{job.task}[{job.id}]({shown})"

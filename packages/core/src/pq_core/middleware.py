@@ -1,8 +1,8 @@
 """Code of the user's that surrounds each run of a task.
 
-A middleware is a function of `call_next` and the job's context. It calls ``call_next()``, without arguments, and returns what
-that returned, or something else; or it raises. The first one of a list is the outermost. Those of the app surround those
-of the task.
+A middleware is a function of `call_next` and the job's context. It calls ``call_next()``, without arguments, and
+returns what that returned, or something else; or it raises. The first one of a list is the outermost. Those of the app
+surround those of the task.
 
 Async tasks have async middleware; sync tasks have sync middleware, which runs in the task's thread.
 """

@@ -1,0 +1,172 @@
+"""From a run to its outcome: calls the task, and decides what its end means. Knows no connector."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from contextvars import copy_context
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import anyio
+import attrs
+
+from pq_core.context import CURRENT, Host, JobContext, Keep, RunnableTask
+from pq_core.errors import InvalidArguments, InvalidResult, TaskNotFound
+from pq_core.job import Job
+from pq_core.middleware import surround
+from pq_core.outcome import Outcome
+from pq_core.worker.isolation import isolated
+from pq_core.worker.journal import Journal
+from pq_core.worker.run import Run
+from pq_core.worker.threads import Threads
+
+UNKNOWN_TASK_DELAY = timedelta(seconds=10)
+"""How long a job rests whose task this worker does not know, so that a worker that does may come by."""
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Plan:
+    """How to run one task."""
+
+    task: RunnableTask
+    call: Callable[..., Any]
+    is_async: bool
+    pass_context: bool
+    keep_success: bool
+    keep_failure: bool
+
+
+class Executor:
+    """Runs jobs. One per worker; it lives in the worker's event loop."""
+
+    def __init__(self, app: Host, *, worker_name: str, keep: Keep, threads: Threads, journal: Journal) -> None:
+        self._app = app
+        self._worker_name = worker_name
+        self._keep: Keep = keep
+        self._threads = threads
+        self._journal = journal
+        self._plans: dict[str, Plan] = {}
+        self._cancelled = anyio.get_cancelled_exc_class()
+
+    async def execute(self, run: Run) -> Outcome:
+        """Run a job; return what became of it. Raises nothing but the cancellation of the worker itself."""
+        job = run.job
+        plan = self._plans.get(job.task) or self._plan(job.task)
+        if plan is None:
+            self._journal.task_unknown(job, UNKNOWN_TASK_DELAY)
+            return Outcome.released(job, UNKNOWN_TASK_DELAY)
+        self._journal.started(job)
+        try:
+            result = await self._call(plan, run)
+        except BaseException as error:
+            asked_to = run.stop_asked is not None and plan.is_async
+            if not asked_to and _worker_is_cancelled():
+                raise
+            return self._after_error(plan, run, error)
+        return self._after_return(plan, run, result)
+
+    def _plan(self, name: str) -> Plan | None:
+        try:
+            task: RunnableTask = self._app.tasks[name]
+        except TaskNotFound:
+            return None
+        keep = task.keep or self._keep
+        plan = self._plans[name] = Plan(
+            task=task,
+            call=surround(task.func, self._app.middleware, task.middleware, is_async=task.is_async),
+            is_async=task.is_async,
+            pass_context=task.pass_context,
+            keep_success=keep == "all",
+            keep_failure=keep != "none",
+        )
+        return plan
+
+    async def _call(self, plan: Plan, run: Run) -> Any:
+        context = JobContext(
+            job=run.job, task=plan.task, app=self._app, worker_name=self._worker_name, ask=run.should_stop
+        )
+        surroundings = copy_context()
+        surroundings.run(CURRENT.set, context)
+        args, kwargs = plan.task.unbind(run.job.args)
+        if plan.pass_context:
+            args = (context, *args)
+        if not plan.is_async:
+            return await self._threads.run(partial(surroundings.run, plan.call, context, args, kwargs))
+        awaitable = surroundings.run(plan.call, context, args, kwargs)
+        coroutine = awaitable if inspect.iscoroutine(awaitable) else _awaiting(awaitable)
+        run.interruptible = True
+        try:
+            return await isolated(coroutine, surroundings)
+        finally:
+            run.interruptible = False
+
+    def _after_return(self, plan: Plan, run: Run, result: Any) -> Outcome:
+        if run.stop_seen:
+            return self._stopped(plan, run)
+        try:
+            outcome = Outcome.succeeded(run.job, result, keep=plan.keep_success)
+        except InvalidResult as error:
+            return self._failed(plan, run, error)
+        self._journal.succeeded(run)
+        return outcome
+
+    def _after_error(self, plan: Plan, run: Run, error: BaseException) -> Outcome:
+        if run.stop_seen or (run.stop_asked is not None and plan.is_async):
+            return self._stopped(plan, run)
+        if isinstance(error, self._cancelled):
+            run.spoilt = True  # the task cancelled the asyncio.Task that it runs in, and that stays marked
+        if isinstance(error, InvalidArguments) or (isinstance(error, TypeError) and not _fits(plan, run.job)):
+            return self._failed(plan, run, error)
+        try:
+            return self._retried(plan, run, error) or self._failed(plan, run, error)
+        except Exception as fault:  # noqa: BLE001 - a strategy is the user's code
+            error.add_note(f"The retry strategy of task {plan.task.name!r} failed too: {type(fault).__name__}: {fault}")
+            return self._failed(plan, run, error)
+
+    def _retried(self, plan: Plan, run: Run, error: BaseException) -> Outcome | None:
+        strategy = plan.task.retry
+        decision = None if strategy is None else strategy.get_retry_decision(exception=error, job=run.job)
+        if decision is None:
+            return None
+        outcome = Outcome.retried(
+            run.job,
+            error,
+            delay=decision.delay(datetime.now(UTC)),
+            queue=decision.queue,
+            priority=decision.priority,
+            lock=decision.lock,
+        )
+        self._journal.retried(run, error, outcome.delay)
+        return outcome
+
+    def _failed(self, plan: Plan, run: Run, error: BaseException) -> Outcome:
+        self._journal.failed(run, error)
+        return Outcome.failed(run.job, error, keep=plan.keep_failure)
+
+    def _stopped(self, plan: Plan, run: Run) -> Outcome:
+        # Released in both cases: the store ends a job with a cancel request as cancelled, for the request's own reason.
+        self._journal.stopped(run)
+        return attrs.evolve(Outcome.released(run.job), keep=plan.keep_success)
+
+
+def _worker_is_cancelled() -> bool:
+    return anyio.current_effective_deadline() == -math.inf
+
+
+async def _awaiting(awaitable: Any) -> Any:
+    return await awaitable
+
+
+def _fits(plan: Plan, job: Job) -> bool:
+    """Return whether the task can be called with the job's arguments at all."""
+    args, kwargs = plan.task.unbind(job.args)
+    try:
+        inspect.signature(plan.task.func).bind(*((None, *args) if plan.pass_context else args), **kwargs)
+    except TypeError:
+        return False
+    except ValueError:  # a function that shows no signature
+        return True
+    return True

@@ -1,0 +1,31 @@
+"""Run a coroutine in a context of its own, inside a task that outlives it.
+
+The runners of jobs live long, which saves a task per job; without this, a context variable that one job sets would
+still be set when the next one runs.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Coroutine, Generator
+from contextvars import Context
+from typing import Any
+
+
+@types.coroutine
+def isolated(coroutine: Coroutine[Any, Any, Any], context: Context) -> Generator[Any, Any, Any]:
+    """Await `coroutine` with every step of it run in `context`; return what it returns."""
+    run, send = context.run, coroutine.send
+    try:
+        waits_for = run(send, None)
+        while True:
+            try:
+                answer = yield waits_for
+            except BaseException as error:  # noqa: BLE001 - a cancellation among others; it belongs to the coroutine
+                waits_for = run(coroutine.throw, error)
+            else:
+                waits_for = run(send, answer)
+    except StopIteration as end:
+        return end.value
+    finally:
+        coroutine.close()

@@ -1,0 +1,157 @@
+"""A worker's loops, each in a room of its own: a failure in one is logged, and the room opens again."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import secrets
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version
+from time import monotonic
+
+import anyio
+from anyio.abc import TaskGroup
+
+from pq_core.connector import Connector, WorkerInfo
+from pq_core.context import Host
+from pq_core.errors import ConnectorError
+from pq_core.log import fields
+from pq_core.worker.backoff import Backoff
+from pq_core.worker.dispatcher import Dispatcher
+from pq_core.worker.executor import Executor
+from pq_core.worker.inventory import Inventory
+from pq_core.worker.journal import Journal
+from pq_core.worker.keeper import Keeper
+from pq_core.worker.options import Settings
+from pq_core.worker.presence import Presence
+from pq_core.worker.slots import Slots
+from pq_core.worker.threads import Threads
+from pq_core.worker.writer import Writer
+
+logger = logging.getLogger("pq_core.worker")
+
+WELL_AGAIN = 60.0
+"""Seconds without a failure after which the next one counts as the first."""
+
+
+class Rooms:
+    """What a worker consists of, from its arrival to its leaving. Made in the worker's event loop."""
+
+    def __init__(self, app: Host, settings: Settings) -> None:
+        self.connector: Connector = app.connector
+        self.info = _identify(settings)
+        self.threads = Threads()
+        journal = Journal(settings.name, arguments=settings.log_arguments)
+        self.writer = Writer(self.connector, batch=settings.batch, journal=journal, written=self.look)
+        self.slots = Slots(
+            concurrency=settings.concurrency,
+            most_ahead=2 * settings.batch,
+            execute=Executor(
+                app, worker_name=settings.name, keep=settings.keep, threads=self.threads, journal=journal
+            ).execute,
+            done=self.writer.put,
+            room=self.nudge,
+        )
+        self.keeper = Keeper(
+            self.connector,
+            self.info,
+            lease=settings.lease,
+            retention=settings.retention,
+            slots=self.slots,
+            woken=self.look,
+        )
+        self.dispatcher = Dispatcher(
+            self.connector,
+            self.info,
+            wait=settings.wait,
+            poll_interval=settings.poll_interval,
+            batch=settings.batch,
+            slots=self.slots,
+            writer=self.writer,
+            inventory=Inventory(
+                self.connector,
+                self.info.id,
+                claims=lambda: self.slots.claims | self.writer.claims,
+                release=self.writer.put,
+                settled=settings.lease,
+            ),
+            renew=self.keeper.beat,
+        )
+        self.presence = Presence(self.connector, self.info, keeper=self.keeper, writer=self.writer)
+        self._listens = settings.listen
+
+    def look(self) -> None:
+        """Let the dispatcher fetch: there may be something."""
+        self.dispatcher.look()
+
+    def nudge(self) -> None:
+        """Let the dispatcher look at the slots: there may be room."""
+        self.dispatcher.nudge()
+
+    def hear(self) -> None:
+        """Take news from the store: of jobs to fetch, or to stop."""
+        self.dispatcher.look()
+        self.keeper.look()
+
+    def open(self, house: TaskGroup) -> None:
+        """Start every loop but the dispatcher's, which ends by itself."""
+        house.start_soon(keep_open, "slots", self.slots.run)
+        house.start_soon(keep_open, "writer", self.writer.run)
+        house.start_soon(keep_open, "heartbeat", self.keeper.keep_beating)
+        house.start_soon(keep_open, "rescue", self.keeper.keep_rescuing)
+        house.start_soon(keep_open, "prune", self.keeper.keep_pruning)
+        if self._listens:
+            house.start_soon(keep_open, "listener", self._listen)
+
+    def close(self) -> None:
+        """Claim no more jobs."""
+        self.presence.give_up()
+        self.dispatcher.close()
+
+    async def leave(self) -> None:
+        """Sign off, and end what still waits for work."""
+        self.threads.close()
+        await self.presence.leave()
+
+    async def _listen(self) -> None:
+        await self.connector.listen(self.info.queues, self.hear)
+
+
+async def keep_open(name: str, room: Callable[[], Awaitable[None]]) -> None:
+    """Run `room` until it returns; if it raises, log that, wait, and run it again."""
+    backoff = Backoff()
+    while True:
+        opened = monotonic()
+        try:
+            await room()
+        except Exception as error:
+            if monotonic() - opened > WELL_AGAIN:
+                backoff.reset()
+            seconds = backoff.next()
+            logger.warning(
+                "The worker's %s failed and starts again in %.1f s: %s: %s",
+                name,
+                seconds,
+                type(error).__name__,
+                error,
+                exc_info=None if isinstance(error, ConnectorError) else error,
+                extra=fields("room_failed", room=name, retry_in=seconds),
+            )
+            await anyio.sleep(seconds)
+        else:
+            return
+
+
+def _identify(settings: Settings) -> WorkerInfo:
+    return WorkerInfo(
+        id=secrets.randbits(63),
+        name=settings.name,
+        queues=None if settings.queues is None else tuple(settings.queues),
+        details={
+            "host": platform.node(),
+            "pid": os.getpid(),
+            "version": version("pq-core"),
+            "concurrency": settings.concurrency,
+        },
+    )

@@ -1,0 +1,183 @@
+"""Where jobs run: `concurrency` runners that take claimed jobs, one after the other, from one line."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+
+import anyio
+import anyio.abc
+import anyio.lowlevel
+
+from pq_core.job import Job
+from pq_core.outcome import Outcome
+from pq_core.worker.run import Run, Stop
+
+HORIZON = 0.25
+"""Jobs are claimed ahead only as many as will start within so many seconds, judged by recent ones."""
+LONGEST_WAIT = 1.0
+"""Seconds after which a job that was claimed ahead, and has not started, is given back."""
+TURN = 0.002
+"""Seconds that a runner may go on without giving others a turn: tasks that never wait would starve the heartbeat."""
+MEMORY = 0.05
+"""Weight of the latest job in the mean of durations."""
+
+clock = time.perf_counter
+
+
+class Slots:
+    """The line of claimed jobs, and the runners that take from it.
+
+    Args:
+        concurrency: how many runners there are.
+        most_ahead: how many jobs are claimed ahead at most.
+        execute: runs a job, and says what became of it.
+        done: takes the outcomes.
+        room: is called when there is room for more jobs.
+    """
+
+    def __init__(
+        self,
+        *,
+        concurrency: int,
+        most_ahead: int,
+        execute: Callable[[Run], Awaitable[Outcome]],
+        done: Callable[[Outcome], None],
+        room: Callable[[], None],
+    ) -> None:
+        self._concurrency = concurrency
+        self._most_ahead = most_ahead
+        self._execute = execute
+        self._done = done
+        self._room = room
+        self._line: deque[Run] = deque()
+        self._running: set[Run] = set()
+        self._idle: deque[anyio.Event] = deque()
+        self._mean: float | None = None
+        self._refill_below = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job runs or waits to run."""
+        return bool(self._running or self._line)
+
+    @property
+    def claims(self) -> set[tuple[int, int]]:
+        """The (job id, claim) of all jobs that run or wait to run."""
+        return {(run.job.id, run.job.claim) for runs in (self._running, self._line) for run in runs}
+
+    def wanted(self) -> int:
+        """Return how many more jobs to claim: 0 while there are enough for now."""
+        ahead = self._ahead()
+        self._refill_below = ahead // 2
+        lined_up = len(self._line)
+        free = self._concurrency - len(self._running) - lined_up
+        if free <= 0 and lined_up > self._refill_below:
+            return 0
+        return max(free + ahead, 0)
+
+    def put(self, jobs: Iterable[Job]) -> None:
+        """Line up claimed jobs, and wake as many runners."""
+        now = clock()
+        self._line.extend([Run(job, now) for job in jobs])
+        for _ in range(min(len(self._line), len(self._idle))):
+            self._idle.popleft().set()
+
+    def stop(self, ids: Iterable[int], why: Stop) -> None:
+        """Ask the jobs with these ids to stop; those that wait to run are given back."""
+        asked = set(ids)
+        for run in [run for run in self._line if run.job.id in asked]:
+            self._line.remove(run)
+            self._done(Outcome.released(run.job))
+        for run in self._running:
+            if run.job.id in asked:
+                run.stop(why)
+
+    def stop_all(self) -> None:
+        """Ask all jobs to stop because the worker does."""
+        self.give_back()
+        for run in self._running:
+            run.stop("shutdown")
+
+    def give_back(self) -> int:
+        """Release the jobs that wait to run; return how many."""
+        count = len(self._line)
+        while self._line:
+            self._done(Outcome.released(self._line.popleft().job))
+        return count
+
+    def overdue(self, now: float) -> float | None:
+        """Return the seconds until the first job in line has waited too long, or None if there is no line."""
+        return self._line[0].since + LONGEST_WAIT - now if self._line else None
+
+    def give_back_overdue(self) -> int:
+        """Release the line if its first job has waited too long: jobs take longer than thought. Return how many."""
+        left = self.overdue(clock())
+        if left is None or left > 0:
+            return 0
+        self._mean = None
+        return self.give_back()
+
+    async def run(self) -> None:
+        """Run jobs until cancelled."""
+        async with anyio.create_task_group() as runners:
+            for _ in range(self._concurrency):
+                runners.start_soon(self._runner, runners)
+
+    async def _runner(self, runners: anyio.abc.TaskGroup) -> None:
+        while True:
+            with anyio.CancelScope() as scope:
+                if not await self._serve(scope):
+                    runners.start_soon(self._runner, runners)
+                    return
+
+    async def _serve(self, scope: anyio.CancelScope) -> bool:
+        """Run one job after the other. Return when one was cancelled: whether this asyncio.Task may run more."""
+        turn_ends = clock() + TURN
+        while True:
+            if not self._line:
+                await self._wait_for_job()
+                turn_ends = clock() + TURN
+                continue
+            run = self._line.popleft()
+            began = run.since = clock()
+            run.interrupt = scope.cancel
+            self._running.add(run)
+            try:
+                outcome = await self._execute(run)
+            except BaseException:  # it is cut off, and the worker may live on: no job stays running without a run
+                self._done(Outcome.released(run.job))
+                raise
+            finally:
+                self._running.discard(run)
+            self._done(outcome)
+            ended = clock()
+            self._learn(ended - began)
+            if len(self._line) <= self._refill_below:
+                self._room()
+            if scope.cancel_called or run.spoilt:
+                return not run.spoilt
+            if ended > turn_ends:
+                await anyio.lowlevel.checkpoint()
+                turn_ends = clock() + TURN
+
+    async def _wait_for_job(self) -> None:
+        arrival = anyio.Event()
+        self._idle.append(arrival)
+        try:
+            await arrival.wait()
+        finally:
+            if not arrival.is_set():
+                self._idle.remove(arrival)
+
+    def _learn(self, seconds: float) -> None:
+        if self._mean is None:
+            self._mean = seconds
+        else:
+            self._mean += (seconds - self._mean) * MEMORY
+
+    def _ahead(self) -> int:
+        if self._mean is None:
+            return 0
+        return int(min(self._concurrency * HORIZON / max(self._mean, 1e-6), self._most_ahead))

@@ -1,0 +1,93 @@
+"""The worker: claims jobs, runs them, writes what became of them, until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+from typing import Unpack
+
+import anyio
+
+from pq_core.context import Host
+from pq_core.errors import ConnectorError
+from pq_core.log import fields
+from pq_core.worker.options import Settings, WorkerOptions
+from pq_core.worker.rooms import Rooms, keep_open
+from pq_core.worker.signals import obey_signals
+from pq_core.worker.stop_request import StopRequest
+
+logger = logging.getLogger("pq_core.worker")
+
+FIRM = 5.0
+"""Seconds that jobs have to end once they were told to, before the worker leaves without them."""
+
+
+class Worker:
+    """Runs the jobs of an app.
+
+    Args:
+        app: whose jobs.
+        options: see :class:`WorkerOptions`.
+
+    Raises:
+        InvalidOption: an option has a value that it cannot have.
+
+    .. versionadded:: 0.1
+    """
+
+    def __init__(self, app: Host, **options: Unpack[WorkerOptions]) -> None:
+        self.app = app
+        self.settings = Settings(**options)
+        self._stop_request = StopRequest()
+
+    def run(self) -> None:
+        """Run jobs until told to stop, in an asyncio event loop of its own.
+
+        Raises:
+            SchemaError: pq is not installed in the database, or not in a version that this one can use.
+        """
+        anyio.run(self.run_async)
+
+    def stop(self) -> None:
+        """Let the worker end: it claims no more jobs, and waits for those that run. Safe in any thread."""
+        self._stop_request.make()
+
+    async def run_async(self) -> None:
+        """Do what :meth:`run` does, in the caller's event loop. A closed connector is opened, and closed at the end."""
+        _ = self.app.tasks  # imports their modules: a broken one is to be seen before a job is claimed
+        rooms = Rooms(self.app, self.settings)
+        refusal: ConnectorError | None = None
+        with self._stop_request.heard_here() as told:
+            try:
+                async with anyio.create_task_group() as house:
+                    house.start_soon(self._end_when, told, rooms, house.cancel_scope)
+                    if self.settings.install_signal_handlers:
+                        house.start_soon(obey_signals, self.stop, house.cancel_scope.cancel)
+                    try:
+                        if await rooms.presence.arrive():
+                            rooms.open(house)
+                            await keep_open("dispatcher", rooms.dispatcher.run)
+                    except ConnectorError as error:  # raised below, so that no exception group wraps it
+                        refusal = error
+                    house.cancel_scope.cancel()
+            finally:
+                await rooms.leave()
+        if refusal is not None:
+            raise refusal
+
+    async def _end_when(self, told: anyio.Event, rooms: Rooms, house: anyio.CancelScope) -> None:
+        """Stop fetching, wait for the jobs, tell them to stop, leave without them."""
+        await told.wait()
+        self._log(logging.INFO, "worker_stopping", "Worker %s stops: it claims no more jobs")
+        rooms.close()
+        if self.settings.graceful_timeout is None:
+            await anyio.sleep_forever()
+        else:
+            await anyio.sleep(self.settings.graceful_timeout)
+        self._log(logging.WARNING, "worker_stopping_jobs", "Worker %s has waited long enough: its jobs are to stop")
+        rooms.slots.stop_all()
+        await anyio.sleep(FIRM)
+        self._log(logging.ERROR, "worker_abandons_jobs", "Worker %s leaves without jobs that do not stop")
+        house.cancel()
+
+    def _log(self, level: int, action: str, message: str) -> None:
+        logger.log(level, message, self.settings.name, extra=fields(action, worker=self.settings.name))
