@@ -275,9 +275,9 @@ class Connector(Protocol):
     async def cancel(
         self, ids: Sequence[int], *, reason: str = "cancelled by request", now: datetime | None = None
     ) -> list[JobState]:
-        """End waiting jobs as cancelled; ask running ones to stop. Return those, sorted by id, with their state after
-        it.
+        """End waiting jobs as cancelled, and ask running ones to stop.
 
+        Returns those, sorted by id, with their state after it.
         A running job stays ``running`` with `cancel_requested_at` and `reason` set (the first request counts; a second
         changes nothing, and is in the answer). Ended and unknown jobs are left alone, and not in the answer.
         """

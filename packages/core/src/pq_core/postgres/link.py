@@ -54,12 +54,8 @@ class Link:
             InvalidOption: a value that cannot be. The connection string is not repeated: it may hold a password.
         """
         check_schema_name(schema)
-        if not (
-            isinstance(min_size, int) and isinstance(max_size, int) and 0 <= min_size <= max_size and max_size >= 1
-        ):
-            msg = (
-                f"min_size {min_size!r} and max_size {max_size!r}: at least 0 and 1, and the first not above the second"
-            )
+        if min_size < 0 or max_size < max(1, min_size):
+            msg = f"min_size {min_size} and max_size {max_size}: at least 0 and 1, the second not below the first"
             raise InvalidOption(msg)
         try:
             given = conninfo_to_dict(dsn, **keywords)
