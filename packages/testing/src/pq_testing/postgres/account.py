@@ -43,7 +43,9 @@ class Account:
 
     def reaches(self, path: Path) -> bool:
         """Tell whether the mode of every directory on the way to `path`, itself included, lets this user through."""
-        return not self.switch or all(self._enters(directory) for directory in (path, *path.parents))
+        return not self.switch or all(
+            self._enters(directory) for directory in (path, *path.parents) if directory.exists()
+        )
 
     def own(self, path: Path) -> None:
         """Give `path`, which this process has just made, to this user."""

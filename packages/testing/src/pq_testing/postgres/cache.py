@@ -44,8 +44,8 @@ _FOREIGN = ("PG", "LC_", "LANG")
 def cache_directory(account: Account, environ: Mapping[str, str] = os.environ) -> Path:
     """Return the directory of the cache, made if it is not there.
 
-    It is the usual place of the user's caches: ``XDG_CACHE_HOME``, or what the system has for it. Root's own is closed to
-    the user that the server runs as, who therefore gets one below ``/var/cache``, or else below ``/var/tmp``.
+    It is the usual place of the user's caches: ``XDG_CACHE_HOME``, or what the system has for it. Root's own is closed
+    to the user that the server runs as, who therefore gets one below ``/var/cache``, or else below ``/var/tmp``.
 
     Raises:
         CacheNotWritable: if it cannot be made, or belongs to somebody else.
@@ -93,7 +93,7 @@ def copy_data(template: Path, target: Path, account: Account) -> None:
     """
     # macOS must be asked for a copy that shares blocks.
     options = "-Rc" if sys.platform == "darwin" else "-R"
-    command = ["/bin/cp", options, str(template), str(target)]
+    command = [shutil.which("cp") or "/bin/cp", options, str(template), str(target)]
     copied = subprocess.run(  # noqa: S603
         command,
         capture_output=True,

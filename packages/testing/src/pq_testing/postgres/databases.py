@@ -6,6 +6,7 @@ import abc
 import contextlib
 import hashlib
 import secrets
+import time
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, LiteralString
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 _STRATEGY = "strategy file_copy"
 # The same sorting on every server, whatever its template1 says.
 _PRISTINE = "template template0 encoding 'UTF8' locale_provider libc locale 'C'"
+
+_LEFT_AGE = 86400.0
 
 
 @attrs.frozen(kw_only=True)
@@ -65,7 +68,7 @@ class DatabaseServer(abc.ABC):
         Args:
             template: name that `template()` returned; without it the database is empty.
         """
-        name = f"pq_test_{secrets.token_hex(6)}"
+        name = f"pq_test_{int(time.time()):x}_{secrets.token_hex(6)}"
         with self._administer() as connection:
             _create(connection, name, template)
         return Database(name=name, dsn=self.dsn(name))
@@ -74,6 +77,19 @@ class DatabaseServer(abc.ABC):
         """Drop a database, and end the sessions that use it."""
         with self._administer() as connection:
             _run(connection, "drop database if exists {} with (force)", name)
+
+    def drop_left_databases(self) -> None:
+        """Drop the databases of tests that were killed: those that are a day old and that nobody uses."""
+        import psycopg
+
+        with self._administer() as connection:
+            names = connection.execute(
+                "select datname from pg_database where datname ~ '^pq_test_[0-9a-f]+_'"
+            ).fetchall()
+            for (name,) in names:
+                if int(name.split("_")[2], 16) < time.time() - _LEFT_AGE:
+                    with contextlib.suppress(psycopg.Error):
+                        _run(connection, "drop database if exists {}", name)
 
     def template(self, key: str, prepare: Callable[[str], object]) -> str:
         """Return the name of a template that holds what `prepare` makes.

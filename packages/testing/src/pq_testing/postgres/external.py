@@ -26,7 +26,7 @@ class ExternalServer(DatabaseServer):
         """Check that the server is there and that tests can use it.
 
         Args:
-            dsn: of a database on it, whose user may create databases. An empty string means libpq's environment.
+            dsn: of a database on it, whose user may create databases.
 
         Raises:
             PostgresNotFound: if it does not answer, or its user may not create databases.
@@ -55,7 +55,9 @@ class ExternalServer(DatabaseServer):
             raise PostgresNotFound(
                 "the user in PQ_TEST_DSN may not create databases: `alter role ... createdb`, or unset it"
             )
-        return cls(dsn=dsn, version=number)
+        server = cls(dsn=dsn, version=number)
+        server.drop_left_databases()
+        return server
 
     def dsn(self, dbname: str | None = None) -> str:
         """Return the libpq connection string of a database, by default of the one that ``PQ_TEST_DSN`` names."""

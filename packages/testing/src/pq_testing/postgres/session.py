@@ -30,7 +30,7 @@ def server() -> DatabaseServer:
     with _turn:
         if not _started:
             dsn = os.environ.get("PQ_TEST_DSN")
-            if dsn is not None:
+            if dsn:
                 _started.append(ExternalServer.connect(dsn))
             else:
                 own = Server.start()
