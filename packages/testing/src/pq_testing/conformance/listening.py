@@ -1,0 +1,228 @@
+"""Listening: workers hear of what may be fetched or must stop, once it is true."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+
+import anyio
+import attrs
+import pytest
+
+from pq_core.connector import Connector, JobChanges
+from pq_core.outcome import Outcome
+from pq_core.states import State
+from pq_testing.conformance.case import Case, Transactions, Undo, until
+from pq_testing.conformance.scene import Scene, boom, new
+
+HOUR = timedelta(hours=1)
+
+
+@attrs.define
+class Ear:
+    """Counts how often a listener was woken."""
+
+    heard: int = 0
+
+    def wake(self) -> None:
+        """Be woken."""
+        self.heard += 1
+
+    async def hears(self, times: int) -> None:
+        """Wait until it was woken so often, in all."""
+        await until(lambda: self.heard >= times, f"{times} calls of wake(); there were {self.heard}")
+
+
+Deed = Callable[[Scene], Awaitable[object]]
+
+
+class Listening(Case):
+    """The verb `listen`. Only what a listener must hear is asked for; now and then it may hear more."""
+
+    @pytest.fixture(autouse=True)
+    def listening(self) -> None:
+        """Leave out what a connector does not claim to do."""
+        if not self.supports_listen:
+            pytest.skip("supports_listen is False: workers of that connector poll")
+
+    async def test_it_wakes_once_at_the_start(self, scene: Scene) -> None:
+        await scene.add()
+        async with listener(scene.connector, ["default"]) as ear:
+            assert ear.heard == 1
+
+    async def test_it_wakes_when_a_job_is_deferred_to_its_queues(self, scene: Scene) -> None:
+        async with listener(scene.connector, ["a", "b"]) as ear:
+            await scene.add(queue="a")
+            await ear.hears(2)
+            await scene.add(queue="b")
+            await ear.hears(3)
+
+    async def test_it_does_not_wake_for_other_queues(self, scene: Scene) -> None:
+        async with listener(scene.connector, ["mine"]) as ear:
+            await scene.add(queue="other")
+            await scene.add(queue="mine")
+            await ear.hears(2)
+            await scene.add(queue="mine")
+            await ear.hears(3)
+            assert ear.heard == 3
+
+    async def test_none_listens_to_every_queue(self, scene: Scene) -> None:
+        async with listener(scene.connector, None) as ear:
+            await scene.add(queue="whatever")
+            await ear.hears(2)
+
+    @pytest.mark.parametrize("name", ["x" * 500, "🐘" * 500, 'it\'s "a" queue; --\n\\'])
+    async def test_a_queue_of_any_name_is_heard(self, scene: Scene, name: str) -> None:
+        async with listener(scene.connector, [name]) as ear:
+            await scene.add(queue=name)
+            await ear.hears(2)
+
+    async def test_one_call_of_defer_wakes_once_per_queue(self, scene: Scene) -> None:
+        async with listener(scene.connector, ["a"]) as ear:
+            await scene.defer(*(new(queue="a") for _ in range(50)))
+            await ear.hears(2)
+            await scene.add(queue="a")
+            await ear.hears(3)
+            assert ear.heard == 3
+
+    async def test_all_who_listen_are_woken(self, scene: Scene) -> None:
+        async with listener(scene.connector, ["a"]) as one, listener(scene.connector, None) as two:
+            await scene.add(queue="a")
+            await one.hears(2)
+            await two.hears(2)
+
+    async def test_who_stopped_listening_is_not_woken(self, scene: Scene) -> None:
+        async with listener(scene.connector, ["a"]) as gone:
+            pass
+        heard = gone.heard
+        async with listener(scene.connector, ["a"]) as ear:
+            await scene.add(queue="a")
+            await ear.hears(2)
+        assert gone.heard == heard
+
+    async def test_a_connector_may_be_listened_to_again_and_again(self, scene: Scene) -> None:
+        for _ in range(3):
+            async with listener(scene.connector, ["a"]) as ear:
+                await scene.add(queue="a")
+                await ear.hears(2)
+
+    @pytest.mark.parametrize(
+        "deed",
+        ["resume", "cancel", "retry", "reschedule", "rescue", "leave", "release", "retried", "unblock", "uncover"],
+    )
+    async def test_it_wakes_for_all_that_makes_a_job_ready_or_asks_it_to_stop(self, scene: Scene, deed: str) -> None:
+        prepared = await DEEDS[deed](scene)
+        async with listener(scene.connector, ["q"]) as ear:
+            await prepared(scene)
+            await ear.hears(2)
+
+    async def test_it_wakes_at_the_commit_and_not_before(self, scene: Scene, transactions: Transactions) -> None:
+        async with listener(scene.connector, ["a", "b"]) as ear:
+            async with transactions.begin() as connection:
+                await scene.connector.defer([new(queue="a"), new(queue="a")], connection=connection, now=scene.now)
+                await scene.add(queue="b")
+                await ear.hears(2)
+                await scene.add(queue="b")
+                await ear.hears(3)
+                assert ear.heard == 3
+            await ear.hears(4)
+            await scene.add(queue="b")
+            await ear.hears(5)
+            assert ear.heard == 5
+
+    async def test_it_does_not_wake_for_a_rollback(self, scene: Scene, transactions: Transactions) -> None:
+        async with listener(scene.connector, ["a", "b"]) as ear:
+            with suppress(Undo):
+                async with transactions.begin() as connection:
+                    await scene.connector.defer([new(queue="a")], connection=connection, now=scene.now)
+                    raise Undo
+            await scene.add(queue="b")
+            await ear.hears(2)
+            await scene.add(queue="b")
+            await ear.hears(3)
+            assert ear.heard == 3
+
+
+@asynccontextmanager
+async def listener(connector: Connector, queues: Sequence[str] | None) -> AsyncIterator[Ear]:
+    """Listen, from when it works until the end."""
+    ear = Ear()
+    async with anyio.create_task_group() as group:
+        group.start_soon(connector.listen, queues, ear.wake)
+        await ear.hears(1)
+        yield ear
+        group.cancel_scope.cancel()
+
+
+async def resume(scene: Scene) -> Deed:
+    """Resume a paused queue."""
+    await scene.add(queue="q")
+    await scene.connector.pause("q", now=scene.now)
+    return lambda scene: scene.connector.resume("q", now=scene.now)
+
+
+async def cancel(scene: Scene) -> Deed:
+    """Ask a running job to stop."""
+    job = await scene.run(queue="q")
+    return lambda scene: scene.cancel(job.id)
+
+
+async def retry(scene: Scene) -> Deed:
+    """Retry an ended job."""
+    job = await scene.end(State.FAILED, queue="q")
+    return lambda scene: scene.retry(job.id)
+
+
+async def reschedule(scene: Scene) -> Deed:
+    """Let a scheduled job run now."""
+    job = await scene.add(queue="q", delay=HOUR)
+    return lambda scene: scene.connector.reschedule([job], JobChanges(delay=timedelta(0)), now=scene.now)
+
+
+async def rescue(scene: Scene) -> Deed:
+    """Give back the job of a dead worker."""
+    await scene.run(1, queue="q")
+    return lambda scene: scene.lose(1)
+
+
+async def leave(scene: Scene) -> Deed:
+    """Let a worker go that runs a job."""
+    await scene.run(1, queue="q")
+    return lambda scene: scene.leave(1)
+
+
+async def release(scene: Scene) -> Deed:
+    """Release a job."""
+    job = await scene.run(queue="q")
+    return lambda scene: scene.finish(Outcome.released(job))
+
+
+async def retried(scene: Scene) -> Deed:
+    """Let a run on another queue fail, to be retried here at once."""
+    job = await scene.run(queue="other")
+    return lambda scene: scene.finish(Outcome.retried(job, boom(), queue="q"))
+
+
+async def unblock(scene: Scene) -> Deed:
+    """Let the head of a lock end, on another queue."""
+    head = await scene.run(queue="other", lock="l")
+    await scene.add(queue="q", lock="l")
+    assert await scene.fetch(queues=["q"]) == []
+    return lambda scene: scene.succeed(head)
+
+
+async def uncover(scene: Scene) -> Deed:
+    """Cancel the head of a lock, on another queue."""
+    await scene.hire()
+    head = await scene.add(queue="other", lock="l", delay=HOUR)
+    await scene.add(queue="q", lock="l")
+    assert await scene.fetch(queues=["q"]) == []
+    return lambda scene: scene.cancel(head)
+
+
+DEEDS: dict[str, Callable[[Scene], Awaitable[Deed]]] = {
+    deed.__name__: deed
+    for deed in (resume, cancel, retry, reschedule, rescue, leave, release, retried, unblock, uncover)
+}
+"""Each prepares a store and returns what, done then, a listener to ``q`` must hear."""
