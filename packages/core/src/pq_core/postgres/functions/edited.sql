@@ -5,30 +5,41 @@ create or replace function edited()
 returns trigger
 language plpgsql security definer
 set search_path from current set pq.inside = 'on'
+set jit = off set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
 as $$
 declare
-    locks bigint[];
     ended bigint[];
     retimed bigint[];
+    shaken bigint[];
+    locks bigint[];
+    awake text[];
 begin
     perform check_isolation();
     if tg_op = 'DELETE' then
-        locks := array(select b.lock_key from before b where b.lock_key is not null);
-        perform wake(locks);
+        perform wake(array(select distinct b.lock_key from before b where b.lock_key is not null));
         return null;
     end if;
-    ended := array(select a.id from after a where a.state in ('succeeded', 'failed', 'cancelled') order by a.id);
-    retimed := array(
-        select a.id from after a join before b using (id)
-        where a.scheduled_at <> b.scheduled_at and a.state in ('scheduled', 'ready', 'blocked') order by a.id);
+    -- A full join cannot become a nested loop, so a plan made for an edit of one row stays right for one of many.
+    select
+        array_agg(c.id) filter (where c.state in ('succeeded', 'failed', 'cancelled')),
+        array_agg(c.id) filter (where c.retimed and c.state in ('scheduled', 'ready', 'blocked')),
+        array_agg(c.id) filter (where c.moved and c.state = 'blocked'),
+        array_agg(distinct c.old_lock) filter (where c.moved and c.old_lock is not null)
+            || array_agg(distinct c.new_lock) filter (where c.moved and c.new_lock is not null),
+        array_agg(distinct c.queue) filter (where c.state in ('scheduled', 'ready', 'blocked'))
+    into ended, retimed, shaken, locks, awake
+    from (
+        select id, a.state, a.queue, b.lock_key as old_lock, a.lock_key as new_lock, a.scheduled_at <> b.scheduled_at as retimed,
+            (b.lock_key, b.lock_mode, b.priority, b.queue, b.state)
+                is distinct from (a.lock_key, a.lock_mode, a.priority, a.queue, a.state) as moved
+        from before b full join after a using (id)
+    ) c;
     update jobs j set state = case when j.scheduled_at > statement_timestamp() then 'scheduled' else 'ready' end
     where j.id = any (retimed);
-    perform announce(array(select distinct a.queue from after a where a.state in ('ready', 'scheduled')));
+    -- Why a job was blocked may be gone; fetch finds out anew.
+    update jobs j set state = 'ready' where j.id = any (shaken) and (j.state = 'blocked') is true;
+    perform announce(awake);
     perform bury(ended, null, null, statement_timestamp());
-    locks := array(
-        select l from before b full join after a using (id), lateral unnest(array[b.lock_key, a.lock_key]) l
-        where l is not null
-            and (b.lock_key, b.lock_mode, b.priority, b.state) is distinct from (a.lock_key, a.lock_mode, a.priority, a.state));
     perform wake(locks);
     return null;
 end

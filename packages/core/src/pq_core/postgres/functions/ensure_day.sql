@@ -14,7 +14,11 @@ begin
         return;
     end if;
     perform pg_advisory_xact_lock(hashint8extended('finished_jobs'::regclass::oid::bigint, 0));
-    if to_regclass(leaf) is null then
+    -- Waiting for an advisory lock does not refresh what to_regclass() remembers; a query sees what was committed meanwhile.
+    if not exists (
+        select from pg_class c join pg_class parent using (relnamespace)
+        where c.relname = leaf and parent.oid = 'finished_jobs'::regclass
+    ) then
         execute format('create table %I (like finished_jobs including defaults including constraints)', leaf);
         execute format(
             'alter table finished_jobs attach partition %I for values from (%L) to (%L)',
