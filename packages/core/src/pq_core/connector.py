@@ -219,8 +219,8 @@ class Connector(Protocol):
     async def finish(self, outcomes: Sequence[Outcome], *, now: datetime | None = None) -> list[int]:
         """Write what became of runs; return, sorted, the ids of the jobs whose claim was current.
 
-        An outcome is *current* if its job is running under the same claim. Any other changes nothing. Of two outcomes
-        of one job in a call, the first counts.
+        An outcome is *current* if its job is running under the same claim. Any other changes nothing. Of several
+        outcomes of one job in a call, the first of the newest claim counts.
 
         * succeeded, failed, cancelled: the job ends, and its lock is free; `finished_at` is now; with ``keep=False`` no
           trace is left. A failure's error is appended to `errors`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from datetime import timedelta
 from enum import Enum
 from typing import Any, Final, Literal
@@ -86,16 +87,13 @@ class Outcome:
         Raises:
             InvalidOption: the delay, queue, priority or lock is not one that a job may have.
         """
-        try:
-            check_delay("delay", delay)
-            if queue is not None:
-                check_name("queue", queue)
-            if priority is not None:
-                check_priority(priority)
-            if isinstance(lock, str):
-                check_lock(lock)
-        except InvalidJob as reason:
-            raise InvalidOption(f"retry of job {job.id}: {reason}") from None
+        _check(job, check_delay, "delay", delay)
+        if queue is not None:
+            _check(job, check_name, "queue", queue)
+        if priority is not None:
+            _check(job, check_priority, priority)
+        if isinstance(lock, str):
+            _check(job, check_lock, lock)
         return cls(
             job_id=job.id,
             claim=job.claim,
@@ -109,7 +107,12 @@ class Outcome:
 
     @classmethod
     def snoozed(cls, job: Job, delay: timedelta) -> Outcome:
-        """The task wants to run later; no attempt is spent."""
+        """The task wants to run later; no attempt is spent.
+
+        Raises:
+            InvalidOption: the delay is negative, or longer than a thousand years.
+        """
+        _check(job, check_delay, "delay", delay)
         return cls(job_id=job.id, claim=job.claim, kind="snoozed", delay=delay)
 
     @classmethod
@@ -119,7 +122,12 @@ class Outcome:
 
     @classmethod
     def released(cls, job: Job, delay: timedelta = timedelta(0)) -> Outcome:
-        """The worker gives the job back unrun, or half run; no attempt is spent."""
+        """The worker gives the job back unrun, or half run; no attempt is spent.
+
+        Raises:
+            InvalidOption: the delay is negative, or longer than a thousand years.
+        """
+        _check(job, check_delay, "delay", delay)
         return cls(job_id=job.id, claim=job.claim, kind="released", delay=delay)
 
 
@@ -139,6 +147,13 @@ def describe(error: BaseException, attempt: int) -> dict[str, Any]:
         "traceback": clean_text(lines)[-MAX_MESSAGE:],
         "attempt": attempt,
     }
+
+
+def _check(job: Job, check: Callable[..., None], *values: object) -> None:
+    try:
+        check(*values)
+    except InvalidJob as reason:
+        raise InvalidOption(f"outcome of job {job.id}: {reason}") from None
 
 
 def _result_text(result: Any) -> str | None:

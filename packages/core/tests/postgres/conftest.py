@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+
 from pq_core.postgres import PsycopgConnector
 from pq_core.postgres.schema import functions, migrations
 from pq_testing.postgres import server

@@ -65,7 +65,7 @@ def test_a_state_that_does_not_exist_is_refused(blocked: psycopg.Connection) -> 
 
 
 @pytest.mark.parametrize(
-    ("call", "field"),
+    "call, field",
     [
         ("defer('')", "task"),
         ("defer(repeat('x', 501))", "task"),

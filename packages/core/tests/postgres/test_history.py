@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
+
 from pq_core.connector import JobFilter, WorkerInfo
 from pq_core.job import NewJob
 from pq_core.outcome import Outcome
 from pq_core.postgres import PsycopgConnector
 
-NOON = datetime(2031, 5, 17, 12, tzinfo=timezone.utc)
+NOON = datetime(2031, 5, 17, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 pytestmark = pytest.mark.anyio
@@ -20,7 +21,8 @@ pytestmark = pytest.mark.anyio
 
 def days(session: psycopg.Connection) -> list[str]:
     rows = session.execute(
-        "select right(inhrelid::regclass::text, 8) from pg_inherits where inhparent = 'finished_jobs'::regclass order by 1"
+        "select right(inhrelid::regclass::text, 8) from pg_inherits"
+        " where inhparent = 'finished_jobs'::regclass order by 1"
     )
     return [day for (day,) in rows]
 

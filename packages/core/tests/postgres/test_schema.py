@@ -16,15 +16,21 @@ from pq_core.postgres.schema import functions, migrations, script
 def catalog(dsn: str, schema: str = "pq") -> dict[str, object]:
     """Describe all that stands in a schema, but for what time brings (oids, partitions, dates)."""
     queries = {
-        "columns": """select c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated,
-                pg_get_expr(d.adbin, d.adrelid)
-            from pg_class c join pg_attribute a on a.attrelid = c.oid left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
-            where c.relnamespace = %s::regnamespace and a.attnum > 0 and c.relkind in ('r', 'v', 'p') and not c.relispartition
+        "columns": """
+            select c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity,
+                a.attgenerated, pg_get_expr(d.adbin, d.adrelid)
+            from pg_class c join pg_attribute a on a.attrelid = c.oid
+            left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
+            where c.relnamespace = %s::regnamespace and a.attnum > 0 and c.relkind in ('r', 'v', 'p')
+                and not c.relispartition
             order by 1, a.attnum""",
-        "indexes": "select indexname, replace(indexdef, %s::text || '.', '') from pg_indexes where schemaname = %s order by 1",
-        "functions": """select p.proname, pg_get_function_arguments(p.oid), p.prosrc, p.prosecdef, p.proacl::text like '{=X%%', p.proconfig
+        "indexes": """
+            select indexname, replace(indexdef, %s::text || '.', '') from pg_indexes where schemaname = %s order by 1""",
+        "functions": """
+            select p.proname, pg_get_function_arguments(p.oid), p.prosrc, p.prosecdef, p.proacl::text, p.proconfig
             from pg_proc p where p.pronamespace = %s::regnamespace order by 1""",
-        "triggers": """select tgname, tgtype from pg_trigger t join pg_class c on c.oid = t.tgrelid
+        "triggers": """
+            select tgname, tgtype from pg_trigger t join pg_class c on c.oid = t.tgrelid
             where c.relnamespace = %s::regnamespace order by 1""",
         "views": "select viewname, replace(definition, %s::text || '.', '') from pg_views where schemaname = %s",
         "installed": f'select name, hash from "{schema}".functions order by 1',
@@ -60,7 +66,9 @@ def test_an_older_schema_once_upgraded_is_the_same_as_a_fresh_one(empty_dsn: str
     connector = PsycopgConnector(empty_dsn).sync
     connector.migrate()
     with psycopg.connect(empty_dsn, autocommit=True) as connection:
-        connection.execute("create or replace function pq.announce(queues text[]) returns void language sql as 'select null::void'")
+        connection.execute(
+            "create or replace function pq.announce(queues text[]) returns void language sql as 'select null::void'"
+        )
         connection.execute("drop function pq.prune; delete from pq.functions where name = 'prune'")
         connection.execute("update pq.functions set hash = 'older' where name = 'announce'")
     status = connector.check()
@@ -70,9 +78,18 @@ def test_an_older_schema_once_upgraded_is_the_same_as_a_fresh_one(empty_dsn: str
 
 
 def test_ten_processes_may_install_at_once(empty_dsn: str, dsn: str) -> None:
-    code = "import sys; from pq_core.postgres import PsycopgConnector; print(len(PsycopgConnector(sys.argv[1]).sync.migrate()))"
+    code = "
+".join(
+        [
+            "import sys",
+            "from pq_core.postgres import PsycopgConnector",
+            "print(len(PsycopgConnector(sys.argv[1]).sync.migrate()))",
+        ]
+    )
     processes = [
-        subprocess.Popen([sys.executable, "-c", code, empty_dsn], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", code, empty_dsn], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         for _ in range(10)
     ]
     answers = [(*process.communicate(timeout=50), process.returncode) for process in processes]
@@ -95,9 +112,9 @@ def test_two_schemas_of_one_database_are_two_queues(dsn: str) -> None:
 
 def test_a_schema_that_is_not_there_is_reported_with_the_way_out(empty_dsn: str) -> None:
     connector = PsycopgConnector(empty_dsn, schema="elsewhere").sync
-    with pytest.raises(SchemaMissing, match="'elsewhere'.*pq schema apply"):
+    with pytest.raises(SchemaMissing, match=r"'elsewhere'.*pq schema apply"):
         connector.check()
-    with pytest.raises(SchemaMissing, match="'elsewhere'.*pq schema apply"):
+    with pytest.raises(SchemaMissing, match=r"'elsewhere'.*pq schema apply"):
         connector.defer([NewJob(task="t")])
     connector.close()
 
@@ -108,7 +125,7 @@ def test_a_schema_of_a_later_version_is_refused_and_left_alone(dsn: str) -> None
     before = catalog(dsn)
     connector = PsycopgConnector(dsn).sync
     for verb in (connector.check, connector.migrate):
-        with pytest.raises(SchemaTooNew, match="version 9999.*upgrade pq-core"):
+        with pytest.raises(SchemaTooNew, match=r"version 9999.*upgrade pq-core"):
             verb()
     assert catalog(dsn) == before
 

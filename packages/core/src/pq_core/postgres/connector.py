@@ -22,7 +22,7 @@ from pq_core.connector import (
     SchemaStatus,
     WorkerInfo,
 )
-from pq_core.errors import ConnectorClosed, ConnectorError, WrongConnection
+from pq_core.errors import ConnectionFailed, ConnectorClosed, ConnectorError, WrongConnection
 from pq_core.job import Job, NewJob
 from pq_core.outcome import Outcome
 from pq_core.postgres import schema as schema_
@@ -109,6 +109,7 @@ class PsycopgConnector:
     async def defer(
         self, jobs: Sequence[NewJob], *, connection: Any = None, now: datetime | None = None
     ) -> list[Deferred]:
+        self._check_usable()
         if not jobs:
             return []
         statement = self._link.statements.defer(jobs, now)
@@ -129,6 +130,7 @@ class PsycopgConnector:
         return await self._run(self._link.statements.fetch(worker, queues, limit, now))
 
     async def finish(self, outcomes: Sequence[Outcome], *, now: datetime | None = None) -> list[int]:
+        self._check_usable()
         if not outcomes:
             return []
         return await self._run(self._link.statements.finish(outcomes, now))
@@ -193,6 +195,10 @@ class PsycopgConnector:
                 return await self._run_on(connection, statement)
         except psycopg.Error as fault:
             raise translate(fault, self._link.schema) from fault
+        except ConnectionFailed:
+            # What broke one connection has often broken all: one error is enough to have them looked at.
+            await pool.check()
+            raise
 
     async def _run_on(self, connection: psycopg.AsyncConnection, statement: Statement[T]) -> T:
         try:

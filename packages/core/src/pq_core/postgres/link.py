@@ -24,6 +24,8 @@ _DEFAULTS: dict[str, Any] = {
     "keepalives_interval": 10,
     "keepalives_count": 3,
 }
+# libpq reads these itself, but only where the connection string leaves them open; our defaults would close them.
+_ENVIRONMENT = {"PGAPPNAME": "application_name", "PGCONNECT_TIMEOUT": "connect_timeout"}
 
 
 @attrs.define
@@ -59,16 +61,16 @@ class Link:
             raise InvalidOption(msg)
         try:
             given = conninfo_to_dict(dsn, **keywords)
+            for variable, keyword in _ENVIRONMENT.items():
+                if variable in os.environ:
+                    given.setdefault(keyword, os.environ[variable])
+            conninfo = make_conninfo(**(_DEFAULTS | given))
         except psycopg.ProgrammingError as fault:
             why = " ".join(str(fault).split())
             msg = f"the connection string, or a keyword beside it, is not one that libpq takes: {why}"
             raise InvalidOption(msg) from None
-        if os.environ.get("PGAPPNAME"):
-            given.setdefault("application_name", os.environ["PGAPPNAME"])
-        if os.environ.get("PGCONNECT_TIMEOUT"):
-            given.setdefault("connect_timeout", os.environ["PGCONNECT_TIMEOUT"])
         return cls(
-            conninfo=make_conninfo(**(_DEFAULTS | given)),
+            conninfo=conninfo,
             schema=schema,
             min_size=min_size,
             max_size=max_size,

@@ -80,10 +80,7 @@ class Statements:
         return self._call("fetch", _FETCH, [worker, names, limit, now], lambda rows: _read_fetched(rows, worker))
 
     def finish(self, outcomes: Sequence[Outcome], now: datetime | None) -> Statement[list[int]]:
-        first: dict[int, Outcome] = {}
-        for outcome in outcomes:
-            first.setdefault(outcome.job_id, outcome)
-        ordered = [first[id_] for id_ in sorted(first) if 0 < id_ <= MAX_ID]
+        ordered = _by_job(outcomes)
         parameters = [
             [outcome.job_id for outcome in ordered],
             [min(outcome.claim, 2**31 - 1) for outcome in ordered],
@@ -193,6 +190,16 @@ def quote(identifier: str) -> str:
 
 def _payload(job: NewJob) -> tuple[str, str]:
     return dump(job.args), dump(job.metadata, "metadata", error=InvalidJob) if job.metadata else "{}"
+
+
+def _by_job(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Return one outcome a job, in order of ids: of the newest claim, as only that one can be current."""
+    newest: dict[int, Outcome] = {}
+    for outcome in outcomes:
+        other = newest.get(outcome.job_id)
+        if other is None or other.claim < outcome.claim:
+            newest[outcome.job_id] = outcome
+    return [newest[id_] for id_ in sorted(newest) if 0 < id_ <= MAX_ID]
 
 
 def _unless_all(values: list[T], usual: object = None) -> list[T] | None:

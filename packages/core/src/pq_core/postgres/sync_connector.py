@@ -13,7 +13,7 @@ from psycopg.rows import tuple_row
 from psycopg_pool import ConnectionPool
 
 from pq_core.connector import Deferred, JobChanges, JobFilter, JobState, QueueInfo, SchemaStatus
-from pq_core.errors import ConnectorClosed, WrongConnection
+from pq_core.errors import ConnectionFailed, ConnectorClosed, WrongConnection
 from pq_core.job import Job, NewJob
 from pq_core.postgres import schema
 from pq_core.postgres.faults import breaks_preparing, translate
@@ -54,6 +54,7 @@ class SyncPsycopgConnector:
             pool.close()
 
     def defer(self, jobs: Sequence[NewJob], *, connection: Any = None, now: datetime | None = None) -> list[Deferred]:
+        self._check_usable()
         if not jobs:
             return []
         statement = self._link.statements.defer(jobs, now)
@@ -111,6 +112,10 @@ class SyncPsycopgConnector:
                 return self._run_on(connection, statement)
         except psycopg.Error as fault:
             raise translate(fault, self._link.schema) from fault
+        except ConnectionFailed:
+            # What broke one connection has often broken all: one error is enough to have them looked at.
+            pool.check()
+            raise
 
     def _run_on(self, connection: psycopg.Connection, statement: Statement[T]) -> T:
         try:
@@ -134,11 +139,14 @@ class SyncPsycopgConnector:
                 raise translate(fault, self._link.schema) from fault
         raise AssertionError  # the last round returns or raises
 
-    def _opened_pool(self) -> ConnectionPool[psycopg.Connection]:
+    def _check_usable(self) -> None:
         if self._closed:
             msg = "the connector is closed; open() it again"
             raise ConnectorClosed(msg)
         self._link.check_process()
+
+    def _opened_pool(self) -> ConnectionPool[psycopg.Connection]:
+        self._check_usable()
         pool = self._pool
         if pool is None:
             with self._opening:

@@ -26,7 +26,9 @@ declare
     share integer;
     more boolean;
     last_life boolean;
+    idle boolean;
     alone boolean;
+    rounds integer := 0;
     taken record;
     seen_locks bigint[] := '{}';
 begin
@@ -48,15 +50,17 @@ begin
         select from unnest(serving) q, lateral (
             select from jobs j where j.queue = q and j.state = 'ready' and j.losses >= j.max_losses - 1
             order by j.priority desc, j.id limit 1) one);
-    alone := last_life and not exists (select from jobs j where j.worker = "fetch".worker and j.state = 'running');
+    idle := last_life and not exists (select from jobs j where j.worker = "fetch".worker and j.state = 'running');
+    alone := idle;
     if exists (select from jobs j where j.worker = "fetch".worker and j.state = 'running' and j.losses >= j.max_losses - 1) then
         wanted := 0;
     end if;
 
-    -- Round 0 is for a job in its last life. The others go on behind jobs whose lock was found taken.
-    for round in (case when alone then 0 else 1 end)..3 loop
+    -- First, if need be, for a job in its last life; then for others. Further rounds go on behind locks found taken.
+    loop
         exit when wanted < 1 or serving = '{}';
-        select * into taken from take(serving, share, wanted, seen_locks, round = 0) t;
+        rounds := rounds + 1;
+        select * into taken from take(serving, share, wanted, seen_locks, alone) t;
         return query
             update jobs j
             set state = 'running', worker = "fetch".worker, started_at = at, attempt = j.attempt + 1, claim = j.claim + 1
@@ -66,12 +70,18 @@ begin
                 null::boolean, null::boolean, null::double precision;
         wanted := wanted - cardinality(taken.ids);
         seen_locks := taken.locks_seen;
-        more := more or taken.more or round = 0;
-        if round = 0 then
-            exit when taken.ids <> '{}';
+        more := more or taken.more;
+        if alone and taken.ids <> '{}' then
+            wanted := 0;
+        elsif alone and not taken.refused then
+            alone := false;
+            rounds := 0;
+        elsif alone then
+            more := true;
+            exit when rounds = 3;
         else
-            more := more or (taken.crowded and (round = 3 or not taken.refused));
-            exit when not (taken.crowded and taken.refused);
+            more := more or (taken.crowded and (rounds = 3 or not taken.refused));
+            exit when rounds = 3 or not (taken.crowded and taken.refused);
         end if;
     end loop;
 
@@ -79,7 +89,7 @@ begin
         select null::bigint, null::text, null::json, null::text, null::smallint, null::text, null::text, null::integer, null::integer,
             null::smallint, null::smallint, null::timestamptz, null::timestamptz, null::timestamptz, null::timestamptz, null::text,
             null::jsonb, null::json,
-            more and wanted > 0, last_life and not alone,
+            more and wanted > 0, last_life and not idle,
             (select extract(epoch from s.scheduled_at - at)::double precision from jobs s
                 where s.state = 'scheduled' order by s.scheduled_at limit 1);
 end

@@ -24,6 +24,7 @@ begin
             select c.id, c.lock_key from unnest(take.serving) q, lateral (
                 select j.id, j.lock_key, j.priority from jobs j
                 where j.queue = q and j.state = 'ready' and j.losses >= j.max_losses - 1
+                    and (j.lock_key is null or j.lock_key <> all (take.seen_locks))
                 order by j.priority desc, j.id limit 1 for update skip locked) c
             order by c.priority desc, c.id limit 1
         )

@@ -1,8 +1,8 @@
 -- After a change to jobs with these locks: wake what may run now. Takes the advisory locks in order, then looks, in a new
 -- statement: what a fetch decided on an older state of a lock is seen, and what it decides later sees this change.
 --
--- Wakes the head of a lock if it is blocked and nothing of the lock runs, and with it the first blocked mutex job of each
--- queue; never waits for a row.
+-- Wakes the head of a lock if it is blocked and nothing of the lock runs, and with it, of each queue, the first blocked mutex
+-- job and the first that is not in its last life, since a busy worker passes the other over; never waits for a row.
 create or replace function wake(lock_keys bigint[])
 returns void
 language plpgsql
@@ -25,15 +25,17 @@ begin
     ), head as (
         select h.id, h.state from idle i, lateral (
             select j.id, j.state from jobs j where j.lock_key = i.lock_key order by j.priority desc, j.id limit 1) h
-    ), mutex (lock_key, queue, id) as (
-        select i.lock_key, f.queue, f.id from idle i, lateral (
+    ), mutex (lock_key, last_life, queue, id) as (
+        select i.lock_key, l.too, f.queue, f.id from idle i, unnest('{true,false}'::boolean[]) l (too), lateral (
             select j.queue, j.id from jobs j
             where j.lock_key = i.lock_key and j.lock_mode = 'mutex' and j.state = 'blocked'
+                and (l.too or j.losses < j.max_losses - 1)
             order by j.queue, j.priority desc, j.id limit 1) f
         union all
-        select m.lock_key, f.queue, f.id from mutex m, lateral (
+        select m.lock_key, m.last_life, f.queue, f.id from mutex m, lateral (
             select j.queue, j.id from jobs j
             where j.lock_key = m.lock_key and j.lock_mode = 'mutex' and j.state = 'blocked' and j.queue > m.queue
+                and (m.last_life or j.losses < j.max_losses - 1)
             order by j.queue, j.priority desc, j.id limit 1) f
     )
     select array_agg(d.id) into due from (
