@@ -233,7 +233,7 @@ _WAYS_OUT = "apply functools.wraps in the decorator that hides the function, or 
 
 
 def _is_running(scope: str, module: str) -> bool:
-    """Whether a call of `scope` is in progress: so the function is registered where it is defined, under its own name."""
+    """Whether a call of `scope` is in progress: so the function is registered where it is defined."""
     frame = inspect.currentframe()
     while frame is not None:
         if frame.f_code.co_qualname == scope and frame.f_globals.get("__name__") == module:
