@@ -7,6 +7,7 @@ import sys
 
 import psycopg
 import pytest
+
 from pq_core.errors import InvalidOption, SchemaMissing, SchemaTooNew
 from pq_core.job import NewJob
 from pq_core.postgres import PsycopgConnector
@@ -25,7 +26,8 @@ def catalog(dsn: str, schema: str = "pq") -> dict[str, object]:
                 and not c.relispartition
             order by 1, a.attnum""",
         "indexes": """
-            select indexname, replace(indexdef, %s::text || '.', '') from pg_indexes where schemaname = %s order by 1""",
+            select indexname, replace(indexdef, %s::text || '.', '') from pg_indexes where schemaname = %s
+            order by 1""",
         "functions": """
             select p.proname, pg_get_function_arguments(p.oid), p.prosrc, p.prosecdef, p.proacl::text, p.proconfig
             from pg_proc p where p.pronamespace = %s::regnamespace order by 1""",
@@ -78,13 +80,9 @@ def test_an_older_schema_once_upgraded_is_the_same_as_a_fresh_one(empty_dsn: str
 
 
 def test_ten_processes_may_install_at_once(empty_dsn: str, dsn: str) -> None:
-    code = "
-".join(
-        [
-            "import sys",
-            "from pq_core.postgres import PsycopgConnector",
-            "print(len(PsycopgConnector(sys.argv[1]).sync.migrate()))",
-        ]
+    code = (
+        "import sys; from pq_core.postgres import PsycopgConnector; "
+        "print(len(PsycopgConnector(sys.argv[1]).sync.migrate()))"
     )
     processes = [
         subprocess.Popen(
