@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -19,7 +19,7 @@ from pq_core.memory.ending import Finish, Leave, Rescue
 from pq_core.memory.listing import Find
 from pq_core.memory.steering import Cancel, Pause, Reschedule, Resume, Retry
 from pq_core.memory.store import Operation, Store, apply
-from pq_core.outcome import Outcome
+from pq_core.outcome import UNCHANGED, Kind, Outcome
 from pq_core.states import State
 
 QUEUES = ["a", "b", "c"]
@@ -211,7 +211,7 @@ class Pair:
         if not running:
             return
         job = self.random.choice(running)
-        kind = self.random.choice(["succeeded", "failed", "retried", "snoozed", "released", "cancelled"])
+        kind: Kind = self.random.choice(get_args(Kind))
         stale = self.random.random() < 0.2
         delay = timedelta(seconds=self.random.choice([0, 0, 2]))
         to: dict[str, Any] = {}
@@ -255,8 +255,8 @@ class Pair:
         ids = self.some_ids(self.spec.jobs)
         delay = self.random.choice([None, timedelta(0), timedelta(seconds=5)])
         queue, priority = self.random.choice([None, *QUEUES]), self.random.choice([None, -3, 0, 5])
-        lock = {"lock": self.random.choice(LOCKS)} if self.random.random() < 0.5 else {}
-        self.do(Reschedule(ids, JobChanges(delay=delay, queue=queue, priority=priority, **lock)))
+        lock = self.random.choice(LOCKS) if self.random.random() < 0.5 else UNCHANGED
+        self.do(Reschedule(ids, JobChanges(delay=delay, queue=queue, priority=priority, lock=lock)))
         for job in [self.spec.jobs[number] for number in ids if number in self.spec.jobs]:
             if job.state == RUNNING:
                 continue
@@ -264,7 +264,7 @@ class Pair:
                 self.spec.go_on(job, self.now + delay, self.now)
             job.queue = queue or job.queue
             job.priority = job.priority if priority is None else priority
-            job.lock = lock.get("lock", job.lock)
+            job.lock = job.lock if lock is UNCHANGED else lock
 
     def rescue(self) -> None:
         self.spec.leases = {worker: end for worker, end in self.spec.leases.items() if end > self.now}

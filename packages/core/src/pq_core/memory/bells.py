@@ -5,12 +5,13 @@ A bell lives only as long as its listener listens, so none is left behind in a l
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-import anyio
+if TYPE_CHECKING:
+    import anyio
 
 _Caller = Callable[[Callable[[], None]], object]
 
@@ -20,11 +21,13 @@ class Bell:
 
     Attributes:
         queues: those it rings for; None means every queue.
+        deaf: whether its loop has been closed. To keep it is to keep the loop.
     """
 
     def __init__(self, queues: Collection[str] | None) -> None:
         self.queues = None if queues is None else frozenset(queues)
-        self._rings = anyio.Event()
+        self.deaf = False
+        self._rings = _event()
         self._rung = False
         self._call_in_loop: _Caller = _caller_of_this_loop()
 
@@ -39,13 +42,13 @@ class Bell:
         self._rung = True
         try:
             self._call_in_loop(self._set)
-        except RuntimeError:  # The loop is closed: nobody listens, and nothing shall keep the loop from being freed.
-            self._call_in_loop = _call_nobody
+        except RuntimeError:  # The loop is closed.
+            self.deaf = True
 
     async def wait(self) -> None:
         """Wait until it has rung since the last wait."""
         await self._rings.wait()
-        self._rings = anyio.Event()
+        self._rings = _event()
         # From here on, a ring is a new one; what rang before, the listener has yet to look at.
         self._rung = False
 
@@ -53,8 +56,10 @@ class Bell:
         self._rings.set()
 
 
-def _call_nobody(_callback: Callable[[], None]) -> None:
-    pass
+def _event() -> anyio.Event:
+    import anyio  # A caller that only defers shall not pay for it.
+
+    return anyio.Event()
 
 
 def _caller_of_this_loop() -> _Caller:
@@ -64,4 +69,6 @@ def _caller_of_this_loop() -> _Caller:
 
         with suppress(RuntimeError):
             return trio.lowlevel.current_trio_token().run_sync_soon
+    import asyncio
+
     return asyncio.get_running_loop().call_soon_threadsafe

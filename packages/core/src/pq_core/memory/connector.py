@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from anyio.lowlevel import checkpoint
-
 from pq_core.connector import (
     Deferred,
     Fetched,
@@ -33,6 +31,13 @@ from pq_core.states import State
 
 Answer = TypeVar("Answer")
 REASON = "cancelled by request"
+
+
+async def _let_others_run() -> None:
+    """Wait a turn, as for a database; a cancellation comes here, before anything is done."""
+    from anyio.lowlevel import checkpoint  # A caller that only defers shall not pay for it.
+
+    await checkpoint()
 
 
 class _Face:
@@ -115,7 +120,7 @@ class InMemoryConnector(_Face):
         self, jobs: Sequence[NewJob], *, connection: Any = None, now: datetime | None = None
     ) -> list[Deferred]:
         """Store jobs, all or none, in their order."""
-        await checkpoint()
+        await _let_others_run()
         return self._defer(jobs, connection, now)
 
     async def fetch(
@@ -194,15 +199,18 @@ class InMemoryConnector(_Face):
 
     async def migrate(self) -> list[str]:
         """Return no name: memory has no schema."""
-        return self._sync.migrate()
+        await _let_others_run()
+        self._check_open()
+        return []
 
     async def check(self) -> SchemaStatus:
         """Return that nothing is missing."""
-        return self._sync.check()
+        await _let_others_run()
+        self._check_open()
+        return SchemaStatus(version=1)
 
     async def _do_async(self, operation: Operation[Answer], now: datetime | None) -> Answer:
-        # Let others run first, as any wait for a database does; if this is cancelled meanwhile, nothing has been done.
-        await checkpoint()
+        await _let_others_run()
         return self._do(operation, now)
 
 

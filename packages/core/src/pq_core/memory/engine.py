@@ -58,7 +58,7 @@ class Engine:
         try:
             yield bell
         finally:
-            with self._turn, suppress(ValueError):  # After a fork, the child has no bells.
+            with self._turn, suppress(ValueError):  # It was deaf, or left behind by a fork.
                 self._bells.remove(bell)
 
     def pause_for_fork(self) -> None:
@@ -76,11 +76,17 @@ class Engine:
         with self._turn:
             for bell in self._bells:
                 bell.ring_for_all()
+            self._take_deaf_bells_down()
 
     def _ring(self) -> None:
         queues, self.store.rung = self.store.rung, set()
         for bell in self._bells:
             bell.ring(queues)
+        self._take_deaf_bells_down()
+
+    def _take_deaf_bells_down(self) -> None:
+        if any(bell.deaf for bell in self._bells):
+            self._bells = [bell for bell in self._bells if not bell.deaf]
 
 
 _engines: WeakSet[Engine] = WeakSet()

@@ -151,15 +151,13 @@ class Store:
         If none of its jobs runs, its first job is made ready if it is blocked, and so is, of each queue, the first
         blocked mutex job (and the first that is not in its last life, for workers that may not take the others).
         """
-        while self._touched:
-            lock = self.locks.get(self._touched.pop())
-            if lock is None or lock.running is not None:
-                continue
-            places = [lock.members.first(), *[line.first() for line in lock.blocked.values()]]
-            for place in places:
+        free = [lock for name in self._touched if (lock := self.locks.get(name)) and lock.running is None]
+        for lock in free:
+            for place in [lock.members.first(), *[line.first() for line in lock.blocked.values()]]:
                 record = self.live[place[1]] if place else None
                 if record and record.state is State.BLOCKED:
                     self.move(record, State.READY)
+        self._touched.clear()
 
     def _ring(self, record: Record) -> None:
         if record.state is State.READY or record.state is State.SCHEDULED:
