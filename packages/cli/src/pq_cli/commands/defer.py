@@ -1,0 +1,113 @@
+"""`pq defer`: store a job."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pq_cli.choices import complete_lock_mode
+from pq_cli.durations import duration
+from pq_cli.output import write_json
+from pq_cli.target import AppPath, AsJson, Dsn, Schema, Target
+
+if TYPE_CHECKING:  # see target
+    from pq_core import App
+    from pq_core.deferrer import DeferOptions
+
+
+def defer(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="The task's name, or an alias.")],
+    arguments: Annotated[
+        str, typer.Argument(metavar="JSON", help="Its arguments, as a JSON object; - reads it from standard input.")
+    ] = "{}",
+    *,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="TIME", help="Not before: 2030-01-31T12:00Z, or with an offset.")
+    ] = None,
+    delay: Annotated[str | None, typer.Option("--in", metavar="DURATION", help="Not before: 90 (s), 1h30m, 2d.")] = None,
+    queue: Annotated[str | None, typer.Option(help="Another queue than the task's.")] = None,
+    priority: Annotated[int | None, typer.Option(help="Higher runs first; -32768 to 32767.")] = None,
+    lock: Annotated[str | None, typer.Option(help="Of all jobs with one lock, at most one runs.")] = None,
+    lock_mode: Annotated[
+        str | None,
+        typer.Option(metavar="MODE", help="ordered (by priority, then age) or mutex.", autocompletion=complete_lock_mode),
+    ] = None,
+    unknown: Annotated[
+        bool, typer.Option("--unknown", help="The task is defined elsewhere: check neither its name nor its arguments.")
+    ] = False,
+    app: AppPath = None,
+    dsn: Dsn = None,
+    schema: Schema = None,
+    as_json: AsJson = False,
+) -> None:
+    """Store a job and write its id."""
+    options = _options(at, delay, queue, priority, lock, lock_mode)
+    values = _arguments(arguments)
+    with _opened(Target(app, dsn, schema), unknown=unknown) as opened:
+        job_id = opened.configure_task(task, allow_unknown=unknown, **options).defer(**values)
+    if as_json:
+        write_json({"id": job_id})
+    else:
+        typer.echo(job_id)
+
+
+def _opened(target: Target, *, unknown: bool) -> AbstractContextManager[App]:
+    return target.jobs_only() if unknown and target.app is None else target.with_tasks()
+
+
+def _options(
+    at: str | None,
+    delay: str | None,
+    queue: str | None,
+    priority: int | None,
+    lock: str | None,
+    lock_mode: Any,
+) -> DeferOptions:
+    options: DeferOptions = {}
+    if at is not None:
+        options["schedule_at"] = _moment(at)
+    if delay is not None:
+        options["schedule_in"] = duration(delay, "--in")
+    if queue is not None:
+        options["queue"] = queue
+    if priority is not None:
+        options["priority"] = priority
+    if lock is not None:
+        options["lock"] = lock
+    if lock_mode is not None:
+        options["lock_mode"] = lock_mode
+    return options
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is not a time of ISO 8601, such as 2030-01-31T12:00Z", param_hint="'--at'"
+        ) from None
+    if moment.utcoffset() is None:
+        raise typer.BadParameter(f"{text!r} has no time zone: add Z for UTC, or +02:00", param_hint="'--at'")
+    return moment
+
+
+def _arguments(text: str) -> dict[str, Any]:
+    given = sys.stdin.read() if text == "-" else text
+    try:
+        values: Any = json.loads(given)
+    except (ValueError, RecursionError) as reason:
+        raise typer.BadParameter(f"{_cut(given)} is not JSON: {reason}", param_hint="'JSON'") from None
+    if not isinstance(values, dict):
+        raise typer.BadParameter(
+            f'{_cut(given)} is not a JSON object of arguments by name, such as {{"a": 1}}', param_hint="'JSON'"
+        )
+    return values
+
+
+def _cut(text: str) -> str:
+    return repr(text) if len(text) <= 60 else f"{text[:57]!r}..."  # noqa: PLR2004 - one line of a terminal

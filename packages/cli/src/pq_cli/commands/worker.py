@@ -1,0 +1,117 @@
+"""`pq worker`: run jobs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pq_cli.choices import LOG_LEVELS, complete_keep, complete_log_level
+from pq_cli.durations import duration, duration_or_forever
+from pq_cli.target import AppPath, Dsn, Schema, Target
+
+if TYPE_CHECKING:  # see target
+    from pq_core import App, WorkerOptions
+
+
+def worker(
+    queues: Annotated[
+        list[str] | None, typer.Argument(metavar="[QUEUES]...", help="The queues to serve.  [default: all]")
+    ] = None,
+    *,
+    app: AppPath = None,
+    name: Annotated[str | None, typer.Option(help="What logs and listings call it.  [default: worker]")] = None,
+    concurrency: Annotated[
+        int | None, typer.Option("--concurrency", "-c", help="Jobs that run at the same time.  [default: 10]")
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="End when nothing is left to run.")] = False,
+    poll_interval: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Between looks for work without news.  [default: 5s]")
+    ] = None,
+    listen: Annotated[
+        bool | None,
+        typer.Option("--listen/--no-listen", help="Hold a connection that tells of new jobs.  [default: listen]"),
+    ] = None,
+    graceful_timeout: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="For jobs to end after SIGTERM, or forever.  [default: 30s]"),
+    ] = None,
+    lease: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Without a sign of life for so long is dead.  [default: 30s]")
+    ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(metavar="WHICH", help="Ended jobs: all, failed or none.  [default: all]", autocompletion=complete_keep),
+    ] = None,
+    retention: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="How long they are kept, or forever.  [default: 30d]")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(help="Jobs claimed by one statement at most.  [default: 500]")] = None,
+    log_arguments: Annotated[bool, typer.Option("--log-arguments", help="Show the values of jobs' arguments.")] = False,
+    log_level: Annotated[
+        str, typer.Option(metavar="LEVEL", help="debug, info, warning, error or critical.", autocompletion=complete_log_level)
+    ] = "info",
+    min_size: Annotated[int | None, typer.Option(help="Connections that the pool keeps.  [default: 1]")] = None,
+    max_size: Annotated[int | None, typer.Option(help="Connections in the pool at most.  [default: 4]")] = None,
+    dsn: Dsn = None,
+    schema: Schema = None,
+) -> None:
+    """Run jobs until told to stop: by SIGTERM or Ctrl-C once gracefully, twice at once.
+
+    What is not given here, the app's worker_defaults decide; the defaults named are those of pq.
+    """
+    given: dict[str, Any] = {
+        "queues": queues or None,
+        "name": name,
+        "concurrency": concurrency,
+        "wait": False if once else None,
+        "poll_interval": _seconds(poll_interval, "--poll-interval"),
+        "listen": listen,
+        "lease": _seconds(lease, "--lease"),
+        "keep": keep,
+        "batch": batch,
+        "log_arguments": log_arguments or None,
+    }
+    options: WorkerOptions = {name: value for name, value in given.items() if value is not None}  # type: ignore[assignment]
+    if retention is not None:
+        options["retention"] = duration_or_forever(retention, "--retention")
+    if graceful_timeout is not None:
+        grace = duration_or_forever(graceful_timeout, "--graceful-timeout")
+        options["graceful_timeout"] = None if grace is None else grace.total_seconds()
+    _begin_logging(log_level)
+    _run(Target(app, dsn, schema), options, min_size, max_size)
+
+
+def _run(target: Target, options: WorkerOptions, min_size: int | None, max_size: int | None) -> None:
+    from pq_core.worker import Settings
+
+    from pq_cli.schema_check import require_usable
+
+    with target.with_tasks() as opened:
+        Settings(**{**opened.worker_defaults, **options})  # refused before a database is asked
+        if min_size is not None or max_size is not None:
+            _resize_pool(opened, min_size, max_size)
+        require_usable(opened)
+        opened.run_worker(**options)
+
+
+def _resize_pool(app: App, min_size: int | None, max_size: int | None) -> None:
+    from pq_core import PsycopgConnector
+
+    if not isinstance(app.connector, PsycopgConnector):
+        raise typer.BadParameter(
+            f"the app's {type(app.connector).__qualname__} has no pool", param_hint="'--min-size' / '--max-size'"
+        )
+    app.connector = app.connector.with_pool(min_size=min_size, max_size=max_size)
+
+
+def _seconds(text: str | None, option: str) -> float | None:
+    return None if text is None else duration(text, option).total_seconds()
+
+
+def _begin_logging(level: str) -> None:
+    import logging
+
+    if level.lower() not in LOG_LEVELS:
+        raise typer.BadParameter(f"{level!r} is none of {', '.join(LOG_LEVELS)}", param_hint="'--log-level'")
+    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")

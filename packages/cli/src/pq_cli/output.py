@@ -1,0 +1,63 @@
+"""What commands write: data to standard output, as text or JSON; all else to standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:  # for the annotation only; see target
+    from pq_core.job import Job
+
+
+def write_json(value: Any) -> None:
+    """Write a value as JSON, in ASCII, so that no terminal or pipe can spoil it."""
+    typer.echo(json.dumps(value, indent=2))
+
+
+def note(text: str) -> None:
+    """Tell the user something that is not data."""
+    typer.echo(text, err=True)
+
+
+def write_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Write rows: on a terminal as a table, else as lines with tabs, the header first."""
+    lines = [[shown(cell) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        for line in (header, *lines):
+            typer.echo("\t".join(line))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*header, box=None, header_style="bold")
+    for line in lines:
+        table.add_row(*map(Text, line))
+    Console().print(table)
+
+
+def shown(value: object) -> str:
+    """Return a value as text of one line that leaves the terminal alone: jobs hold what anybody wrote into them."""
+    if value is None:
+        return "-"
+    text = moment(value) if isinstance(value, datetime) else str(value)
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def moment(value: datetime | None) -> str | None:
+    """Return a time in UTC, as ISO 8601."""
+    return None if value is None else value.astimezone(UTC).isoformat()
+
+
+def job_data(job: Job) -> dict[str, Any]:
+    """Return a job as JSON shows it: every field, times as ISO 8601 in UTC."""
+    import attrs
+
+    data = attrs.asdict(job, recurse=False)
+    data["state"] = str(job.state)
+    return {name: moment(value) if isinstance(value, datetime) else value for name, value in data.items()}
