@@ -10,7 +10,6 @@ import importlib.util
 import inspect
 import os
 import sys
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -28,7 +27,7 @@ def importable_name(module: str) -> str:
     if spec is not None:
         return str(spec.name)
     file = getattr(main, "__file__", None)
-    return Path(file).stem if file else module
+    return inspect.getmodulename(file) or module if file else module
 
 
 def refuse_to_import_main(module: str) -> None:

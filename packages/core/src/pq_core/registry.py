@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -66,6 +65,8 @@ class TaskRegistry(Mapping[str, Task[..., Any]]):
             self._aliases.update(dict.fromkeys(task.aliases, task.name))
 
     def _near(self, name: str) -> str:
+        import difflib  # For this message only.
+
         known = sorted([*self._tasks, *self._aliases])
         near = difflib.get_close_matches(name, known, n=3)
         if near:

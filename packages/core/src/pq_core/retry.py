@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
@@ -142,13 +141,21 @@ class RetryStrategy(BaseRetryStrategy):
             seconds = self.wait + self.linear_wait * attempts + float(self.exponential_wait) ** (attempts + 1)
         except OverflowError:
             return longest
-        return min(seconds * (1 + self.jitter * random.random()), longest)
+        return min(seconds + _part(seconds * self.jitter), longest)
 
     def get_retry_decision(self, exception: BaseException, job: Job) -> RetryDecision | None:
         """Return the decision for the next run, or None: another exception, or no run left."""
         if self.retry_exceptions is not None and not isinstance(exception, self.retry_exceptions):
             return None
         return super().get_retry_decision(exception, job)
+
+
+def _part(seconds: float) -> float:
+    if not seconds:
+        return seconds
+    import random  # Brings hashlib, which an app that only defers does not need.
+
+    return seconds * random.random()
 
 
 def strategy(retry: bool | int | BaseRetryStrategy | None) -> BaseRetryStrategy | None:  # noqa: FBT001 - the option's own form

@@ -213,7 +213,7 @@ def test_a_queue_may_have_a_long_name_in_any_script(shop: Shop, queue: str) -> N
 def test_jobs_join_the_transaction_of_a_connection(shop: Shop) -> None:
     def defer_and_fail() -> None:
         with shop.memory.transaction() as transaction:
-            shop.do(shop.add.configure(connection=transaction), "defer", 1)
+            shop.do(shop.add.configure(connection=transaction).configure(priority=1), "defer", 1)
             shop.do(shop.add.configure(connection=transaction), "batch_defer", [{"a": 2}])
             shop.do(shop.app, "defer_many", [shop.add.job(3)], connection=transaction)
             raise ZeroDivisionError
