@@ -2,7 +2,11 @@
 -- channel that is named as the schema.
 create or replace function announce(queues text[])
 returns void
-language sql
+language plpgsql
 as $$
-    select pg_notify(current_schema(), 'queue:' || q) from unnest($1) q
+begin
+    if announce.queues <> '{}' then
+        perform pg_notify(current_schema(), 'queue:' || q) from unnest(announce.queues) q;
+    end if;
+end
 $$;

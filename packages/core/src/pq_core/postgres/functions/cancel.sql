@@ -13,6 +13,7 @@ declare
     running bigint[];
 begin
     perform check_isolation();
+    perform ensure_day(at);
     perform from jobs j where j.id = any (cancel.ids) order by j.id for update;
     select
         coalesce(array_agg(j.id) filter (where j.state <> 'running'), '{}'),

@@ -2,6 +2,7 @@
 --
 -- It is created standing alone and then attached, so inserts into other days go on; there is no default partition, which would
 -- have to be scanned at each attachment.
+-- Whoever needs rows of jobs as well calls this before it takes them.
 create or replace function ensure_day(at timestamptz)
 returns void
 language plpgsql

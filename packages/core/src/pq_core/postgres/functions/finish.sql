@@ -1,6 +1,6 @@
 -- Write the outcomes of runs; return the ids of the jobs whose claim was current. Any other outcome changes nothing.
 --
--- Arrays of one length, by ascending id; those after claims and kinds may be null where no outcome needs them. Rows are reached
+-- Arrays of one length, by ascending id, no id twice; those after claims and kinds may be null where no outcome needs them. Rows are reached
 -- by id = any(ids) and their outcome by its place in ids, so the work is linear and no plan can go astray. State is tested with
 -- "is true", so that no partial index looks fit to drive the search.
 --
@@ -27,10 +27,19 @@ declare
     awake text[];
 begin
     perform check_isolation();
+    if finish.ids <> array(select distinct i from unnest(finish.ids) i order by i) then
+        raise exception 'ids must ascend, each of them once' using errcode = 'PQ002';
+    elsif not finish.kinds <@ '{succeeded,failed,retried,snoozed,cancelled,released}' then
+        raise exception 'a kind is one of succeeded, failed, retried, snoozed, cancelled and released, not one of %',
+            array(select distinct k from unnest(finish.kinds) k) using errcode = 'PQ002';
+    end if;
     perform ensure_day(at);
     if finish.kinds && '{retried,snoozed,released}' then
         -- Two statements follow: taking the rows first, in order, keeps them from crossing with others'.
-        perform from jobs j where j.id = any (finish.ids) order by j.id for update;
+        perform from jobs j
+        where j.id = any (finish.ids) and (j.state = 'running') is true
+            and j.claim = finish.claims[width_bucket(j.id, finish.ids)]
+        order by j.id for update;
     end if;
 
     with gone as (
@@ -82,6 +91,10 @@ begin
         perform announce(awake);
     end if;
 
+    if cardinality(ended) + cardinality(resumed) < cardinality(finish.ids) then
+        -- A row that changed while this waited for it stays in hand unchanged, and others' wakes pass it over meanwhile.
+        moved := moved || array(select j.lock_key from jobs j where j.id = any (finish.ids) and j.lock_key is not null);
+    end if;
     perform wake(freed || moved);
     return query select d from unnest(ended || resumed) d order by d;
 end

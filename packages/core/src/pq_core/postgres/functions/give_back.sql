@@ -1,6 +1,7 @@
 -- Make running jobs ready again, or end them: as cancelled where that was asked for, as failed where all lives are spent. The
--- caller holds the rows. attempts: how many of each job's attempts to give back. Wakes and announces.
-create or replace function give_back(ids bigint[], attempts integer, at timestamptz)
+-- caller holds the rows. attempts: how many of each job's attempts to give back. Wakes and announces,
+-- and wakes other locks in the same go: taking advisory locks twice would take them out of order.
+create or replace function give_back(ids bigint[], attempts integer, at timestamptz, other_locks bigint[] default null)
 returns table (id bigint, state text)
 language plpgsql
 set jit = off set plan_cache_mode = force_generic_plan
@@ -27,7 +28,7 @@ begin
     select array_agg(distinct r.queue), freed || array_agg(r.lock_key) filter (where r.lock_key is not null)
     into awake, freed from ready r;
     perform announce(awake);
-    perform wake(freed);
+    perform wake(freed || give_back.other_locks);
     return query
         select g, case when g = any (stopped) then 'cancelled' when g = any (spent) then 'failed' else 'ready' end
         from unnest(give_back.ids) g order by g;

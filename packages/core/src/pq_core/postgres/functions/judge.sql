@@ -4,8 +4,11 @@
 -- here and the head does not run instead; and neither if one of the lock runs already.
 create or replace function judge(locked bigint[], judged bigint[])
 returns table (chosen bigint[], held bigint[], held_locks bigint[], busy_locks bigint[], idle_heads bigint[], candidates integer)
-language sql
+language plpgsql
 as $$
+#variable_conflict use_column
+begin
+    return query
     with candidate as (
         select j.id, j.lock_key, j.lock_mode, h.id as head, h.state as head_state,
             exists (select from jobs r where r.lock_key = j.lock_key and r.state = 'running') as busy,
@@ -14,7 +17,7 @@ as $$
         from jobs j
         cross join lateral (
             select o.id, o.state from jobs o where o.lock_key = j.lock_key order by o.priority desc, o.id limit 1) h
-        where j.id = any ($1) and j.lock_key = any ($2)
+        where j.id = any (judge.locked) and j.lock_key = any (judge.judged)
     ), verdict as (
         select c.id, c.lock_key, c.head, c.head_state, c.busy,
             not c.busy and c.id = c.first and (c.id = c.head or c.lock_mode = 'mutex') as runs
@@ -30,5 +33,6 @@ as $$
         coalesce((select array_agg(l.lock_key) from lock_verdict l where l.held), '{}'),
         coalesce((select array_agg(l.lock_key) from lock_verdict l where l.busy), '{}'),
         coalesce((select array_agg(l.idle_head) from lock_verdict l where l.idle_head is not null), '{}'),
-        (select count(*)::integer from verdict)
+        (select count(*)::integer from verdict);
+end
 $$;

@@ -8,11 +8,13 @@ set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off s
 as $$
 #variable_conflict use_column
 declare
+    at constant timestamptz := coalesce(leave.now, statement_timestamp());
     held bigint[];
 begin
     perform check_isolation();
+    perform ensure_day(at);
     delete from workers w where w.id = leave.worker;
     held := array(select j.id from jobs j where j.worker = leave.worker and j.state = 'running' order by j.id for update);
-    return query select * from give_back(held, 1, coalesce(leave.now, statement_timestamp()));
+    return query select * from give_back(held, 1, at);
 end
 $$;

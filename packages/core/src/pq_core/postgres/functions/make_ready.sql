@@ -9,7 +9,7 @@ declare
     waiting bigint[];
     awake text[];
 begin
-    if make_ready.ids = '{}' then
+    if make_ready.ids is null or make_ready.ids = '{}' then
         return false;
     end if;
     waiting := array(

@@ -12,6 +12,7 @@ declare
     at constant timestamptz := coalesce(prune.now, statement_timestamp());
     cut constant timestamptz := at - older_than;
     leaf record;
+    emptied text[] := '{}';
     gone bigint := 0;
     here bigint;
 begin
@@ -24,7 +25,8 @@ begin
     for leaf in
         select c.oid::regclass as name from pg_inherits i join pg_class c on c.oid = i.inhrelid
         where i.inhparent = 'finished_jobs'::regclass
-            and (to_date(right(c.relname, -length('finished_jobs_')), 'YYYYMMDD') + 1)::timestamp at time zone 'UTC' <= cut
+            and case when c.relname ~ '^finished_jobs_\d{8}$'
+                then (to_date(right(c.relname, 8), 'YYYYMMDD') + 1)::timestamp at time zone 'UTC' <= cut end
         order by c.relname
     loop
         begin
@@ -32,17 +34,22 @@ begin
             execute format('select count(*) from %s', leaf.name) into here;
             execute format('truncate %s', leaf.name);
             gone := gone + here;
+            emptied := emptied || leaf.name::text;
         exception when lock_not_available then
             continue;
-        end;
-        begin
-            execute format('drop table %s', leaf.name);
-        exception when lock_not_available then
-            null;
         end;
     end loop;
     delete from finished_jobs f where f.finished_at < cut;
     get diagnostics here = row_count;
-    return gone + here;
+    gone := gone + here;
+    -- Last, since from the first drop on nobody else can use the history until this is over.
+    begin
+        for leaf in select unnest(emptied) as name loop
+            execute format('drop table %s', leaf.name);
+        end loop;
+    exception when lock_not_available then
+        null;
+    end;
+    return gone;
 end
 $$;

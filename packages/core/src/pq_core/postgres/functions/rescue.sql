@@ -12,16 +12,20 @@ declare
     at constant timestamptz := coalesce(rescue.now, statement_timestamp());
     dead bigint[];
     lost bigint[];
-    given_back record;
+    orphans bigint[];
 begin
     perform check_isolation();
+    perform ensure_day(at);
     dead := array(select w.id from workers w where w.lease_until <= at order by w.id for update skip locked);
     delete from workers w where w.id = any (dead);
     lost := array(
         select j.id from jobs j where j.worker = any (missing_workers()) and j.state = 'running' order by j.id for update skip locked);
     -- A job whose worker was wiped out by hand has none at all.
     lost := lost || array(select j.id from jobs j where j.worker is null and j.state = 'running' order by j.id for update skip locked);
-    if lost <> '{}' then
+    orphans := orphaned_locks();
+    if lost = '{}' then
+        perform wake(orphans);
+    else
         update jobs j set
             losses = j.losses + 1,
             errors = with_error(
@@ -29,8 +33,7 @@ begin
                 jsonb_build_object('type', 'WorkerLost', 'message', format('worker %s was lost', j.worker), 'traceback', '', 'attempt', j.attempt),
                 at)
         where j.id = any (lost);
-        return query select * from give_back(lost, 0, at);
+        return query select * from give_back(lost, 0, at, orphans);
     end if;
-    perform wake(orphaned_locks());
 end
 $$;

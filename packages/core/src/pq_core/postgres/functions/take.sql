@@ -51,10 +51,7 @@ begin
         return;
     end if;
 
-    -- At most a hundred a fetch: advisory locks live in shared memory.
-    locks := array(
-        select distinct j.lock_key from jobs j where j.id = any (locked)
-        limit 100 - least(100, cardinality(take.seen_locks)));
+    locks := array(select distinct j.lock_key from jobs j where j.id = any (locked));
     judged := array(select k from unnest(locks) k where pg_try_advisory_xact_lock(advisory_key(k)));
     select * into verdict from judge(locked, judged) v;
     return query select

@@ -2,7 +2,7 @@
 -- statement: what a fetch decided on an older state of a lock is seen, and what it decides later sees this change.
 --
 -- Wakes the head of a lock if it is blocked and nothing of the lock runs, and with it, of each queue, the first blocked mutex
--- job and the first that is not in its last life, since a busy worker passes the other over; never waits for a row.
+-- job and the first that is not in its last life, since a busy worker passes the other over.
 create or replace function wake(lock_keys bigint[])
 returns void
 language plpgsql
@@ -12,6 +12,7 @@ as $$
 #variable_conflict use_column
 declare
     due bigint[];
+    missed bigint;
 begin
     if wake.lock_keys is null or wake.lock_keys = '{}' then
         return;
@@ -40,6 +41,9 @@ begin
     )
     select array_agg(d.id) into due from (
         select h.id from head h where h.state = 'blocked' union select m.id from mutex m) d;
-    perform make_ready(coalesce(due, '{}'));
+    perform make_ready(due);
+    for missed in select j.id from jobs j where j.id = any (due) and (j.state = 'blocked') is true limit 4 loop
+        perform insist(missed);
+    end loop;
 end
 $$;
