@@ -1,0 +1,100 @@
+"""Run one contestant: ``python -m pq_benchmarks.contestants NAME COMMAND [ARGUMENT...]``.
+
+Commands: ``install``, ``bulk N``, ``enqueue N``, ``enqueue-sync N``, ``work CONCURRENCY [QUEUE]``, ``probe N``.
+The environment gives BENCH_DSN and, for jobs, BENCH_TALLY. What was measured is printed as one line of JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable
+from importlib import import_module
+
+from pq_benchmarks.contestants.contestant import BATCH, Contestant
+
+WARM_UP = 20
+"""Jobs enqueued before the clock starts: connections are opened, statements prepared."""
+GAP = (0.02, 0.06)
+"""Seconds between two probes: each finds the worker idle."""
+
+
+def main(name: str, command: str, *arguments: str) -> None:
+    """Do what the command line says."""
+    module = import_module(f"pq_benchmarks.contestants.{name}")
+    contestant: Contestant = module.CONTESTANT(os.environ["BENCH_DSN"])
+    if command == "work":
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+        contestant.work(int(arguments[0]), *arguments[1:])
+    elif command == "install":
+        asyncio.run(contestant.install())
+    elif command == "enqueue-sync":
+        _enqueue_sync(contestant, int(arguments[0]))
+    else:
+        commands = {"bulk": _bulk, "enqueue": _enqueue, "probe": _probe}
+        asyncio.run(commands[command](contestant, int(arguments[0])))
+
+
+async def _bulk(contestant: Contestant, count: int) -> None:
+    async with contestant.client() as client:
+        elapsed = _stopwatch()
+        for left in range(count, 0, -BATCH):
+            await client.defer_batch(min(BATCH, left))
+        _tell(count, *elapsed())
+
+
+async def _enqueue(contestant: Contestant, count: int) -> None:
+    async with contestant.client() as client:
+        for _ in range(WARM_UP):
+            await client.defer()
+        elapsed = _stopwatch()
+        for _ in range(count):
+            await client.defer()
+        _tell(count, *elapsed())
+
+
+def _enqueue_sync(contestant: Contestant, count: int) -> None:
+    with contestant.sync_client() as defer:
+        for _ in range(WARM_UP):
+            defer()
+        elapsed = _stopwatch()
+        for _ in range(count):
+            defer()
+        _tell(count, *elapsed())
+
+
+async def _probe(contestant: Contestant, count: int) -> None:
+    """Enqueue jobs one by one; print when each call began and returned."""
+    calls: list[tuple[float, float]] = []
+    async with contestant.client() as client:
+        for number in range(count):
+            began = time.monotonic()
+            await client.defer(number)
+            calls.append((began, time.monotonic()))
+            await asyncio.sleep(random.uniform(*GAP))
+    print(json.dumps({"calls": calls}))
+
+
+def _stopwatch() -> Callable[[], tuple[float, float]]:
+    """Start a clock; what is returned reads the seconds that passed, and those of the CPU."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    return lambda: (time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def _tell(count: int, seconds: float, cpu: float) -> None:
+    print(json.dumps({"jobs": count, "seconds": seconds, "cpu": cpu}))
+
+
+def _end_with_parent() -> None:
+    """Wait for the end of standard input: a benchmark that was killed must not leave its workers behind."""
+    sys.stdin.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

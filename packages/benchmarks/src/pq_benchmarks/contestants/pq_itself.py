@@ -1,0 +1,62 @@
+"""pq, with the settings that it has without being told: the history is kept, and news is listened for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import pq_core as pq
+
+from pq_benchmarks.contestants.contestant import Client, Contestant
+from pq_benchmarks.tally import Tally
+
+tally = Tally(Path(os.environ["BENCH_TALLY"])) if "BENCH_TALLY" in os.environ else None
+app = pq.App(connector=pq.PsycopgConnector(os.environ["BENCH_DSN"]))
+
+
+@app.task
+async def noop(probe: int | None = None) -> None:
+    """Note the start, and nothing else."""
+    if tally is not None:
+        tally.tick(probe)
+
+
+class PQClient(Client):
+    """Enqueues as an application does."""
+
+    async def defer(self, probe: int | None = None) -> object:
+        """Enqueue a job."""
+        return await (noop.defer_async() if probe is None else noop.defer_async(probe))
+
+    async def defer_batch(self, size: int) -> object:
+        """Enqueue many."""
+        return await noop.batch_defer_async([{}] * size)
+
+
+class PQ(Contestant):
+    """pq on psycopg."""
+
+    async def install(self) -> None:
+        """Migrate."""
+        await app.migrate_async()
+
+    @asynccontextmanager
+    async def client(self) -> AsyncGenerator[Client]:
+        """Open the pool."""
+        async with app:
+            yield PQClient()
+
+    @contextmanager
+    def sync_client(self) -> Generator[Callable[[], object]]:
+        """Open the other pool."""
+        with app:
+            yield noop.defer
+
+    def work(self, concurrency: int, queue: str | None = None) -> None:
+        """Run a worker with no option but these."""
+        app.run_worker(concurrency=concurrency, queues=None if queue is None else [queue])
+
+
+CONTESTANT = PQ

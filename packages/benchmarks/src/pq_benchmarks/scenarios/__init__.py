@@ -1,0 +1,12 @@
+"""What is measured: one module for each kind of scenario."""
+
+from pq_benchmarks.scenarios.crowded_drain import CROWDED_DRAINS
+from pq_benchmarks.scenarios.drain import DRAIN
+from pq_benchmarks.scenarios.enqueue import ENQUEUES
+from pq_benchmarks.scenarios.idle import IDLE
+from pq_benchmarks.scenarios.importing import IMPORTING
+from pq_benchmarks.scenarios.scenario import Scenario
+
+SCENARIOS: tuple[Scenario, ...] = (DRAIN, *CROWDED_DRAINS, *ENQUEUES, IDLE, IMPORTING)
+
+__all__ = ["SCENARIOS", "Scenario"]

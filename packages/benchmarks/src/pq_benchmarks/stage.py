@@ -1,0 +1,77 @@
+"""Where measurements take place: the server, a directory for tallies and logs, and the sizes of this run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from pq_benchmarks.contender import Contender
+from pq_benchmarks.processes import WorkerProcess, run_client
+from pq_benchmarks.server import BenchServer
+from pq_benchmarks.tally import Tally
+
+CONCURRENCY = 50
+
+
+@attrs.frozen(kw_only=True)
+class Sizes:
+    """How much is measured.
+
+    Attributes:
+        rounds: how often each scenario takes its turn.
+        jobs: drained by pq in one measurement.
+        backlog: other ready jobs, where there are some.
+        blocked: jobs behind one lock.
+        singles: jobs enqueued one by one.
+        bulk: jobs enqueued in batches.
+        probes: jobs whose latency is measured.
+    """
+
+    rounds: int = 3
+    jobs: int = 20_000
+    backlog: int = 500_000
+    blocked: int = 100_000
+    singles: int = 2_000
+    bulk: int = 50_000
+    probes: int = 200
+
+
+QUICK = Sizes()
+FULL = Sizes(rounds=7, jobs=60_000, singles=10_000, bulk=200_000, probes=1_000)
+
+
+@attrs.frozen(kw_only=True)
+class Stage:
+    """What every scenario is given."""
+
+    server: BenchServer
+    directory: Path
+    sizes: Sizes
+
+    def database(
+        self, contender: Contender, content: str, fill: Callable[[str], object]
+    ) -> AbstractContextManager[str]:
+        """Give a database with this contender's tables, and what `fill` puts in. See `BenchServer.database`."""
+
+        def prepare(dsn: str) -> None:
+            self.client(contender, dsn, "install")
+            fill(dsn)
+
+        return self.server.database(f"{contender.name}: {content}", prepare)
+
+    def client(self, contender: Contender, dsn: str, *arguments: object, seconds: float = 600.0) -> dict[str, Any]:
+        """Run one command of a contender's script."""
+        command = (*contender.command, *map(str, arguments))
+        return run_client(command, {**contender.environment, "BENCH_DSN": dsn}, seconds=seconds)
+
+    def worker(self, contender: Contender, dsn: str, *arguments: object) -> tuple[WorkerProcess, Tally]:
+        """Start a contender's worker, to be entered as a context; return it and what its jobs will write."""
+        path = self.directory / "tally"
+        tally = Tally.create(path)
+        environment = {**contender.environment, "BENCH_DSN": dsn, "BENCH_TALLY": str(path)}
+        command = (*contender.command, "work", *map(str, arguments or (CONCURRENCY,)))
+        return WorkerProcess.start(command, environment, self.directory / f"{contender.name}.log"), tally
