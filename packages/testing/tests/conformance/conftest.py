@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
+import attrs
 import psycopg
 import pytest
+
 from pq_core.postgres import PsycopgConnector
 from pq_testing.postgres import fresh_database
 
-EMPTY = """
-delete from pq.jobs;
-delete from pq.finished_jobs;
-delete from pq.workers;
-delete from pq.paused_queues;
-"""
+OpenPostgres = Callable[[], AbstractAsyncContextManager[PsycopgConnector]]
+
+
+@attrs.frozen
+class PsycopgTransactions:
+    """Transactions of psycopg's async connections."""
+
+    dsn: str
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[psycopg.AsyncConnection]:
+        async with await psycopg.AsyncConnection.connect(self.dsn) as connection, connection.transaction():
+            yield connection
+
+    def savepoint(self, connection: psycopg.AsyncConnection) -> AbstractAsyncContextManager[Any]:
+        return connection.transaction()
 
 
 @pytest.fixture(scope="session")
@@ -28,14 +42,23 @@ def migrated_dsn() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def eraser(migrated_dsn: str) -> Iterator[psycopg.Connection]:
-    """Give a connection to empty the database by."""
-    with psycopg.connect(migrated_dsn, autocommit=True) as connection:
-        yield connection
+def psycopg_transactions(migrated_dsn: str) -> PsycopgTransactions:
+    """Say how to open a transaction in it."""
+    return PsycopgTransactions(migrated_dsn)
 
 
-@pytest.fixture
-def empty_dsn(migrated_dsn: str, eraser: psycopg.Connection) -> str:
-    """Give the database, emptied."""
-    eraser.execute(EMPTY)
-    return migrated_dsn
+@pytest.fixture(scope="session")
+def open_postgres(migrated_dsn: str) -> Iterator[OpenPostgres]:
+    """Say how to empty it and open a connector to it."""
+    with psycopg.connect(migrated_dsn, autocommit=True) as eraser:
+
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[PsycopgConnector]:
+            for table in ("jobs", "finished_jobs", "workers", "paused_queues"):
+                eraser.execute(f"delete from pq.{table}")
+            connector = PsycopgConnector(migrated_dsn)
+            await connector.open()
+            yield connector
+            await connector.close()
+
+        yield opened

@@ -1,0 +1,165 @@
+"""The rules: each is one call of a verb, legal or not, on both connectors. Which jobs are meant is drawn as places."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import rule
+
+from pq_core.connector import JobChanges, JobFilter
+from pq_core.job import NewJob
+from pq_core.states import State
+from pq_testing.model import values
+from pq_testing.model.pair import Ask, Difference, Side
+from pq_testing.model.stage import Stage
+
+CLOSE = 1e-3
+"""Seconds by which two times to wait may differ."""
+
+some_places = st.lists(values.places, max_size=4)
+fields = st.fixed_dictionaries(
+    {},
+    optional={"queue": values.queues, "task": st.sampled_from(("t", "u")), "lock": st.sampled_from(values.LOCKS)},
+)
+everyone = st.sampled_from((*values.WORKERS, 404))
+
+
+class Rules(Stage):
+    """Every verb that needs no transaction."""
+
+    @rule(span=values.spans)
+    def wait(self, span: timedelta) -> None:
+        """Let time pass."""
+        self.now += span
+
+    @rule(jobs=st.lists(values.new_jobs, max_size=4), twin=st.booleans())
+    def defer(self, jobs: list[NewJob], *, twin: bool) -> None:
+        """Store jobs."""
+        self.step("defer", self.verb("defer", jobs, twin=twin), learn=True)
+
+    @rule(jobs=st.lists(values.new_jobs | values.bad_jobs, max_size=3), bad=values.bad_jobs, twin=st.booleans())
+    def defer_what_cannot_be_stored(self, jobs: list[NewJob], bad: NewJob, *, twin: bool) -> None:
+        """Have a batch refused."""
+        self.step("defer what cannot be stored", self.verb("defer", [*jobs, bad], twin=twin))
+
+    @rule(
+        worker=everyone,
+        queues=st.none() | st.lists(values.queues, max_size=3),
+        limit=st.sampled_from((5, 1, 2, 50, 0)),
+    )
+    def fetch(self, worker: int, queues: list[str] | None, limit: int) -> None:
+        """Claim jobs, or have it refused."""
+        idle = not any(job.worker == worker and job.state is State.RUNNING for job in self.pair.jobs.values())
+        expected, actual = self.step("fetch", self.fetch_of(worker, queues, limit))
+        if expected is None:
+            return
+        if (expected.next_in is None) != (actual.next_in is None) or (
+            actual.next_in is not None and abs(expected.next_in - actual.next_in) > CLOSE
+        ):
+            self.differ(f"next_in of fetch\n    in memory: {expected.next_in}\n    here:      {actual.next_in}")
+        self.check_solo(queues, idle=idle, solo=actual.solo)
+
+    def check_solo(self, queues: list[str] | None, *, idle: bool, solo: bool) -> None:
+        """Check `solo` as far as it does not hang on whether a waiting job was called ready or blocked."""
+        waiting = [
+            job
+            for job in self.pair.jobs.values()
+            if job.state in values.WAITING_ALIKE
+            and job.losses >= job.max_losses - 1
+            and job.queue not in self.pair.paused
+            and (queues is None or job.queue in queues)
+        ]
+        if solo and not waiting:
+            self.differ("fetch says that a job in its last life was passed over, but none is ready")
+        if not solo and not idle and any(job.lock is None for job in waiting):
+            self.differ(f"fetch does not say that a job in its last life was passed over: {waiting}")
+
+    @rule(ends=st.lists(values.ends, max_size=5))
+    def finish(self, ends: list[values.End]) -> None:
+        """Write outcomes, some of which are stale or double."""
+        runs = self.runs_at(ends)
+        self.step("finish", lambda side: self.finish_on(side, runs))
+
+    @rule(worker=values.workers, lease=st.sampled_from((100_000, 3600, 60, 5, 0.000001)))
+    def heartbeat(self, worker: int, lease: float) -> None:
+        """Make a worker known, or prolong its lease."""
+        self.step("heartbeat", self.heartbeat_of(worker, timedelta(seconds=lease)))
+
+    @rule()
+    def rescue(self) -> None:
+        """Give back the jobs of the dead."""
+        self.step("rescue", self.verb("rescue"))
+
+    @rule(worker=everyone)
+    def leave(self, worker: int) -> None:
+        """Let a worker go."""
+        self.step("leave", self.verb("leave", worker))
+
+    @rule(places=some_places, reason=values.texts, twin=st.booleans())
+    def cancel(self, places: list[int], reason: str, *, twin: bool) -> None:
+        """Cancel jobs of any state."""
+        self.step("cancel", self.verb_of_jobs("cancel", places, reason=reason, twin=twin))
+
+    @rule(places=some_places, twin=st.booleans())
+    def retry(self, places: list[int], *, twin: bool) -> None:
+        """Retry jobs of any state."""
+        self.step("retry", self.verb_of_jobs("retry", places, twin=twin))
+
+    @rule(places=some_places, changes=values.changes | values.bad_changes, twin=st.booleans())
+    def reschedule(self, places: list[int], changes: JobChanges, *, twin: bool) -> None:
+        """Reschedule jobs of any state."""
+        self.step("reschedule", self.verb_of_jobs("reschedule", places, changes, twin=twin))
+
+    @rule(age=st.none() | values.spans, twin=st.booleans())
+    def prune(self, age: timedelta | None, *, twin: bool) -> None:
+        """Forget ended jobs."""
+        self.step("prune", self.verb("prune", age, twin=twin))
+
+    @rule(queue=values.queues, verb=st.sampled_from(("pause", "resume")), twin=st.booleans())
+    def pause_or_resume(self, queue: str, verb: str, *, twin: bool) -> None:
+        """Pause or resume a queue."""
+        self.step(verb, self.verb(verb, queue, twin=twin))
+
+    @rule(
+        places=st.none() | some_places,
+        after=st.none() | values.places,
+        limit=st.sampled_from((100, 1, 3)),
+        states=values.states,
+        fields=fields,
+        twin=st.booleans(),
+    )
+    def find_and_count(
+        self,
+        *,
+        places: list[int] | None,
+        after: int | None,
+        limit: int,
+        states: list[State] | None,
+        fields: dict[str, Any],
+        twin: bool,
+    ) -> None:
+        """Find a page of jobs, and count all that fit."""
+        jobs = None if places is None else self.jobs_at(places)
+        (start,) = (None,) if after is None else self.jobs_at([after])
+
+        def which(side: Side) -> JobFilter:
+            return JobFilter(ids=None if jobs is None else [*map(side.id, jobs)], states=states, **fields)
+
+        async def find(side: Side) -> Any:
+            first = 0 if start is None else side.id(start)
+            return await side.call("find", which(side), limit=limit, after=first, now=self.now, twin=twin)
+
+        self.step("find", find)
+        self.step("count", lambda side: side.call("count", which(side), now=self.now, twin=twin))
+
+    def verb_of_jobs(self, verb: str, places: list[int], *arguments: Any, **options: Any) -> Ask:
+        """Call a verb of the jobs at `places`."""
+        jobs = self.jobs_at(places)
+        return lambda side: side.call(verb, [*map(side.id, jobs)], *arguments, now=self.now, **options)
+
+    def differ(self, message: str) -> None:
+        """End the example with a difference."""
+        self.agreed = False
+        raise Difference(message)
