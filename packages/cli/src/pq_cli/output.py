@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-if TYPE_CHECKING:  # for the annotation only; see target
+if TYPE_CHECKING:  # see main
     from pq_core.job import Job
 
 
@@ -49,9 +49,9 @@ def shown(value: object) -> str:
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
-def moment(value: datetime | None) -> str | None:
+def moment(value: datetime) -> str:
     """Return a time in UTC, as ISO 8601."""
-    return None if value is None else value.astimezone(UTC).isoformat()
+    return value.astimezone(UTC).isoformat()
 
 
 def job_data(job: Job) -> dict[str, Any]:

@@ -2,39 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
 
 import attrs
 import typer
 
-if TYPE_CHECKING:  # pq_core costs a tenth of a second, which `pq --help` can do without.
-    from pq_core import App
-
-AppPath = Annotated[
-    str | None,
-    typer.Option(
-        "--app",
-        envvar="PQ_APP",
-        metavar="MODULE:NAME",
-        help="The app, as mycode:app or mycode.app; the working directory can be imported from.",
-    ),
-]
-Dsn = Annotated[
-    str | None,
-    typer.Option(
-        "--dsn",
-        envvar="PQ_DSN",
-        metavar="DSN",
-        help="Use this database in place of the app's: a libpq connection string; what it lacks comes from PGHOST etc.",
-    ),
-]
-Schema = Annotated[
-    str | None,
-    typer.Option("--schema", envvar="PQ_SCHEMA", metavar="NAME", help="The schema of pq there.  [default: pq]"),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Write JSON.")]
+import pq_core
+from pq_cli.app_loader import load_app
+from pq_core import App
 
 
 @attrs.frozen
@@ -61,13 +37,13 @@ class Target:
         return self.app is not None and self.dsn is None
 
     @contextmanager
-    def jobs_only(self) -> Iterator[App]:
+    def jobs_only(self) -> Generator[App]:
         """Give an app to look after jobs with, its tasks unknown unless the app had to be imported anyway."""
-        with self._closing(self._imported() if self.through_app else self._bare()) as app:
+        with self._closing(load_app(self.app) if self.app is not None and self.dsn is None else self._bare()) as app:
             yield app
 
     @contextmanager
-    def with_tasks(self) -> Iterator[App]:
+    def with_tasks(self) -> Generator[App]:
         """Give the app, its tasks imported.
 
         Raises:
@@ -78,25 +54,17 @@ class Target:
             raise typer.BadParameter(
                 "this command needs an app: name it as mycode:app, here or in PQ_APP", param_hint="'--app'"
             )
-        app = self._imported()
+        app = load_app(self.app)
         if self.dsn is not None:
             app.connector = self._bare().connector
         with self._closing(app):
             yield app
 
-    def _imported(self) -> App:
-        from pq_cli.app_loader import load_app
-
-        assert self.app is not None
-        return load_app(self.app)
-
     def _bare(self) -> App:
-        import pq_core
-
         return pq_core.App(connector=pq_core.PsycopgConnector(self.dsn or "", schema=self.schema or "pq"))
 
     @contextmanager
-    def _closing(self, app: App) -> Iterator[App]:
+    def _closing(self, app: App) -> Generator[App]:
         try:
             yield app
         finally:

@@ -6,16 +6,17 @@ import json
 import sys
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from pq_cli.choices import complete_lock_mode
 from pq_cli.durations import duration
+from pq_cli.options import AppPath, AsJson, Dsn, Schema
 from pq_cli.output import write_json
-from pq_cli.target import AppPath, AsJson, Dsn, Schema, Target
 
-if TYPE_CHECKING:  # see target
+if TYPE_CHECKING:  # see main
+    from pq_cli.target import Target
     from pq_core import App
     from pq_core.deferrer import DeferOptions
 
@@ -29,13 +30,17 @@ def defer(
     at: Annotated[
         str | None, typer.Option("--at", metavar="TIME", help="Not before: 2030-01-31T12:00Z, or with an offset.")
     ] = None,
-    delay: Annotated[str | None, typer.Option("--in", metavar="DURATION", help="Not before: 90 (s), 1h30m, 2d.")] = None,
+    delay: Annotated[
+        str | None, typer.Option("--in", metavar="DURATION", help="Not before: 90 (s), 1h30m, 2d.")
+    ] = None,
     queue: Annotated[str | None, typer.Option(help="Another queue than the task's.")] = None,
     priority: Annotated[int | None, typer.Option(help="Higher runs first; -32768 to 32767.")] = None,
     lock: Annotated[str | None, typer.Option(help="Of all jobs with one lock, at most one runs.")] = None,
     lock_mode: Annotated[
         str | None,
-        typer.Option(metavar="MODE", help="ordered (by priority, then age) or mutex.", autocompletion=complete_lock_mode),
+        typer.Option(
+            metavar="MODE", help="ordered (by priority, then age) or mutex.", autocompletion=complete_lock_mode
+        ),
     ] = None,
     unknown: Annotated[
         bool, typer.Option("--unknown", help="The task is defined elsewhere: check neither its name nor its arguments.")
@@ -46,7 +51,9 @@ def defer(
     as_json: AsJson = False,
 ) -> None:
     """Store a job and write its id."""
-    options = _options(at, delay, queue, priority, lock, lock_mode)
+    from pq_cli.target import Target
+
+    options = _options(at=at, delay=delay, queue=queue, priority=priority, lock=lock, lock_mode=lock_mode)
     values = _arguments(arguments)
     with _opened(Target(app, dsn, schema), unknown=unknown) as opened:
         job_id = opened.configure_task(task, allow_unknown=unknown, **options).defer(**values)
@@ -61,27 +68,23 @@ def _opened(target: Target, *, unknown: bool) -> AbstractContextManager[App]:
 
 
 def _options(
+    *,
     at: str | None,
     delay: str | None,
     queue: str | None,
     priority: int | None,
     lock: str | None,
-    lock_mode: Any,
+    lock_mode: str | None,
 ) -> DeferOptions:
-    options: DeferOptions = {}
-    if at is not None:
-        options["schedule_at"] = _moment(at)
-    if delay is not None:
-        options["schedule_in"] = duration(delay, "--in")
-    if queue is not None:
-        options["queue"] = queue
-    if priority is not None:
-        options["priority"] = priority
-    if lock is not None:
-        options["lock"] = lock
-    if lock_mode is not None:
-        options["lock_mode"] = lock_mode
-    return options
+    given: dict[str, Any] = {
+        "schedule_at": None if at is None else _moment(at),
+        "schedule_in": None if delay is None else duration(delay, "--in"),
+        "queue": queue,
+        "priority": priority,
+        "lock": lock,
+        "lock_mode": lock_mode,
+    }
+    return cast("DeferOptions", {name: value for name, value in given.items() if value is not None})
 
 
 def _moment(text: str) -> datetime:

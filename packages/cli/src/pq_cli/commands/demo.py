@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pq_cli.options import AsJson
 from pq_cli.output import note, shown, write_json
-from pq_cli.target import AsJson
 
-if TYPE_CHECKING:  # see target
+if TYPE_CHECKING:  # see main
     from pq_cli.demo.show import Summary
 
 SHOWN_FAILURES = 10
@@ -31,16 +31,19 @@ def demo(
     ] = Path("pq-demo.sha256"),
     dsn: Annotated[
         str | None,
-        typer.Option(metavar="DSN", help="Use this server, in a schema that is dropped at the end.  [default: start one]"),
+        typer.Option(
+            metavar="DSN", help="Use this server, in a schema that is dropped at the end.  [default: start one]"
+        ),
     ] = None,
     concurrency: Annotated[
         int, typer.Option("--concurrency", "-c", min=1, max=1_000, help="Jobs that run at the same time.")
     ] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Hash every regular file under PATH, one job per file and one lock per directory, and write a manifest.
+    """See a real queue do real work: hash the files under PATH.
 
-    Starts a PostgreSQL and a worker, which end with the demo. Files that cannot be read are tried again, then reported.
+    There is one job per regular file, and one lock per directory. The demo starts a PostgreSQL and a worker, which end
+    with it, and writes a manifest for sha256sum -c. Files that cannot be read are tried again, then reported.
     """
     from pq_cli.toolkit import postgres
 

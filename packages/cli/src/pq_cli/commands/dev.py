@@ -7,12 +7,10 @@ from typing import Annotated
 
 import typer
 
+from pq_cli.options import AsJson
 from pq_cli.output import note, write_json
-from pq_cli.target import AsJson
 
-cli = typer.Typer(
-    invoke_without_command=True, help="Keep a PostgreSQL running for this project; its data are in .pq/."
-)
+cli = typer.Typer(invoke_without_command=True, help="Keep a PostgreSQL running for this project.")
 
 Directory = Annotated[
     Path,
@@ -40,7 +38,6 @@ def up(
             raise typer.BadParameter(f"the options of `pq dev {word}` stand behind the word {word}")
         return
     import pq_core
-
     from pq_cli.toolkit import postgres
 
     server = postgres().DevServer(directory)

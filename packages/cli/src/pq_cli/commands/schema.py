@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from pq_cli.options import AppPath, AsJson, Dsn, Schema
 from pq_cli.output import note, write_json, write_table
-from pq_cli.target import AppPath, AsJson, Dsn, Schema, Target
 
 cli = typer.Typer(no_args_is_help=True, help="Install pq in a database, and keep it up to date.")
 
@@ -13,6 +13,8 @@ cli = typer.Typer(no_args_is_help=True, help="Install pq in a database, and keep
 @cli.command()
 def apply(*, app: AppPath = None, dsn: Dsn = None, schema: Schema = None, as_json: AsJson = False) -> None:
     """Create the schema, or bring it up to date. Safe to run again, and by many at once."""
+    from pq_cli.target import Target
+
     with Target(app, dsn, schema).jobs_only() as opened:
         applied = opened.migrate()
         name = getattr(opened.connector, "schema", None)
@@ -27,11 +29,11 @@ def apply(*, app: AppPath = None, dsn: Dsn = None, schema: Schema = None, as_jso
 @cli.command()
 def status(*, app: AppPath = None, dsn: Dsn = None, schema: Schema = None, as_json: AsJson = False) -> None:
     """Say what is installed. The exit code is 5 unless it is all there."""
-    from pq_core import SchemaStatus
-    from pq_core.errors import SchemaMissing
-
     from pq_cli.exit_codes import SCHEMA_UNFIT
     from pq_cli.schema_check import described
+    from pq_cli.target import Target
+    from pq_core import SchemaStatus
+    from pq_core.errors import SchemaMissing
 
     with Target(app, dsn, schema).jobs_only() as opened:
         name = getattr(opened.connector, "schema", None)
@@ -53,6 +55,7 @@ def status(*, app: AppPath = None, dsn: Dsn = None, schema: Schema = None, as_js
 @cli.command()
 def sql(*, app: AppPath = None, dsn: Dsn = None, schema: Schema = None) -> None:
     """Write all that `apply` would run as SQL, for psql or a tool of your own. Needs no database."""
+    from pq_cli.target import Target
     from pq_core.postgres.schema import script
 
     with Target(app, dsn, schema).jobs_only() as opened:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from pq_cli.choices import LOG_LEVELS, complete_keep, complete_log_level
 from pq_cli.durations import duration, duration_or_forever
-from pq_cli.target import AppPath, Dsn, Schema, Target
+from pq_cli.options import AppPath, Dsn, Schema
 
-if TYPE_CHECKING:  # see target
+if TYPE_CHECKING:  # see main
+    from pq_cli.target import Target
     from pq_core import App, WorkerOptions
 
 
@@ -41,7 +42,9 @@ def worker(
     ] = None,
     keep: Annotated[
         str | None,
-        typer.Option(metavar="WHICH", help="Ended jobs: all, failed or none.  [default: all]", autocompletion=complete_keep),
+        typer.Option(
+            metavar="WHICH", help="Ended jobs: all, failed or none.  [default: all]", autocompletion=complete_keep
+        ),
     ] = None,
     retention: Annotated[
         str | None, typer.Option(metavar="DURATION", help="How long they are kept, or forever.  [default: 30d]")
@@ -49,15 +52,20 @@ def worker(
     batch: Annotated[int | None, typer.Option(help="Jobs claimed by one statement at most.  [default: 500]")] = None,
     log_arguments: Annotated[bool, typer.Option("--log-arguments", help="Show the values of jobs' arguments.")] = False,
     log_level: Annotated[
-        str, typer.Option(metavar="LEVEL", help="debug, info, warning, error or critical.", autocompletion=complete_log_level)
+        str,
+        typer.Option(
+            metavar="LEVEL", help="debug, info, warning, error or critical.", autocompletion=complete_log_level
+        ),
     ] = "info",
     min_size: Annotated[int | None, typer.Option(help="Connections that the pool keeps.  [default: 1]")] = None,
     max_size: Annotated[int | None, typer.Option(help="Connections in the pool at most.  [default: 4]")] = None,
     dsn: Dsn = None,
     schema: Schema = None,
 ) -> None:
-    """Run jobs until told to stop: by SIGTERM or Ctrl-C once gracefully, twice at once.
+    """Run jobs until told to stop.
 
+    SIGTERM or Ctrl-C stops it gracefully: it claims no more jobs and waits for those that run. A second one does not
+    wait.
     What is not given here, the app's worker_defaults decide; the defaults named are those of pq.
     """
     given: dict[str, Any] = {
@@ -72,27 +80,29 @@ def worker(
         "batch": batch,
         "log_arguments": log_arguments or None,
     }
-    options: WorkerOptions = {name: value for name, value in given.items() if value is not None}  # type: ignore[assignment]
+    options = cast("WorkerOptions", {name: value for name, value in given.items() if value is not None})
     if retention is not None:
         options["retention"] = duration_or_forever(retention, "--retention")
     if graceful_timeout is not None:
         grace = duration_or_forever(graceful_timeout, "--graceful-timeout")
         options["graceful_timeout"] = None if grace is None else grace.total_seconds()
+    from pq_cli.target import Target
+
     _begin_logging(log_level)
     _run(Target(app, dsn, schema), options, min_size, max_size)
 
 
 def _run(target: Target, options: WorkerOptions, min_size: int | None, max_size: int | None) -> None:
-    from pq_core.worker import Settings
-
     from pq_cli.schema_check import require_usable
+    from pq_core import Worker
 
     with target.with_tasks() as opened:
-        Settings(**{**opened.worker_defaults, **options})  # refused before a database is asked
+        merged: WorkerOptions = {**opened.worker_defaults, **options}
         if min_size is not None or max_size is not None:
             _resize_pool(opened, min_size, max_size)
+        worker = Worker(opened, **merged)  # refuses options before a database is asked
         require_usable(opened)
-        opened.run_worker(**options)
+        worker.run()
 
 
 def _resize_pool(app: App, min_size: int | None, max_size: int | None) -> None:

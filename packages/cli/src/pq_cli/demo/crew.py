@@ -1,7 +1,7 @@
 """The demo's worker, in a process of its own that ends with the demo, however that ends.
 
-The child (this module, run as a program) is told by its standard input where the jobs are, and that the demo has ended: by the
-end of that input.
+The child (this module, run as a program) is told by its standard input where the jobs are, and that the demo has
+ended: by the end of that input.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
+from typing import IO, cast
 
 import attrs
 
@@ -49,11 +50,11 @@ class Crew:
 
 
 @contextmanager
-def at_work(dsn: str, schema: str, concurrency: int) -> Iterator[Crew]:
+def at_work(dsn: str, schema: str, concurrency: int) -> Generator[Crew]:
     """Run a worker for the time of the block."""
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(  # noqa: S603 - Python itself
-            # Not in the demo's group of processes, so that Ctrl-C is the demo's to handle; -P: the directory is the user's.
+        process = subprocess.Popen(
+            # In a session of its own, so that Ctrl-C is the demo's to handle. -P: the directory is the user's.
             [sys.executable, "-P", "-m", "pq_cli.demo.crew"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -61,9 +62,8 @@ def at_work(dsn: str, schema: str, concurrency: int) -> Iterator[Crew]:
             start_new_session=True,
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},  # what is being hashed may be Python's own library
         )
-        assert process.stdin is not None
         try:
-            with process.stdin as orders:
+            with cast("IO[bytes]", process.stdin) as orders:
                 orders.write(json.dumps({"dsn": dsn, "schema": schema, "concurrency": concurrency}).encode() + b"\n")
                 orders.flush()
                 yield Crew(process, log.fileno())

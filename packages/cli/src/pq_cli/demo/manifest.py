@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -14,7 +14,7 @@ _ESCAPES = ((b"\\", b"\\\\"), (b"\n", b"\\n"), (b"\r", b"\\r"))
 
 
 def line(digest: str, name: bytes) -> bytes:
-    """Return the line of a file. A name with a backslash or the end of a line in it is escaped, and the line says so."""
+    """Return the line of a file; if its name has a backslash or the end of a line in it, escaped, and marked so."""
     escaped = name
     for raw, written in _ESCAPES:
         escaped = escaped.replace(raw, written)
@@ -22,7 +22,7 @@ def line(digest: str, name: bytes) -> bytes:
 
 
 @contextmanager
-def written(path: Path) -> Iterator[BinaryIO]:
+def written(path: Path) -> Generator[BinaryIO]:
     """Give a file that takes the place of `path` if all goes well.
 
     Raises:

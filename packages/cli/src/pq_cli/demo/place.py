@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import attrs
@@ -23,7 +23,7 @@ class Place:
 
 
 @contextmanager
-def opened(dsn: str | None) -> Iterator[Place]:
+def opened(dsn: str | None) -> Generator[Place]:
     """Make a place that is gone at the end.
 
     Args:
@@ -45,7 +45,7 @@ def opened(dsn: str | None) -> Iterator[Place]:
 
 
 @contextmanager
-def _installed(dsn: str, schema: str) -> Iterator[Place]:
+def _installed(dsn: str, schema: str) -> Generator[Place]:
     app = make_app(dsn, schema)
     app.migrate()
     try:

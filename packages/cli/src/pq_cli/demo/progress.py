@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from pq_cli.output import note
@@ -14,7 +14,7 @@ _STEPS = 10
 
 
 @contextmanager
-def progress(what: str, total: int) -> Iterator[Advance]:
+def progress(what: str, total: int) -> Generator[Advance]:
     """Show how far something is, on standard error."""
     if not sys.stderr.isatty():
         yield _lines(what, total)

@@ -65,7 +65,9 @@ class Summary:
             self.ended = max(self.ended or job.finished_at, job.finished_at)
         if job.state != State.SUCCEEDED:
             error = job.errors[-1] if job.errors else {"type": str(job.state), "message": job.reason}
-            self.failures.append(Failure(path_of(job.args["file"]), f"{error['type']}: {error['message']}", job.attempt))
+            self.failures.append(
+                Failure(path_of(job.args["file"]), f"{error['type']}: {error['message']}", job.attempt)
+            )
 
 
 def show(path: Path | None, output: Path, *, dsn: str | None, concurrency: int) -> Summary:

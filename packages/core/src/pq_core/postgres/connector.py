@@ -88,6 +88,20 @@ class PsycopgConnector:
         """The twin for callers that cannot await."""
         return self._sync
 
+    def with_pool(self, *, min_size: int | None = None, max_size: int | None = None) -> PsycopgConnector:
+        """Return another connector to the same place, whose pools have other sizes; what is not given stays.
+
+        Raises:
+            InvalidOption: a size that cannot be.
+        """
+        return PsycopgConnector(
+            self._link.conninfo,
+            schema=self._link.schema,
+            min_size=self._link.min_size if min_size is None else min_size,
+            max_size=self._link.max_size if max_size is None else max_size,
+            timeout=self._link.timeout,
+        )
+
     async def open(self) -> None:
         """Open the pool.
 
