@@ -1,6 +1,9 @@
 """How the documentation is built: `nox -s docs`."""
 
 from importlib.metadata import version as version_of
+from pathlib import Path
+
+from pq_core.states import TRANSITIONS
 
 project = "pq"
 author = "pq contributors"
@@ -35,3 +38,17 @@ html_copy_source = False
 html_show_sphinx = False
 copybutton_prompt_text = r"\$ |>>> "
 copybutton_prompt_is_regexp = True
+
+
+def write_states() -> None:
+    """Make the table of states from the one place in which the code has them."""
+    rows = [
+        f"| {verb} | {before or 'not stored'} | {after} |"
+        for verb, moves in TRANSITIONS.items()
+        for before, after in moves
+    ]
+    table = "\n".join(["| what happens | from | to |", "|---|---|---|", *rows, ""])
+    Path(__file__).with_name("explanation").joinpath("states.inc").write_text(table, encoding="utf-8")
+
+
+write_states()
