@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -15,7 +16,7 @@ import anyio
 import pytest
 
 from pq_core.connector import Connector, JobFilter, SyncConnector, WorkerInfo
-from pq_core.errors import ConnectorClosed, InvalidOption
+from pq_core.errors import ConnectorClosed, ForkedConnector, InvalidOption
 from pq_core.job import NewJob
 from pq_core.memory import InMemoryConnector
 from pq_core.outcome import Outcome
@@ -58,9 +59,8 @@ async def test_a_closed_face_says_so_until_it_is_opened_and_the_other_goes_on(me
     await memory.open()
     await memory.defer([JOB])
     memory.sync.close()
-    for use in (memory.sync.check, memory.sync.migrate, memory.sync.queues, memory.sync.transaction):
-        with pytest.raises(ConnectorClosed):
-            use()
+    with pytest.raises(ConnectorClosed):
+        memory.sync.queues()
     memory.sync.open()
     assert len(memory.sync.find(JobFilter())) == 2
 
@@ -104,11 +104,11 @@ def test_the_clock_tells_the_time_unless_the_caller_does(memory: InMemoryConnect
     clock.go(seconds=1.000001)
     memory.sync.defer([JOB])
     elsewhere = datetime(2030, 1, 1, 2, tzinfo=timezone(timedelta(hours=2)))
-    memory.sync.defer([JOB], now=elsewhere)
+    memory.sync.defer([NewJob(task="t", scheduled_at=elsewhere)], now=elsewhere)
     start = datetime(2026, 1, 1, tzinfo=UTC)
     expected = [start, start + timedelta(seconds=1, microseconds=1), datetime(2030, 1, 1, tzinfo=UTC)]
     assert [job.created_at for job in memory.jobs.values()] == expected
-    assert memory.jobs[3].created_at.tzinfo is UTC
+    assert memory.jobs[3].created_at.tzinfo is memory.jobs[3].scheduled_at.tzinfo is UTC
 
 
 def test_without_a_clock_it_is_now() -> None:
@@ -133,13 +133,14 @@ async def test_a_verb_lets_other_tasks_run_and_a_cancelled_one_does_nothing(memo
 
     async with anyio.create_task_group() as group:
         group.start_soon(other)
-        await memory.defer([JOB])
-        order.append("deferred")
-    assert order == ["other", "deferred"]
+        for _ in range(100):
+            await memory.queues()
+        order.append("hundred verbs")
+    assert order == ["other", "hundred verbs"]
     with anyio.CancelScope() as scope:
         scope.cancel()
         await memory.defer([JOB])
-    assert list(memory.jobs) == [1]
+    assert memory.jobs == {}
 
 
 def test_importing_it_brings_in_neither_psycopg_nor_an_event_loop() -> None:
@@ -165,8 +166,27 @@ if sys.platform != "win32":
         finally:
             os._exit(code)
 
-    def test_a_fork_has_a_copy_and_both_go_on(memory: InMemoryConnector) -> None:
+    def test_a_fork_of_a_connector_never_opened_has_a_copy_and_both_go_on(memory: InMemoryConnector) -> None:
         memory.sync.defer([JOB])
         with fork() as child:
             memory.sync.defer([JOB] if child else [JOB, JOB])
             assert len(memory.jobs) == (2 if child else 3)
+
+    @pytest.mark.parametrize("face", [lambda memory: memory, lambda memory: memory.sync], ids=["async", "sync"])
+    def test_in_a_fork_an_opened_connector_says_so_until_it_is_opened_there(
+        memory: InMemoryConnector, face: Callable[[InMemoryConnector], Any]
+    ) -> None:
+        def do(verb: str, *args: object) -> None:
+            result = getattr(face(memory), verb)(*args)
+            if inspect.iscoroutine(result):
+                asyncio.run(result)
+
+        do("open")
+        do("defer", [JOB])
+        with fork() as child:
+            if not child:
+                with pytest.raises(ForkedConnector, match="is a fork"):
+                    do("defer", [JOB])
+                do("open")
+            do("defer", [JOB])
+            assert list(memory.jobs) == [1, 2]

@@ -70,6 +70,8 @@ async def test_only_listeners_to_the_queue_are_woken(memory: InMemoryConnector) 
         await memory.defer([JOB])
         await fitting.woken()
         await every.woken()
+        await anyio.wait_all_tasks_blocked()
+        assert unfitting.wakes == 1
         await memory.defer([NewJob(task="t", queue="other")])
         await unfitting.woken()
         assert unfitting.wakes == 2

@@ -220,7 +220,7 @@ def test_a_delay_that_no_job_may_have_is_bent_and_never_costs_an_outcome(
     assert job.scheduled_at - NOW == due
 
 
-def test_of_two_outcomes_of_one_job_the_first_current_one_counts(scene: Scene) -> None:
+def test_of_several_outcomes_of_one_job_the_first_of_the_newest_claim_counts(scene: Scene) -> None:
     scene.defer(NewJob(task="t"))
     [job] = scene.fetch()
     stale = attrs.evolve(job, claim=job.claim - 1)

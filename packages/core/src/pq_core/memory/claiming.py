@@ -13,6 +13,7 @@ from pq_core.errors import LeaseLost
 from pq_core.job import MIN_PRIORITY
 from pq_core.memory.record import Record
 from pq_core.memory.store import Rank, Store
+from pq_core.payload import dump
 from pq_core.states import State
 
 LAST_RANK = (-MIN_PRIORITY + 1, 0)
@@ -28,6 +29,7 @@ class Heartbeat:
 
     def apply(self, store: Store, now: datetime) -> list[int]:
         """Return the ids of its running jobs that were asked to stop."""
+        dump(dict(self.worker.details), "details")
         store.leases[self.worker.id] = now + self.lease
         theirs = store.running.get(self.worker.id, ())
         return sorted(number for number in theirs if store.live[number].cancel_requested_at is not None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ from pq_core.connector import (
     SchemaStatus,
     WorkerInfo,
 )
-from pq_core.errors import ConnectorClosed, WrongConnection
+from pq_core.errors import ConnectorClosed, ForkedConnector, WrongConnection
 from pq_core.job import Job, NewJob
 from pq_core.memory.claiming import Fetch, Heartbeat
 from pq_core.memory.deferring import Defer
@@ -46,6 +47,7 @@ class _Face:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._closed = False
+        self._opened_in: int | None = None
 
     @property
     def jobs(self) -> dict[int, Job]:
@@ -64,9 +66,21 @@ class _Face:
         self._check_open()
         return MemoryTransaction(self._engine)
 
+    def _open(self) -> None:
+        self._closed = False
+        self._opened_in = os.getpid()
+
+    def _close(self) -> None:
+        self._closed = True
+
     def _check_open(self) -> None:
         if self._closed:
             raise ConnectorClosed("the in-memory connector is closed; open() it again")
+        if self._opened_in is not None and self._opened_in != os.getpid():
+            raise ForkedConnector(
+                f"this connector was opened in process {self._opened_in}, of which this one ({os.getpid()}) is a fork, "
+                "so nobody there would see what is done here; open() it again to go on with a copy"
+            )
 
     def _do(self, operation: Operation[Answer], now: datetime | None) -> Answer:
         self._check_open()
@@ -89,8 +103,8 @@ class _Face:
 class InMemoryConnector(_Face):
     """Keeps jobs in memory, by the rules by which PostgreSQL keeps them: for tests, and for trying things out.
 
-    It may be used without open(), from many threads and event loops at once, under asyncio and trio. In a fork of the
-    process it is a copy: both go on, and neither sees what the other does.
+    It may be used without open(), from many threads and event loops at once, under asyncio and trio. What a fork of the
+    process has is a copy, and neither sees what the other does: a connector that was opened says so there.
 
     Args:
         clock: tells the time wherever a verb is given none, as an aware datetime. The real time is the default.
@@ -108,18 +122,19 @@ class InMemoryConnector(_Face):
         return self._sync
 
     async def open(self) -> None:
-        """Undo close(); a connector that was never closed is open."""
-        self._closed = False
+        """Undo close(), and bind the connector to this process; one that was never opened works in any."""
+        self._open()
 
     async def close(self) -> None:
         """Refuse further use, until open(). Jobs stay."""
-        self._closed = True
+        self._close()
         self._engine.ring_for_all()
 
     async def defer(
         self, jobs: Sequence[NewJob], *, connection: Any = None, now: datetime | None = None
     ) -> list[Deferred]:
         """Store jobs, all or none, in their order."""
+        self._check_open()
         await _let_others_run()
         return self._defer(jobs, connection, now)
 
@@ -151,6 +166,7 @@ class InMemoryConnector(_Face):
         Raises:
             ConnectorClosed: the connector is closed, or was while this listened.
         """
+        self._check_open()
         with self._engine.bell(queues) as bell:
             while True:
                 self._check_open()
@@ -200,16 +216,15 @@ class InMemoryConnector(_Face):
     async def migrate(self) -> list[str]:
         """Return no name: memory has no schema."""
         await _let_others_run()
-        self._check_open()
         return []
 
     async def check(self) -> SchemaStatus:
         """Return that nothing is missing."""
         await _let_others_run()
-        self._check_open()
         return SchemaStatus(version=1)
 
     async def _do_async(self, operation: Operation[Answer], now: datetime | None) -> Answer:
+        self._check_open()
         await _let_others_run()
         return self._do(operation, now)
 
@@ -221,12 +236,12 @@ class SyncInMemoryConnector(_Face):
     """
 
     def open(self) -> None:
-        """Undo close(); a connector that was never closed is open."""
-        self._closed = False
+        """Undo close(), and bind the connector to this process; one that was never opened works in any."""
+        self._open()
 
     def close(self) -> None:
         """Refuse further use, until open(). Jobs stay."""
-        self._closed = True
+        self._close()
 
     def defer(self, jobs: Sequence[NewJob], *, connection: Any = None, now: datetime | None = None) -> list[Deferred]:
         """Store jobs, all or none, in their order."""
@@ -270,10 +285,8 @@ class SyncInMemoryConnector(_Face):
 
     def migrate(self) -> list[str]:
         """Return no name: memory has no schema."""
-        self._check_open()
         return []
 
     def check(self) -> SchemaStatus:
         """Return that nothing is missing."""
-        self._check_open()
         return SchemaStatus(version=1)

@@ -21,14 +21,19 @@ ENDINGS = {"succeeded": State.SUCCEEDED, "failed": State.FAILED, "cancelled": St
 
 @attrs.frozen
 class Finish:
-    """Write outcomes, in their order, as far as they are current."""
+    """Write outcomes as far as they are current; of several of one job, the first of the newest claim."""
 
     outcomes: Sequence[Outcome]
 
     def apply(self, store: Store, now: datetime) -> list[int]:
         """Return the ids of the jobs whose claim was current."""
-        written: list[int] = []
+        newest: dict[int, Outcome] = {}
         for outcome in self.outcomes:
+            other = newest.get(outcome.job_id)
+            if other is None or other.claim < outcome.claim:
+                newest[outcome.job_id] = outcome
+        written: list[int] = []
+        for outcome in newest.values():
             record = store.live.get(outcome.job_id)
             if record and record.state is State.RUNNING and record.claim == outcome.claim:
                 _write(store, record, outcome, now)
