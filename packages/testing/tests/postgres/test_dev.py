@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from pq_testing.postgres import CacheNotWritable, DataDirectoryTooOld, DevServer, ServerNotStarted, dev
+from pq_testing.postgres.account import Account
 
 pytestmark = pytest.mark.postgres
 
@@ -119,13 +120,13 @@ def test_a_server_that_was_killed_starts_again_with_its_data(project: DevServer,
 
 
 def test_a_server_that_was_killed_starts_again_though_its_process_id_is_another_s_now(
-    project: DevServer, eventually: Eventually
+    project: DevServer, eventually: Eventually, account: Account
 ) -> None:
     write(project.up(), 1)
     pid = postmaster(project)
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: not project.running)
-    others = subprocess.Popen(["sleep", "60"])
+    others = subprocess.Popen(["sleep", "60"], **account.child_options)
     try:
         for stale in (project.data / "postmaster.pid", project._socket_directory() / ".s.PGSQL.5432.lock"):
             stale.write_text(stale.read_text().replace(str(pid), str(others.pid)))

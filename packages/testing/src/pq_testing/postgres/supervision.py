@@ -37,7 +37,6 @@ class Supervision:
     _timeout: float
     _received: bytes = b""
     _turn: threading.Lock = attrs.field(factory=threading.Lock)
-    _owner: int = attrs.field(factory=os.getpid)
 
     @classmethod
     def begin(
@@ -92,8 +91,6 @@ class Supervision:
                 if pipe is not None:
                     with contextlib.suppress(OSError):
                         pipe.close()
-            if os.getpid() != self._owner:
-                return
             try:
                 self._process.wait(self._timeout + _GRACE)
             except subprocess.TimeoutExpired:
