@@ -8,7 +8,7 @@ import random
 from collections.abc import Awaitable, Callable
 
 from pq_core.connector import Connector, Fetched, WorkerInfo
-from pq_core.errors import LeaseLost
+from pq_core.errors import LeaseLost, StoreBusy
 from pq_core.log import fields
 from pq_core.worker.backoff import Backoff
 from pq_core.worker.bell import Bell
@@ -130,14 +130,16 @@ class Dispatcher:
 
     async def _fetch(self, limit: int) -> None:
         self._called = False
-        idle = self._idle
+        idle = False
         try:
             await self._inventory.check()
+            idle = self._idle  # as it was before the fetch: what ends meanwhile may leave jobs behind
             fetched = await self._connector.fetch(self._info.id, self._info.queues, limit)
         except LeaseLost as error:
             await self._take_up_lease(error)
         except Exception as error:  # noqa: BLE001 - a broken store is waited out
-            self._inventory.suspect()
+            if not isinstance(error, StoreBusy):  # whatever else it is, the store may have claimed jobs before
+                self._inventory.suspect()
             await self._rest(error, "fetch_failed", "A fetch failed")
         else:
             self._backoff.reset()

@@ -17,7 +17,7 @@ from pq_core.context import CURRENT, Host, JobContext, Keep, RunnableTask
 from pq_core.errors import InvalidArguments, InvalidResult, TaskNotFound
 from pq_core.job import Job
 from pq_core.middleware import surround
-from pq_core.outcome import Outcome
+from pq_core.outcome import Outcome, describe
 from pq_core.worker.isolation import isolated
 from pq_core.worker.journal import Journal
 from pq_core.worker.run import Run
@@ -54,10 +54,14 @@ class Executor:
     async def execute(self, run: Run) -> Outcome:
         """Run a job; return what became of it. Raises nothing but the cancellation of the worker itself."""
         job = run.job
-        plan = self._plans.get(job.task) or self._plan(job.task)
-        if plan is None:
+        try:
+            plan = self._plans.get(job.task) or self._plan(job.task)
+        except TaskNotFound:
             self._journal.task_unknown(job, UNKNOWN_TASK_DELAY)
             return Outcome.released(job, UNKNOWN_TASK_DELAY)
+        except Exception as error:  # noqa: BLE001 - the app's modules and middleware are the user's code
+            self._journal.failed(run, error)
+            return Outcome.failed(job, error)
         self._journal.started(job)
         try:
             result = await self._call(plan, run)
@@ -68,11 +72,8 @@ class Executor:
             return self._after_error(plan, run, error)
         return self._after_return(plan, run, result)
 
-    def _plan(self, name: str) -> Plan | None:
-        try:
-            task: RunnableTask = self._app.tasks[name]
-        except TaskNotFound:
-            return None
+    def _plan(self, name: str) -> Plan:
+        task: RunnableTask = self._app.tasks[name]
         keep = task.keep or self._keep
         plan = self._plans[name] = Plan(
             task=task,
@@ -123,7 +124,8 @@ class Executor:
         try:
             return self._retried(plan, run, error) or self._failed(plan, run, error)
         except Exception as fault:  # noqa: BLE001 - a strategy is the user's code
-            error.add_note(f"The retry strategy of task {plan.task.name!r} failed too: {type(fault).__name__}: {fault}")
+            what = describe(fault, run.job.attempt)
+            error.add_note(f"The retry strategy of {plan.task.name} failed too: {what['type']}: {what['message']}")
             return self._failed(plan, run, error)
 
     def _retried(self, plan: Plan, run: Run, error: BaseException) -> Outcome | None:

@@ -72,14 +72,14 @@ class Keeper:
             self._bell.ring()
 
     async def keep_beating(self) -> None:
-        """Send heartbeats until cancelled."""
+        """Send heartbeats until cancelled; the first one was sent on arrival."""
         interval = self._lease / BEATS_PER_LEASE
         backoff = Backoff(longest=interval)
         while True:
             last = monotonic()
-            await self._try("heartbeat", self.beat, backoff)
             if await self._bell.wait(interval):
                 await anyio.sleep(max(0.0, last + min(SHORTEST_BETWEEN_LOOKS, interval) - monotonic()))
+            await self._try("heartbeat", self.beat, backoff)
 
     async def keep_rescuing(self) -> None:
         """Give back the jobs of dead workers until cancelled."""

@@ -45,7 +45,7 @@ class Worker:
         Raises:
             SchemaError: pq is not installed in the database, or not in a version that this one can use.
         """
-        anyio.run(self.run_async)
+        anyio.run(self._run_alone)
 
     def stop(self) -> None:
         """Let the worker end: it claims no more jobs, and waits for those that run. Safe in any thread."""
@@ -73,6 +73,14 @@ class Worker:
                 await rooms.leave()
         if refusal is not None:
             raise refusal
+
+    async def _run_alone(self) -> None:
+        connector = self.app.connector
+        try:
+            await self.run_async()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await connector.close()  # what it holds belongs to this event loop, which ends
 
     async def _end_when(self, told: anyio.Event, rooms: Rooms, house: anyio.CancelScope) -> None:
         """Stop fetching, wait for the jobs, tell them to stop, leave without them."""

@@ -11,7 +11,7 @@ import anyio
 import attrs
 
 from pq_core.connector import Connector
-from pq_core.errors import ConnectorError, InvalidResult
+from pq_core.errors import ConnectionFailed, ConnectorClosed, ConnectorError, InvalidResult, SchemaError
 from pq_core.log import fields
 from pq_core.outcome import Outcome
 from pq_core.worker.backoff import Backoff
@@ -20,6 +20,8 @@ from pq_core.worker.journal import Journal
 
 logger = logging.getLogger("pq_core.worker")
 
+_AWAY = (ConnectionFailed, ConnectorClosed, SchemaError, OSError)
+"""Errors that tell nothing of the outcomes, only of the store."""
 PATIENCE = 8
 """Refusals by the store, of one outcome alone, after which its result or error is left out."""
 
@@ -71,21 +73,20 @@ class Writer:
             batch = list(islice(self._waiting, self._batch))
             try:
                 await self._write(batch)
-            except ConnectorError as error:
+            except _AWAY as error:
                 await self._rest(error)
             except Exception as error:  # noqa: BLE001 - one of them may be to blame, and must not hold up the others
                 if len(batch) > 1:
                     self._complain(error, len(batch))
-                    await self._write_singly(batch)
-                else:
-                    self._refused(batch[0], error)
-                    await self._rest(error)
+                await self._write_singly(batch)
 
     async def _write(self, batch: Sequence[Outcome]) -> None:
         """Write the first outcomes that wait; they wait on until the store has answered."""
         current = await self._connector.finish(batch)
-        for _ in batch:
+        for outcome in batch:
             self._waiting.popleft()
+            if self._refusals:
+                self._refusals.pop((outcome.job_id, outcome.claim), None)
         self._backoff.reset()
         if len(current) < len(batch):
             still = set(current)
@@ -96,28 +97,28 @@ class Writer:
 
     async def _write_singly(self, batch: Sequence[Outcome]) -> None:
         """Write the first outcomes that wait one by one; those that the store refuses wait behind all others."""
-        refusal = None
+        refusal: Exception | None = None
         for outcome in batch:
             try:
                 await self._write([outcome])
-            except ConnectorError as error:
-                await self._rest(error)
-                return
+            except _AWAY as error:
+                refusal = error
+                break
             except Exception as error:  # noqa: BLE001 - as above
                 refusal = error
-                self._refused(outcome, error)
+                self._waiting.popleft()
+                self._waiting.append(outcome if isinstance(error, ConnectorError) else self._strip(outcome, error))
         if refusal is not None:
             await self._rest(refusal)
 
-    def _refused(self, outcome: Outcome, error: Exception) -> None:
-        """Let the first outcome that waits wait behind all others; strip it, if it was refused too often."""
-        self._waiting.popleft()
+    def _strip(self, outcome: Outcome, refusal: Exception) -> Outcome:
+        """Return the outcome, without its result or error if it was refused too often."""
         key = (outcome.job_id, outcome.claim)
         count = self._refusals[key] = self._refusals.get(key, 0) + 1
-        if count >= PATIENCE:
-            del self._refusals[key]
-            outcome = _stripped(outcome, error)
-        self._waiting.append(outcome)
+        if count < PATIENCE:
+            return outcome
+        del self._refusals[key]
+        return _stripped(outcome, refusal)
 
     async def _rest(self, error: Exception) -> None:
         self._complain(error, len(self._waiting))

@@ -1,0 +1,380 @@
+"""When the worker fetches, how many, and when not."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import anyio
+import attrs
+import pytest
+
+import pq_core as pq
+from pq_core.connector import Fetched, WorkerInfo
+from pq_core.worker import dispatcher, slots
+
+pytestmark = pytest.mark.anyio
+Until = Callable[[Callable[[], object]], Awaitable[None]]
+Drain = Callable[..., Awaitable[None]]
+
+
+def states(memory: pq.InMemoryConnector) -> list[str]:
+    return [str(job.state) for job in memory.jobs.values()]
+
+
+async def test_a_drained_worker_has_run_children_and_retries_and_written_all(
+    app: pq.App, memory: pq.InMemoryConnector, drain: Drain
+) -> None:
+    @app.task(retry=3)
+    async def child() -> None:
+        if child_runs.append(1) or len(child_runs) < 3:
+            raise ValueError
+
+    @app.task
+    async def parent() -> None:
+        await child.defer_async()
+
+    child_runs: list[int] = []
+    parent.defer()
+    await drain(listen=False, poll_interval=3600)
+    assert states(memory) == ["succeeded", "succeeded"]
+    assert memory.jobs[2].attempt == 3
+
+
+async def test_a_drained_worker_leaves_later_jobs_alone(
+    app: pq.App, memory: pq.InMemoryConnector, drain: Drain
+) -> None:
+    @app.task
+    async def task() -> None: ...
+
+    task.configure(schedule_in={"hours": 1}).defer()
+    await drain()
+    assert states(memory) == ["scheduled"]
+
+
+async def test_an_ordered_lock_is_worked_off_without_news(
+    app: pq.App, memory: pq.InMemoryConnector, drain: Drain
+) -> None:
+    order: list[int] = []
+
+    @app.task(lock="l")
+    async def task(n: int) -> None:
+        order.append(n)
+
+    task.batch_defer([{"n": n} for n in range(50)])
+    await drain(listen=False, poll_interval=3600)
+    assert order == list(range(50))
+
+
+async def test_new_jobs_are_fetched_at_once_when_the_store_tells_of_them(
+    app: pq.App, running: Any, until: Until, memory: pq.InMemoryConnector, troubled: Any
+) -> None:
+    @app.task
+    async def task() -> None: ...
+
+    async with running(poll_interval=3600):
+        await until(lambda: troubled.calls["fetch"])
+        await task.defer_async()
+        await until(lambda: states(memory) == ["succeeded"])
+        thread = threading.Thread(target=task.defer)
+        thread.start()
+        await until(lambda: states(memory) == ["succeeded"] * 2)
+        thread.join()
+
+
+async def test_without_listening_the_worker_polls(
+    app: pq.App, running: Any, until: Until, memory: pq.InMemoryConnector, troubled: Any
+) -> None:
+    @app.task
+    async def task() -> None: ...
+
+    async with running(poll_interval=0.02, listen=False):
+        await until(lambda: troubled.calls["fetch"])
+        task.defer()
+        await until(lambda: states(memory) == ["succeeded"])
+    assert not troubled.calls["listen"]
+
+
+async def test_a_scheduled_job_runs_when_it_is_due_and_not_at_the_next_poll(
+    app: pq.App, running: Any, until: Until, memory: pq.InMemoryConnector
+) -> None:
+    @app.task
+    async def task() -> None: ...
+
+    task.configure(schedule_in={"milliseconds": 100}).defer()
+    async with running(poll_interval=3600, listen=False):
+        await until(lambda: states(memory) == ["succeeded"])
+
+
+async def test_a_broken_listener_is_opened_again(app: pq.App, running: Any, until: Until, troubled: Any) -> None:
+    troubled.faults["listen"] = [pq.ConnectionFailed("cut off"), RuntimeError("odd")]
+    async with running():
+        await until(lambda: len(troubled.calls["listen"]) == 3)
+
+
+@pytest.mark.parametrize("fault", [pq.ConnectionFailed("away"), RuntimeError("odd"), pq.SchemaMissing("migrating")])
+async def test_a_failed_fetch_is_tried_again(
+    app: pq.App, memory: pq.InMemoryConnector, drain: Drain, troubled: Any, fault: Exception
+) -> None:
+    @app.task
+    async def task() -> None: ...
+
+    task.defer()
+    troubled.faults["fetch"] = [fault] * 3
+    await drain()
+    assert states(memory) == ["succeeded"]
+
+
+async def test_jobs_of_a_fetch_whose_answer_was_lost_go_back_and_run(
+    app: pq.App, memory: pq.InMemoryConnector, drain: Drain, troubled: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.task
+    async def task() -> None: ...
+
+    task.batch_defer([{}] * 3)
+    troubled.answers_lost["fetch"] = [pq.ConnectionFailed("cut off")]
+    await drain()
+    assert [(job.state, job.attempt, job.claim) for job in memory.jobs.values()] == [("succeeded", 1, 2)] * 3
+    assert sum(record.action == "fetch_lost" for record in caplog.records) == 3
+
+
+async def test_a_lost_fetch_costs_the_jobs_that_do_run_nothing(
+    app: pq.App, memory: pq.InMemoryConnector, running: Any, until: Until, troubled: Any
+) -> None:
+    may_end = anyio.Event()
+
+    @app.task
+    async def wait() -> None:
+        await may_end.wait()
+
+    wait.defer()
+    async with running(concurrency=5):
+        await until(lambda: states(memory) == ["running"])
+        troubled.answers_lost["fetch"] = [pq.ConnectionFailed("cut off")]
+        await wait.defer_async()
+        await until(lambda: states(memory) == ["running", "running"] and memory.jobs[2].claim == 2)
+        may_end.set()
+        await until(lambda: states(memory) == ["succeeded", "succeeded"])
+    assert memory.jobs[1].claim == 1
+
+
+async def test_a_lost_lease_is_taken_up_again_and_work_goes_on(
+    app: pq.App, running: Any, until: Until, troubled: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    memory = troubled.inner
+
+    @app.task
+    async def task() -> None: ...
+
+    async with running(lease=300):
+        await until(lambda: troubled.calls["fetch"])
+        await memory.leave(troubled.calls["heartbeat"][0][0].id)
+        await task.defer_async()
+        await until(lambda: states(memory) == ["succeeded"])
+    assert any(record.action == "lease_lost" for record in caplog.records)
+
+
+async def test_before_durations_are_known_only_free_slots_are_filled(
+    app: pq.App, memory: pq.InMemoryConnector, running: Any, until: Until, troubled: Any
+) -> None:
+    @app.task
+    async def forever() -> None:
+        await anyio.sleep_forever()
+
+    forever.batch_defer([{}] * 20)
+    async with running(concurrency=3, graceful_timeout=0):
+        await until(lambda: states(memory).count("running") == 3)
+        assert {limit for _, _, limit in troubled.calls["fetch"]} == {3}
+
+
+async def test_short_jobs_are_claimed_ahead_in_batches(app: pq.App, drain: Drain, troubled: Any) -> None:
+    @app.task
+    async def noop() -> None: ...
+
+    noop.batch_defer([{}] * 2000)
+    await drain(concurrency=10, batch=100)
+    assert max(limit for _, _, limit in troubled.calls["fetch"]) == 100
+    assert len(troubled.calls["fetch"]) < 40
+
+
+async def test_jobs_claimed_ahead_that_cannot_start_are_given_back(
+    app: pq.App, memory: pq.InMemoryConnector, running: Any, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slots, "LONGEST_WAIT", 0.05)
+
+    @app.task
+    async def noop() -> None: ...
+
+    @app.task
+    async def forever() -> None:
+        await anyio.sleep_forever()
+
+    noop.batch_defer([{}] * 200)
+    forever.batch_defer([{}] * 100)
+    async with running(concurrency=2, graceful_timeout=0):
+        await until(lambda: states(memory)[200:].count("running") > 2)
+        await until(lambda: states(memory)[200:].count("running") == 2)
+        given_back = [job for job in memory.jobs.values() if job.claim and job.state == "ready"]
+        assert given_back
+        assert {job.attempt for job in given_back} == {0}
+
+
+async def test_a_worker_told_to_stop_gives_back_what_has_not_started(
+    app: pq.App, memory: pq.InMemoryConnector, running: Any, until: Until
+) -> None:
+    may_end = anyio.Event()
+    started: list[int] = []
+
+    @app.task
+    async def noop() -> None: ...
+
+    @app.task
+    async def wait() -> None:
+        started.append(1)
+        await may_end.wait()
+
+    noop.batch_defer([{}] * 200)
+    wait.batch_defer([{}] * 100)
+    async with running(concurrency=2) as worker:
+        await until(lambda: len(started) == 2 and states(memory)[200:].count("running") > 2)
+        worker.stop()
+        await until(lambda: states(memory)[200:].count("running") == 2)
+        may_end.set()
+    assert states(memory)[200:] == ["succeeded"] * 2 + ["ready"] * 98
+
+
+async def in_last_life(memory: pq.InMemoryConnector, task: Any) -> int:
+    number = (await memory.defer([attrs.evolve(task.job(), max_losses=2)]))[0].id
+    long_ago = datetime.now(UTC) - timedelta(hours=1)
+    await memory.heartbeat(WorkerInfo(id=1), timedelta(seconds=1), now=long_ago)
+    await memory.fetch(1, None, 1, now=long_ago)
+    await memory.rescue(now=long_ago + timedelta(seconds=2))
+    assert memory.jobs[number].losses == 1
+    return number
+
+
+async def test_a_job_in_its_last_life_runs_alone(
+    app: pq.App, memory: pq.InMemoryConnector, running: Any, until: Until
+) -> None:
+    company: list[set[str]] = []
+    together: set[str] = set()
+
+    @app.task
+    async def other() -> None:
+        together.add("other")
+        await anyio.sleep(0.01)
+        company.append(set(together))
+        together.discard("other")
+
+    @app.task
+    async def last() -> None:
+        together.add("last")
+        await anyio.sleep(0.05)
+        company.append(set(together))
+        together.discard("last")
+
+    await in_last_life(memory, last)
+    await memory.defer([other.job()] * 20)
+    async with running(concurrency=5):
+        await until(lambda: set(states(memory)) == {"succeeded"})
+    assert {"last"} in company
+    assert {"last", "other"} not in company
+
+
+async def test_a_busy_worker_makes_way_for_a_job_in_its_last_life(
+    app: pq.App, memory: pq.InMemoryConnector, running: Any, until: Until
+) -> None:
+    stop_more = False
+
+    @app.task
+    async def spawn() -> None:
+        await anyio.sleep(0.005)
+        if not stop_more:
+            await memory.defer([spawn.job()])
+
+    @app.task
+    async def last() -> None: ...
+
+    for _ in range(10):
+        spawn.defer()
+    async with running(concurrency=5):
+        await until(lambda: "succeeded" in states(memory))
+        number = (await memory.defer([attrs.evolve(last.job(), max_losses=1)]))[0].id
+        await until(lambda: memory.jobs[number].state == "succeeded")
+        stop_more = True
+        await until(lambda: set(states(memory)) == {"succeeded"})
+
+
+async def test_a_worker_makes_way_only_for_a_while(
+    app: pq.App, memory: pq.InMemoryConnector, running: Any, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "LONGEST_HOLD", 0.05)
+    may_end = anyio.Event()
+
+    @app.task
+    async def wait() -> None:
+        await may_end.wait()
+
+    @app.task
+    async def other() -> None: ...
+
+    @app.task(max_losses=1)
+    async def last() -> None: ...
+
+    wait.defer()
+    async with running(concurrency=5):
+        await until(lambda: states(memory) == ["running"])
+        await last.defer_async()
+        for _ in range(3):
+            number = await other.defer_async()
+            await until(lambda number=number: memory.jobs[number].state == "succeeded")
+        assert memory.jobs[2].state == "ready"
+        may_end.set()
+        await until(lambda: set(states(memory)) == {"succeeded"})
+
+
+async def test_a_store_that_takes_no_outcomes_gives_no_more_jobs(
+    app: pq.App, memory: pq.InMemoryConnector, running: Any, until: Until, troubled: Any
+) -> None:
+    ended = 0
+    away = anyio.Event()
+
+    @app.task
+    async def noop() -> None:
+        nonlocal ended
+        ended += 1
+
+    async def hang(*_: object) -> None:
+        await away.wait()
+
+    noop.batch_defer([{}] * 500)
+    troubled.before["finish"] = hang
+    async with running(concurrency=5, batch=10):
+        await until(lambda: ended > 20)
+        fetches = 0
+        while fetches != len(troubled.calls["fetch"]):
+            fetches = len(troubled.calls["fetch"])
+            await anyio.sleep(0.1)
+        assert ended <= 20 + 10 + 5 + 20
+        away.set()
+        await until(lambda: set(states(memory)) == {"succeeded"})
+
+
+async def test_a_store_may_give_fewer_and_say_that_there_are_more(
+    app: pq.App, memory: pq.InMemoryConnector, drain: Drain, troubled: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @app.task
+    async def noop() -> None: ...
+
+    noop.batch_defer([{}] * 10)
+    fetch = memory.fetch
+    reluctant = iter([True, False] * 100)
+
+    async def stingy(*args: Any, **kwargs: Any) -> Fetched:
+        return Fetched(jobs=[], again=True) if next(reluctant) else await fetch(*args, **kwargs)
+
+    monkeypatch.setattr(memory, "fetch", stingy)
+    await drain(listen=False, poll_interval=3600, concurrency=2)
+    assert set(states(memory)) == {"succeeded"}
