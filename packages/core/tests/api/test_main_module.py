@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +10,9 @@ import pytest
 
 
 def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(directory)}
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=directory,
-        env=environment,
         capture_output=True,
         text=True,
         timeout=30,

@@ -23,6 +23,11 @@ def module_level(a: int) -> int:
     return a
 
 
+def make_task(app: pq.App, **options: Any) -> Any:
+    decorate: Any = app.task(**options)
+    return decorate(module_level)
+
+
 class Caller:
     def __call__(self) -> None: ...
 
@@ -117,7 +122,7 @@ def test_an_unknown_name_is_not_found_and_near_ones_are_told(app: pq.App) -> Non
 def test_a_name_or_alias_belongs_to_one_task(app: pq.App, taken: dict[str, Any]) -> None:
     app.task(name="a", aliases=["b"])(module_level)
     with pytest.raises(pq.TaskAlreadyRegistered, match="is taken by"):
-        app.task(**taken)(module_level)
+        make_task(app, **taken)
     assert list(app.tasks) == ["a"]
 
 
@@ -200,7 +205,7 @@ def test_an_impossible_option_is_refused_where_the_task_is_declared(
     app: pq.App, options: dict[str, Any], why: str
 ) -> None:
     with pytest.raises(pq.InvalidOption, match=why):
-        app.task(**{"name": "t", **options})(module_level)
+        make_task(app, **{"name": "t", **options})
     assert len(app.tasks) == 0
 
 
@@ -229,6 +234,7 @@ def test_a_task_with_context_is_called_with_one_and_deferred_without(app: pq.App
     def task(context: pq.JobContext, a: int) -> int:
         return a
 
+    assert isinstance(task, pq.ContextTask)
     context: Any = object()
     assert task(context, 5) == 5
     assert task.job(5).args == {"a": 5}
