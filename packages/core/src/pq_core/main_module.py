@@ -56,7 +56,7 @@ def refuse_second_run() -> None:
     frame = inspect.currentframe()
     while frame is not None:
         name = _module_run_by(frame)
-        if name is not None and name not in {"__main__", "__mp_main__"} and _is_main(frame.f_globals.get("__file__")):
+        if name not in {None, "__main__"} and _is_main(frame.f_globals.get("__file__")):
             raise InvalidOption(
                 f"module {name!r} is the program that already runs as __main__, and this import of it makes a second "
                 f"App; {_WAY_OUT}"
