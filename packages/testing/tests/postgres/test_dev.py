@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pq_testing.postgres import CacheNotWritable, DataDirectoryTooOld, DevServer, ServerNotStarted, dev
+from pq_testing.postgres import CacheNotWritable, DataDirectoryIncompatible, DevServer, ServerNotStarted, dev
 from pq_testing.postgres.account import Account
 
 pytestmark = pytest.mark.postgres
@@ -194,7 +194,7 @@ def test_data_of_a_version_that_is_not_here_are_refused_by_version(project: DevS
     project.down()
     (project.data / "PG_VERSION").write_text("11\n")
     with pytest.raises(
-        DataDirectoryTooOld, match=r"was made by PostgreSQL 11, which is not here: install it, or remove"
+        DataDirectoryIncompatible, match=r"was made by PostgreSQL 11, which is not here: install it, or remove"
     ):
         project.up()
 

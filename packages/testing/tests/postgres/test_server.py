@@ -154,7 +154,7 @@ def test_a_crash_kills_every_process_at_once_and_loses_no_commit(
         except psycopg.OperationalError as error:
             ended.append(error)
 
-    busy = threading.Thread(target=be_busy)
+    busy = threading.Thread(target=be_busy, daemon=True)
     busy.start()
     eventually(lambda: ask(server.dsn(), "select count(*) from pg_stat_activity where query like '%1e6%'") == 2)
     server.crash()

@@ -19,7 +19,7 @@ from pq_testing.postgres.account import Account, server_account
 from pq_testing.postgres.binaries import Binaries, find_binaries
 from pq_testing.postgres.cache import cache_directory, child_environ, locked, make_private, run_initdb
 from pq_testing.postgres.directory import SOCKET_NAME, fits_socket
-from pq_testing.postgres.errors import CacheNotWritable, DataDirectoryTooOld, PostgresNotFound, ServerNotStarted
+from pq_testing.postgres.errors import CacheNotWritable, DataDirectoryIncompatible, PostgresNotFound, ServerNotStarted
 
 _INITDB_OPTIONS = ("--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--locale-provider=libc")
 _SETTINGS = "pq.conf"
@@ -57,7 +57,7 @@ class DevServer:
         """Start the server unless it runs, wait until it accepts connections, and return its DSN.
 
         Raises:
-            DataDirectoryTooOld: if the data are of a major version of PostgreSQL that is not here.
+            DataDirectoryIncompatible: if the data are of a major version of PostgreSQL that is not here.
             CacheNotWritable: if the directories cannot be made, or are somebody else's.
             PostgresError: if there is no server to be had; its other subclasses say why.
         """
@@ -154,7 +154,7 @@ class DevServer:
         try:
             return find_binaries(account=account, cache=cache, major=int(made_by))
         except PostgresNotFound as error:
-            raise DataDirectoryTooOld(
+            raise DataDirectoryIncompatible(
                 f"{self.data} was made by PostgreSQL {made_by}, which is not here: install it, or remove {self.place} "
                 f"to begin with empty data ({error})"
             ) from error

@@ -12,7 +12,7 @@
         ├── CacheLocked               another process keeps the cache's lock for too long
         ├── NoSpace                   nowhere is there room for a server's data
         ├── ServerNotStarted          the server ended, or did not become ready; carries the end of its log
-        └── DataDirectoryTooOld       a developer's data were made by another major version of PostgreSQL
+        └── DataDirectoryIncompatible a developer's data were made by another major version of PostgreSQL
 """
 
 from __future__ import annotations
@@ -64,5 +64,5 @@ class ServerNotStarted(PostgresError):
         self.log = log
 
 
-class DataDirectoryTooOld(PostgresError):
+class DataDirectoryIncompatible(PostgresError):
     """The data directory was made by a major version of PostgreSQL whose binaries are not here."""
