@@ -63,7 +63,7 @@ class Worker:
                     if self.settings.install_signal_handlers:
                         house.start_soon(obey_signals, self.stop, house.cancel_scope.cancel)
                     try:
-                        if await rooms.presence.arrive():
+                        if not told.is_set() and await rooms.presence.arrive():
                             rooms.open(house)
                             await keep_open("dispatcher", rooms.dispatcher.run)
                     except ConnectorError as error:  # raised below, so that no exception group wraps it
