@@ -18,6 +18,8 @@ declare
     judged bigint[];
     verdict record;
     crowd boolean;
+    unmarked boolean;
+    revived boolean;
 begin
     if take.last_life then
         with candidate as materialized (
@@ -54,14 +56,14 @@ begin
     locks := array(select distinct j.lock_key from jobs j where j.id = any (locked));
     judged := array(select k from unnest(locks) k where pg_try_advisory_xact_lock(advisory_key(k)));
     select * into verdict from judge(locked, judged) v;
+    unmarked := mark(verdict.held, verdict.held_locks, verdict.busy_locks, verdict.chosen);
+    revived := make_ready(verdict.idle_heads);
     return query select
         free || verdict.chosen,
         take.seen_locks || locks,
-        cardinality(verdict.chosen) < cardinality(locked),
+        -- To go on behind a long line that is not yet marked would be to read all of it.
+        cardinality(verdict.chosen) < cardinality(locked) and (take.last_life or not unmarked),
         crowd,
-        -- bitwise, so that both are done
-        (mark(verdict.held, verdict.held_locks, verdict.busy_locks, verdict.chosen)::int
-            | make_ready(verdict.idle_heads)::int
-            | (verdict.candidates < cardinality(locked))::int)::boolean;
+        unmarked or revived or verdict.candidates < cardinality(locked);
 end
 $$;

@@ -50,7 +50,9 @@ create table jobs (
 )
 with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 
-create index jobs_ready on jobs (queue, priority desc, id) where state = 'ready';
+-- Ready jobs are in two indexes, since only a worker that runs nothing looks at those in their last life: any other would have to
+-- read past them.
+create index jobs_ready on jobs (queue, priority desc, id) where state = 'ready' and losses < max_losses - 1;
 create index jobs_last_life on jobs (queue, priority desc, id) where state = 'ready' and losses >= max_losses - 1;
 create index jobs_scheduled on jobs (scheduled_at) where state = 'scheduled';
 create index jobs_running on jobs (worker) where state = 'running';
