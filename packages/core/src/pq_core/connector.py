@@ -175,7 +175,11 @@ class Connector(Protocol):
         ...
 
     async def close(self) -> None:
-        """Give back what open() took. Closing a closed connector does nothing."""
+        """Give back what open(), or the first use, took. Closing a closed connector does nothing.
+
+        After an open(), further use is then refused; a connector that nobody opened takes anew what it needs. `sync` is
+        opened and closed by itself.
+        """
         ...
 
     async def defer(

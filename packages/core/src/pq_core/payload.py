@@ -49,6 +49,20 @@ def dump(value: Any, field: str = "args", *, error: type[InvalidJob] = InvalidAr
     return text
 
 
+def dump_mapping(value: object, field: str, *, error: type[InvalidJob]) -> str:
+    """Return the JSON text of a mapping, as an object.
+
+    Raises:
+        InvalidJob: it is no mapping, or JSON cannot carry it.
+    """
+    if type(value) is dict:
+        return dump(value, field, error=error) if value else "{}"
+    if not isinstance(value, Mapping):
+        kind = type(value).__qualname__
+        raise error(f"{field} is a {kind}, not a mapping of names to values", field=field, value=value)
+    return dump({**value}, field, error=error)
+
+
 def clean_text(text: str) -> str:
     """Return `text` without what PostgreSQL cannot store: NUL is dropped, half a surrogate pair becomes ``?``."""
     return text.replace("\x00", "").encode("utf-8", "replace").decode()

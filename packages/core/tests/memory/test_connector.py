@@ -49,6 +49,7 @@ async def test_both_faces_see_the_same_jobs(memory: InMemoryConnector) -> None:
 
 @pytest.mark.anyio
 async def test_a_closed_face_says_so_until_it_is_opened_and_the_other_goes_on(memory: InMemoryConnector) -> None:
+    await memory.open()
     await memory.close()
     await memory.close()
     with pytest.raises(ConnectorClosed):
@@ -58,11 +59,20 @@ async def test_a_closed_face_says_so_until_it_is_opened_and_the_other_goes_on(me
     memory.sync.defer([JOB])
     await memory.open()
     await memory.defer([JOB])
+    memory.sync.open()
     memory.sync.close()
     with pytest.raises(ConnectorClosed):
         memory.sync.queues()
     memory.sync.open()
     assert len(memory.sync.find(JobFilter())) == 2
+
+
+@pytest.mark.anyio
+async def test_a_face_that_was_never_opened_goes_on_after_a_close(memory: InMemoryConnector) -> None:
+    await memory.close()
+    memory.sync.close()
+    await memory.defer([JOB])
+    assert len(memory.sync.find(JobFilter())) == 1
 
 
 def test_jobs_shows_live_and_ended_ones_in_order_even_of_a_closed_connector(memory: InMemoryConnector) -> None:

@@ -120,6 +120,7 @@ async def test_no_job_deferred_while_a_listener_wakes_is_overlooked(memory: InMe
 @pytest.mark.anyio
 async def test_closing_ends_a_listener_with_an_error(memory: InMemoryConnector) -> None:
     listener = Listener()
+    await memory.open()
 
     async def listen() -> None:
         with pytest.raises(ConnectorClosed):

@@ -180,10 +180,36 @@ async def test_a_closed_connector_says_so_and_can_be_opened_again(connector: Psy
     await connector.close()
     with pytest.raises(ConnectorClosed):
         await connector.find(JobFilter())
-    with pytest.raises(ConnectorClosed):
-        connector.sync.find(JobFilter())
+    assert connector.sync.find(JobFilter()) == [], "the other colour has a door of its own"
+    connector.sync.close()
     await connector.open()
     assert await connector.find(JobFilter()) == []
+
+
+async def test_a_connector_that_was_never_opened_goes_on_after_a_close(dsn: str) -> None:
+    connector = PsycopgConnector(dsn)
+    for _ in range(2):
+        assert await connector.find(JobFilter()) == []
+        await connector.close()
+        assert connector.sync.find(JobFilter()) == []
+        connector.sync.close()
+
+
+def test_a_connector_made_before_a_fork_and_used_after_it_works_on_both_sides(dsn: str) -> None:
+    code = """if True:
+        import os, sys
+        from pq_core.connector import JobFilter
+        from pq_core.postgres import PsycopgConnector
+        sync = PsycopgConnector(sys.argv[1]).sync
+        child = os.fork()
+        found = sync.find(JobFilter())
+        sync.close()
+        if not child:
+            os._exit(7 if found == [] else 1)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), found)
+    """
+    ran = subprocess.run([sys.executable, "-c", code, dsn], capture_output=True, text=True, timeout=30, check=False)
+    assert ran.stdout.strip() == "7 []", ran.stderr
 
 
 async def test_a_forked_child_is_told_to_make_its_own(

@@ -71,7 +71,7 @@ class _Face:
         self._opened_in = os.getpid()
 
     def _close(self) -> None:
-        self._closed = True
+        self._closed = self._opened_in is not None
 
     def _check_open(self) -> None:
         if self._closed:

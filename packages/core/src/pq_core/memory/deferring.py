@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import attrs
 
@@ -13,7 +12,7 @@ from pq_core.errors import InvalidArguments, InvalidJob
 from pq_core.job import NewJob
 from pq_core.memory.record import Record
 from pq_core.memory.store import Store
-from pq_core.payload import dump
+from pq_core.payload import dump_mapping
 from pq_core.states import State
 
 
@@ -55,19 +54,12 @@ class Commit:
 
 def _texts(job: NewJob, index: int | None) -> tuple[str, str]:
     try:
-        return _text(job.args, "args", InvalidArguments), _text(job.metadata, "metadata", InvalidJob)
+        return (
+            dump_mapping(job.args, "args", error=InvalidArguments),
+            dump_mapping(job.metadata, "metadata", error=InvalidJob),
+        )
     except InvalidJob as reason:
         raise (reason if index is None else reason.at(index)) from None
-
-
-def _text(value: Mapping[str, Any] | object, field: str, error: type[InvalidJob]) -> str:
-    if isinstance(value, dict):
-        return dump(value, field, error=error) if value else "{}"
-    if not isinstance(value, Mapping):
-        raise error(
-            f"{field} is a {type(value).__qualname__}, not a mapping of names to values", field=field, value=value
-        )
-    return dump({**value}, field, error=error)
 
 
 def _record(job: NewJob, args: str, metadata: str, number: int, now: datetime) -> Record:

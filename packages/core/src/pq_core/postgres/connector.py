@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
@@ -22,10 +21,11 @@ from pq_core.connector import (
     SchemaStatus,
     WorkerInfo,
 )
-from pq_core.errors import ConnectionFailed, ConnectorClosed, ConnectorError, WrongConnection
+from pq_core.errors import ConnectionFailed, ConnectorError, WrongConnection
 from pq_core.job import Job, NewJob
 from pq_core.outcome import Outcome
 from pq_core.postgres import schema as schema_
+from pq_core.postgres.door import Door
 from pq_core.postgres.faults import breaks_preparing, translate
 from pq_core.postgres.link import Link
 from pq_core.postgres.listening import listen
@@ -73,7 +73,7 @@ class PsycopgConnector:
         self._sync = SyncPsycopgConnector(self._link)
         self._pool: AsyncConnectionPool[psycopg.AsyncConnection] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._closed = False
+        self._door = Door()
 
     def __repr__(self) -> str:
         return f"PsycopgConnector(schema={self._link.schema!r})"
@@ -109,16 +109,15 @@ class PsycopgConnector:
             ConnectionFailed: the database does not answer, or refuses.
             ConnectorError: the event loop is not asyncio's.
         """
-        self._closed = False
+        if self._door.open():
+            self._pool = None
         await self._opened_pool()
 
     async def close(self) -> None:
-        """Close both colours' pools; the connector can be opened again."""
-        self._closed = True
+        """Close the pool. That of `sync` stays open."""
         pool, self._pool = self._pool, None
-        if pool is not None and self._link.pid == os.getpid():
+        if self._door.close() and pool is not None:
             await pool.close()
-        self._sync.close()
 
     async def defer(
         self, jobs: Sequence[NewJob], *, connection: Any = None, now: datetime | None = None
@@ -257,13 +256,11 @@ class PsycopgConnector:
             pool = self._pool
         if pool.closed:
             await pool.open()
+            self._door.enter()
         return pool
 
     def _check_usable(self) -> None:
-        if self._closed:
-            msg = "the connector is closed; open() it again"
-            raise ConnectorClosed(msg)
-        self._link.check_process()
+        self._door.check()
         _check_asyncio()
 
     async def _probe(self) -> None:

@@ -10,7 +10,7 @@ import attrs
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from pq_core.errors import ForkedConnector, InvalidOption
+from pq_core.errors import InvalidOption
 from pq_core.postgres.schema import check_schema_name
 from pq_core.postgres.statements import Statements
 
@@ -44,7 +44,6 @@ class Link:
     timeout: float
     statements: Statements
     preparing: bool = True
-    pid: int = attrs.field(factory=os.getpid)
 
     @classmethod
     def make(
@@ -77,19 +76,6 @@ class Link:
             timeout=timeout,
             statements=Statements(schema),
         )
-
-    def check_process(self) -> None:
-        """Refuse to work in a fork: two processes would write into one socket.
-
-        Raises:
-            ForkedConnector: this is not the process in which the connector was opened.
-        """
-        if os.getpid() != self.pid:
-            msg = (
-                f"this connector was opened in process {self.pid}, of which this one ({os.getpid()}) is a fork; "
-                "make the connector after the fork"
-            )
-            raise ForkedConnector(msg)
 
     def stop_preparing(self) -> bool:
         """Do without prepared statements from now on; False if that was so already."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 import attrs
 
 from pq_core.connector import Deferred, Fetched, JobChanges, JobFilter, JobState, QueueInfo, WorkerInfo
-from pq_core.errors import InvalidJob
-from pq_core.job import Job, NewJob, check_delay, check_lock, check_moment, check_name, check_priority
+from pq_core.errors import InvalidArguments, InvalidJob, InvalidOption
+from pq_core.job import LONGEST_DELAY, Job, NewJob, check_delay, check_lock, check_moment, check_name, check_priority
 from pq_core.outcome import UNCHANGED, Outcome
-from pq_core.payload import clean_text, dump
+from pq_core.payload import clean_text, dump, dump_mapping
 from pq_core.states import State
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ class Statements:
             args, metadata = _payload(job)
             parameters = [
                 *(job.task, args, job.queue, job.priority, job.lock, job.lock_mode, job.scheduled_at, job.delay),
-                *(job.max_losses, metadata, now),
+                *(job.max_losses, metadata, _checked(now)),
             ]
             return self._call("defer", _DEFER, parameters, lambda rows: [Deferred(rows[0][0])])
         payloads = []
@@ -68,7 +68,7 @@ class Statements:
             [None if job.delay is None else job.delay.total_seconds() for job in jobs],
             [job.max_losses for job in jobs],
             [metadata for _, metadata in payloads],
-            now,
+            _checked(now),
         ]
         return self._call("defer_many", _DEFER_MANY, columns, lambda rows: [Deferred(id_) for id_ in rows[0][0]])
 
@@ -77,7 +77,9 @@ class Statements:
             msg = f"limit {limit} is less than 1"
             raise ValueError(msg)
         names = None if queues is None else list(queues)
-        return self._call("fetch", _FETCH, [worker, names, limit, now], lambda rows: _read_fetched(rows, worker))
+        return self._call(
+            "fetch", _FETCH, [worker, names, limit, _checked(now)], lambda rows: _read_fetched(rows, worker)
+        )
 
     def finish(self, outcomes: Sequence[Outcome], now: datetime | None) -> Statement[list[int]]:
         ordered = _by_job(outcomes)
@@ -94,42 +96,52 @@ class Statements:
             _unless_all([None if outcome.error is None else dump(outcome.error) for outcome in ordered]),
             _unless_all([outcome.result for outcome in ordered]),
             _unless_all([outcome.reason for outcome in ordered]),
-            now,
+            _checked(now),
         ]
         return self._call("finish", _FINISH, parameters, _read_ids)
 
     def heartbeat(self, worker: WorkerInfo, lease: timedelta, now: datetime | None) -> Statement[list[int]]:
         queues = None if worker.queues is None else list(worker.queues)
-        parameters = [worker.id, worker.name, queues, dump(dict(worker.details), "details"), lease.total_seconds(), now]
+        parameters = [
+            worker.id,
+            worker.name,
+            queues,
+            dump(dict(worker.details), "details"),
+            lease.total_seconds(),
+            _checked(now),
+        ]
         return self._call(
             "heartbeat", "%s::bigint, %s, %s::text[], %s::json, %s::float8, %s::timestamptz", parameters, _read_ids
         )
 
     def rescue(self, now: datetime | None) -> Statement[list[JobState]]:
-        return self._call("rescue", "%s::timestamptz", [now], _read_states)
+        return self._call("rescue", "%s::timestamptz", [_checked(now)], _read_states)
 
     def leave(self, worker: int, now: datetime | None) -> Statement[list[JobState]]:
-        return self._call("leave", "%s::bigint, %s::timestamptz", [worker, now], _read_states)
+        return self._call("leave", "%s::bigint, %s::timestamptz", [worker, _checked(now)], _read_states)
 
     def find(self, which: JobFilter, limit: int, after: int, now: datetime | None) -> Statement[list[Job]]:
-        del now  # nothing that a search says depends on the time
+        _checked(now)  # though nothing that a search says depends on the time
+        if limit < 0:
+            msg = f"limit {limit} is less than 0"
+            raise ValueError(msg)
         condition, parameters = _condition(which)
         source = f"{self.prefix}.all_jobs where id > %s{condition}"
         text = f"select {_JOB_COLUMNS} from {source} order by id limit %s"  # noqa: S608 - the prefix is quoted
         return Statement(text, [_within(after), *parameters, limit], lambda rows: [_read_job(row) for row in rows])
 
     def count(self, which: JobFilter, now: datetime | None) -> Statement[dict[State, int]]:
-        del now
+        _checked(now)
         condition, parameters = _condition(which)
         text = f"select state, count(*) from {self.prefix}.all_jobs where true{condition} group by state"  # noqa: S608 - as above
         return Statement(text, parameters, lambda rows: dict.fromkeys(State, 0) | {State(s): n for s, n in rows})
 
     def cancel(self, ids: Sequence[int], reason: str, now: datetime | None) -> Statement[list[JobState]]:
-        parameters = [_ids(ids), clean_text(reason), now]
+        parameters = [_ids(ids), clean_text(reason), _checked(now)]
         return self._call("cancel", "%s::bigint[], %s, %s::timestamptz", parameters, _read_states)
 
     def retry(self, ids: Sequence[int], now: datetime | None) -> Statement[list[JobState]]:
-        return self._call("retry", "%s::bigint[], %s::timestamptz", [_ids(ids), now], _read_states)
+        return self._call("retry", "%s::bigint[], %s::timestamptz", [_ids(ids), _checked(now)], _read_states)
 
     def reschedule(self, ids: Sequence[int], changes: JobChanges, now: datetime | None) -> Statement[list[JobState]]:
         _check_changes(changes)
@@ -141,23 +153,25 @@ class Statements:
             changes.priority,
             changes.lock is not UNCHANGED,
             None if changes.lock is UNCHANGED else changes.lock,
-            now,
+            _checked(now),
         ]
         return self._call("reschedule", _RESCHEDULE, parameters, _read_states)
 
     def prune(self, older_than: timedelta | None, now: datetime | None) -> Statement[int]:
-        return self._call("prune", "%s::interval, %s::timestamptz", [older_than, now], lambda rows: int(rows[0][0]))
+        # As no job can be older, no time needs to be.
+        age = None if older_than is None else min(older_than, LONGEST_DELAY)
+        return self._call("prune", "%s::interval, %s::timestamptz", [age, _checked(now)], lambda rows: int(rows[0][0]))
 
     def queues(self, now: datetime | None) -> Statement[list[QueueInfo]]:
-        del now
+        _checked(now)
         return self._call("queue_counts", "", [], lambda rows: [_read_queue(row) for row in rows])
 
     def pause(self, queue: str, now: datetime | None) -> Statement[None]:
         check_name("queue", queue)
-        return self._call("pause", "%s, %s::timestamptz", [queue, now], lambda _: None)
+        return self._call("pause", "%s, %s::timestamptz", [queue, _checked(now)], lambda _: None)
 
     def resume(self, queue: str, now: datetime | None) -> Statement[None]:
-        del now
+        _checked(now)
         check_name("queue", queue)
         return self._call("resume", "%s", [queue], lambda _: None)
 
@@ -183,13 +197,23 @@ _FINISH = (
 _RESCHEDULE = "%s::bigint[], %s::timestamptz, %s::float8, %s, %s::smallint, %s, %s, %s::timestamptz"
 
 
+def _checked(now: datetime | None) -> datetime | None:
+    if now is not None and now.utcoffset() is None:
+        msg = f"now {now} has no time zone"
+        raise InvalidOption(msg)
+    return now
+
+
 def quote(identifier: str) -> str:
     """Return the identifier as SQL writes it."""
     return '"' + identifier.replace('"', '""') + '"'
 
 
 def _payload(job: NewJob) -> tuple[str, str]:
-    return dump(job.args), dump(job.metadata, "metadata", error=InvalidJob) if job.metadata else "{}"
+    return (
+        dump_mapping(job.args, "args", error=InvalidArguments),
+        dump_mapping(job.metadata, "metadata", error=InvalidJob),
+    )
 
 
 def _by_job(outcomes: Sequence[Outcome]) -> list[Outcome]:
@@ -262,11 +286,11 @@ def _read_fetched(rows: list[Row], worker: int) -> Fetched:
             claim=row[8],
             losses=row[9],
             max_losses=row[10],
-            scheduled_at=row[11],
-            created_at=row[12],
-            started_at=row[13],
+            scheduled_at=row[11].astimezone(UTC),
+            created_at=row[12].astimezone(UTC),
+            started_at=row[13].astimezone(UTC),
             worker=worker,
-            cancel_requested_at=row[14],
+            cancel_requested_at=row[14] and row[14].astimezone(UTC),
             reason=row[15],
             errors=row[16],
             metadata=row[17],
@@ -279,7 +303,10 @@ def _read_fetched(rows: list[Row], worker: int) -> Fetched:
 
 def _read_job(row: Row) -> Job:
     names = (name.strip() for name in _JOB_COLUMNS.split(","))
-    values = dict(zip(names, row, strict=True))
+    values: dict[str, Any] = {
+        name: value.astimezone(UTC) if isinstance(value, datetime) else value
+        for name, value in zip(names, row, strict=True)
+    }
     return Job(**(values | {"state": State(values["state"])}))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -13,9 +12,10 @@ from psycopg.rows import tuple_row
 from psycopg_pool import ConnectionPool
 
 from pq_core.connector import Deferred, JobChanges, JobFilter, JobState, QueueInfo, SchemaStatus
-from pq_core.errors import ConnectionFailed, ConnectorClosed, WrongConnection
+from pq_core.errors import ConnectionFailed, WrongConnection
 from pq_core.job import Job, NewJob
 from pq_core.postgres import schema
+from pq_core.postgres.door import Door
 from pq_core.postgres.faults import breaks_preparing, translate
 from pq_core.postgres.link import Link
 from pq_core.postgres.schema import Conversation
@@ -34,7 +34,7 @@ class SyncPsycopgConnector:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._pool: ConnectionPool[psycopg.Connection] | None = None
-        self._closed = False
+        self._door = Door()
         self._opening = threading.Lock()
 
     def open(self) -> None:
@@ -43,18 +43,18 @@ class SyncPsycopgConnector:
         Raises:
             ConnectionFailed: the database does not answer, or refuses.
         """
-        self._closed = False
+        if self._door.open():
+            self._pool = None
         self._opened_pool()
 
     def close(self) -> None:
         """Close the pool; the connector can be opened again."""
-        self._closed = True
         pool, self._pool = self._pool, None
-        if pool is not None and self._link.pid == os.getpid():
+        if self._door.close() and pool is not None:
             pool.close()
 
     def defer(self, jobs: Sequence[NewJob], *, connection: Any = None, now: datetime | None = None) -> list[Deferred]:
-        self._check_usable()
+        self._door.check()
         if not jobs:
             return []
         statement = self._link.statements.defer(jobs, now)
@@ -139,14 +139,8 @@ class SyncPsycopgConnector:
                 raise translate(fault, self._link.schema) from fault
         raise AssertionError  # the last round returns or raises
 
-    def _check_usable(self) -> None:
-        if self._closed:
-            msg = "the connector is closed; open() it again"
-            raise ConnectorClosed(msg)
-        self._link.check_process()
-
     def _opened_pool(self) -> ConnectionPool[psycopg.Connection]:
-        self._check_usable()
+        self._door.check()
         pool = self._pool
         if pool is None:
             with self._opening:
@@ -155,6 +149,7 @@ class SyncPsycopgConnector:
                     self._probe()
                     pool = ConnectionPool(**self._link.pool_options, kwargs=self._link.connection_options)
                     pool.open()
+                    self._door.enter()
                     self._pool = pool
         return pool
 

@@ -23,9 +23,8 @@ begin
     values (defer.queue, defer.task, defer.args, defer.priority, defer.lock, defer.lock_mode,
         case when due > at then 'scheduled' else 'ready' end, due, at, defer.max_losses, defer.metadata)
     returning id into new_id;
-    if due <= at then
-        perform pg_notify(current_schema(), 'queue:' || defer.queue);
-    end if;
+    -- Of a scheduled job too: a worker that knows of it need not look before it is due.
+    perform pg_notify(current_schema(), 'queue:' || defer.queue);
     return new_id;
 end
 $$;

@@ -26,7 +26,7 @@ begin
         from given g order by g.place
         returning id, queue, state
     )
-    select array_agg(s.id order by s.id), array_agg(distinct s.queue) filter (where s.state = 'ready')
+    select array_agg(s.id order by s.id), array_agg(distinct s.queue)
     into ids, awake from stored s;
     perform announce(awake);
     return coalesce(ids, '{}');

@@ -31,7 +31,7 @@ begin
         where j.id = any (waiting)
         returning j.queue, j.lock_key, j.state
     )
-    select array_agg(distinct c.queue) filter (where c.state = 'ready'),
+    select array_agg(distinct c.queue),
         locks || array_agg(c.lock_key) filter (where c.lock_key is not null)
     into awake, locks from changed c;
     perform announce(awake);
