@@ -1,0 +1,51 @@
+"""The app of test_processes.py: jobs that write down when they start, and wait for a gate to open."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+
+import anyio
+
+import pq_core as pq
+
+app = pq.App(connector=pq.PsycopgConnector(os.environ.get("PROCESSES_DSN", "")))
+place = Path(os.environ.get("PROCESSES_PLACE", "."))
+
+
+def note(job_id: int) -> None:
+    with (place / "starts").open("a") as file:
+        file.write(f"{job_id} {os.getpid()}\n")
+
+
+@app.task(name="wait", pass_context=True)
+async def wait(context: pq.JobContext) -> int:
+    note(context.job.id)
+    while not (place / "gate").exists():  # noqa: ASYNC110 - the test is another process
+        await anyio.sleep(0.01)
+    return os.getpid()
+
+
+@app.task(name="wait_in_a_thread", pass_context=True)
+def wait_in_a_thread(context: pq.JobContext) -> int:
+    note(context.job.id)
+    while not (place / "gate").exists():
+        time.sleep(0.01)
+    return os.getpid()
+
+
+@app.task(name="step", pass_context=True)
+async def step(context: pq.JobContext) -> None:
+    await anyio.sleep(0.002)
+    note(context.job.id)
+
+
+if __name__ == "__main__":
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(action)s: %(message)s"))
+    logging.getLogger("pq_core").addHandler(handler)
+    logging.getLogger("pq_core").setLevel(logging.INFO)
+    app.run_worker(lease=float(sys.argv[1]), graceful_timeout=None, concurrency=5, poll_interval=0.2)
