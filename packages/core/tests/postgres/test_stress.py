@@ -205,7 +205,8 @@ class Worker:
             (
                 ids, claims, kinds, keeps, [rnd.choice([0.0, 0.0, 0.02, 0.2]) for _ in ids],
                 [rnd.choice(QUEUES) if m else None for m in moved],
-                [rnd.choice([-1, 0, 7]) if m else None for m in moved], moved, [rnd.choice([None, f"L{rnd.randrange(LOCKS)}"]) for _ in ids],
+                [rnd.choice([-1, 0, 7]) if m else None for m in moved],
+                moved, [rnd.choice([None, f"L{rnd.randrange(LOCKS)}"]) for _ in ids],
                 ['{"type": "E"}' if kind in {"failed", "retried"} else None for kind in kinds],
             ),
         ).fetchall()  # fmt: skip

@@ -93,7 +93,7 @@ begin
 
     if cardinality(ended) + cardinality(resumed) < cardinality(finish.ids) then
         -- A row that changed while this waited for it stays in hand unchanged, and others' wakes pass it over meanwhile.
-        moved := moved || array(select j.lock_key from jobs j where j.id = any (finish.ids) and j.lock_key is not null);
+        moved := moved || array(select j.lock_key from jobs j where j.id = any (finish.ids) and (j.state = 'blocked') is true);
     end if;
     perform wake(freed || moved);
     return query select d from unnest(ended || resumed) d order by d;
