@@ -134,6 +134,13 @@ def test_a_refused_operation_leaves_the_store_as_it_was(
     assert attrs.asdict(scene.store) == before
 
 
+def test_a_lease_is_over_at_its_end(scene: Scene) -> None:
+    scene.do(Heartbeat(WorkerInfo(id=1), LEASE))
+    scene.do(Fetch(1, None, 1), NOW + LEASE - timedelta(microseconds=1))
+    with pytest.raises(LeaseLost):
+        scene.do(Fetch(1, None, 1), NOW + LEASE)
+
+
 def test_a_bad_job_of_a_batch_is_named_by_its_index_and_a_single_one_is_not(scene: Scene) -> None:
     with pytest.raises(InvalidArguments) as batch:
         scene.defer(NewJob(task="t"), NewJob(task="t", args={"a": object()}))

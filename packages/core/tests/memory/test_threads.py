@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+
+import pytest
 
 from pq_core.connector import WorkerInfo
 from pq_core.job import NewJob
@@ -15,6 +19,14 @@ from pq_core.outcome import Outcome
 from pq_core.states import State
 
 PRODUCERS, WORKERS, EACH = 4, 4, 150
+
+
+@pytest.fixture(autouse=True)
+def _change_threads_often() -> Iterator[None]:
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
 
 
 def test_many_threads_defer_while_many_loops_fetch_and_finish() -> None:
