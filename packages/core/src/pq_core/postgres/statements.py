@@ -12,7 +12,7 @@ from pq_core.connector import Deferred, Fetched, JobChanges, JobFilter, JobState
 from pq_core.errors import InvalidArguments, InvalidJob, InvalidOption
 from pq_core.job import LONGEST_DELAY, Job, NewJob, check_delay, check_lock, check_moment, check_name, check_priority
 from pq_core.outcome import UNCHANGED, Outcome
-from pq_core.payload import clean_text, dump, dump_mapping
+from pq_core.payload import clean_text, dump, dump_mapping, load
 from pq_core.states import State
 
 T = TypeVar("T")
@@ -77,9 +77,8 @@ class Statements:
             msg = f"limit {limit} is less than 1"
             raise ValueError(msg)
         names = None if queues is None else list(queues)
-        return self._call(
-            "fetch", _FETCH, [worker, names, limit, _checked(now)], lambda rows: _read_fetched(rows, worker)
-        )
+        text = f"select {_FETCHED_COLUMNS} from {self.prefix}.fetch({_FETCH})"  # noqa: S608 - the prefix is quoted
+        return Statement(text, [worker, names, limit, _checked(now)], lambda rows: _read_fetched(rows, worker))
 
     def finish(self, outcomes: Sequence[Outcome], now: datetime | None) -> Statement[list[int]]:
         ordered = _by_job(outcomes)
@@ -189,6 +188,11 @@ _DEFER_MANY = (
     "%s::text[], %s::text[], %s::text[], %s::smallint[], %s::text[], %s::text[], %s::timestamptz[], %s::float8[],"
     " %s::smallint[], %s::text[], %s::timestamptz"
 )
+# JSON as text: most of it is empty, and is then read without a parser.
+_FETCHED_COLUMNS = (
+    "id, task, args::text, queue, priority, lock, lock_mode, attempt, claim, losses, max_losses, scheduled_at,"
+    " created_at, started_at, cancel_requested_at, reason, errors::text, metadata::text, again, solo, next_in"
+)
 _FETCH = "%s::bigint, %s::text[], %s::int, %s::timestamptz"
 _FINISH = (
     "%s::bigint[], %s::int[], %s::text[], %s::bool[], %s::float8[], %s::text[], %s::smallint[], %s::bool[], %s::text[],"
@@ -276,7 +280,7 @@ def _read_fetched(rows: list[Row], worker: int) -> Fetched:
         Job(
             id=row[0],
             task=row[1],
-            args=row[2],
+            args={} if row[2] == "{}" else load(row[2]),
             queue=row[3],
             priority=row[4],
             lock=row[5],
@@ -292,8 +296,8 @@ def _read_fetched(rows: list[Row], worker: int) -> Fetched:
             worker=worker,
             cancel_requested_at=row[14] and row[14].astimezone(UTC),
             reason=row[15],
-            errors=row[16],
-            metadata=row[17],
+            errors=[] if row[16] == "[]" else load(row[16]),
+            metadata={} if row[17] == "{}" else load(row[17]),
         )
         for row in rows
     ]
