@@ -44,7 +44,7 @@ class SignUp(unittest.TestCase):
 
     def test_a_bad_address_fails_after_three_runs(self) -> None:
         sign_up("nowhere")
-        with self.assertLogs("pq"):
+        with self.assertLogs("pq_core.worker"):
             app.run_worker(wait=False)
         job = self.memory.jobs[1]
         self.assertEqual((job.state, job.attempt), (pq.State.FAILED, 3))
