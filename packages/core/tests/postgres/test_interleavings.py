@@ -308,6 +308,20 @@ def test_what_a_wake_had_to_pass_over_is_woken_by_rescue(sessions: Two) -> None:
     assert one.fetch() == [next_]
 
 
+def test_an_edit_that_changes_nothing_of_the_lock_wakes_what_was_passed_over_meanwhile(sessions: Two) -> None:
+    one, two = sessions
+    running, next_ = one.defer(), one.defer()
+    one.fetch()
+    one.defer()
+    assert one.fetch() == []
+    two.begin()
+    two.do("select from pq.jobs where id = %s for update", next_)
+    one.finish((running, "succeeded"))
+    two.do("update pq.jobs set metadata = '{\"seen\": true}' where id = %s", next_)
+    two.commit()
+    assert one.fetch() == [next_]
+
+
 def test_a_forgotten_mutex_job_is_woken_by_rescue_though_the_head_is_only_scheduled(sessions: Two) -> None:
     one, two = sessions
     head, running, next_ = one.defer(), one.defer(mode="mutex"), one.defer(mode="mutex")

@@ -24,7 +24,8 @@ begin
         array_agg(c.id) filter (where c.state in ('succeeded', 'failed', 'cancelled')),
         array_agg(c.id) filter (where c.retimed and c.state in ('scheduled', 'ready', 'blocked')),
         array_agg(c.id) filter (where c.moved and c.state = 'blocked'),
-        array_agg(distinct c.old_lock) filter (where c.moved and c.old_lock is not null)
+        -- Of a blocked job too that has kept its place: a wake may have passed it over while it was in the editor's hands.
+        array_agg(distinct c.old_lock) filter (where (c.moved or c.state = 'blocked') and c.old_lock is not null)
             || array_agg(distinct c.new_lock) filter (where c.moved and c.new_lock is not null),
         array_agg(distinct c.queue) filter (where c.state in ('scheduled', 'ready', 'blocked'))
     into ended, retimed, shaken, locks, awake
