@@ -39,8 +39,9 @@ def _described(error: BaseException) -> str:
 
 def _place(error: BaseException | None) -> str:
     """Say in which of the user's lines it happened: the last one that is not Python's own import machinery."""
-    frames = traceback.extract_tb(error.__traceback__) if error is not None else []
-    own = [frame for frame in frames if not _machinery(frame.filename)]
+    if error is None:
+        return ""
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if not _machinery(frame.filename)]
     return f" (in {own[-1].filename}, line {own[-1].lineno})" if own else ""
 
 

@@ -15,7 +15,7 @@ _UNITS = {
     "d": timedelta(days=1),
     "w": timedelta(weeks=1),
 }
-_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[smhdw])\s*")
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|[smhdw])\s*")
 _FOREVER = "forever"
 
 
@@ -26,7 +26,7 @@ def duration(text: str, option: str) -> timedelta:
         typer.BadParameter: it means nothing; the message names `option`.
     """
     try:
-        if re.fullmatch(r"\d+(\.\d+)?", text.strip()):
+        if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text.strip()):
             return timedelta(seconds=float(text))
         parts = _PART.findall(text)
         if parts and not _PART.sub("", text).strip():

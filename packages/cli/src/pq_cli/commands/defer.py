@@ -109,7 +109,7 @@ def _arguments(text: str) -> dict[str, Any]:
         raise typer.BadParameter(
             f'{_cut(given)} is not a JSON object of arguments by name, such as {{"a": 1}}', param_hint="'JSON'"
         )
-    return values
+    return cast("dict[str, Any]", values)
 
 
 def _cut(text: str) -> str:

@@ -23,7 +23,7 @@ SHOWN_FAILURES = 10
 def demo(
     path: Annotated[
         Path | None,
-        typer.Argument(metavar="[PATH]", exists=True, help="What to hash.  [default: Python's standard library]"),
+        typer.Argument(metavar="PATH", exists=True, help="What to hash.  [default: Python's standard library]"),
     ] = None,
     *,
     manifest: Annotated[

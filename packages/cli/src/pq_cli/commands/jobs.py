@@ -26,7 +26,7 @@ States = Annotated[
     ),
 ]
 Lock = Annotated[str | None, typer.Option(help="Only with this lock.")]
-Ids = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="The jobs, in place of a search for them.")]
+Ids = Annotated[list[int] | None, typer.Argument(metavar="ID", help="The jobs, in place of a search for them.")]
 Most = Annotated[int | None, typer.Option("--limit", min=1, help="This many jobs at most.  [default: all that fit]")]
 After = Annotated[int, typer.Option(min=0, help="Only jobs with a higher id.")]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # see main
 
 def worker(
     queues: Annotated[
-        list[str] | None, typer.Argument(metavar="[QUEUES]...", help="The queues to serve.  [default: all]")
+        list[str] | None, typer.Argument(metavar="QUEUES", help="The queues to serve.  [default: all]")
     ] = None,
     *,
     app: AppPath = None,

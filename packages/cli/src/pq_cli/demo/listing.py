@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sysconfig
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import attrs
@@ -28,22 +28,23 @@ class Listing:
     unlisted: list[OSError]
 
 
-def list_files(path: Path | None, *, leave_out: Path) -> Listing:
+def list_files(path: Path | None, *, leave_out: Collection[Path]) -> Listing:
     """List the regular files at or below `path`, or of Python's standard library; symbolic links are not followed.
 
     Args:
         path: a directory, or a file.
-        leave_out: the manifest, which changes while its directory is hashed.
+        leave_out: files that change while their directory is hashed: the manifest.
     """
     installed = INSTALLED if path is None else frozenset[str]()
     start = Path(sysconfig.get_path("stdlib") if path is None else path).resolve()
     if start.is_file():
         return Listing(root=os.fsencode(start.parent), files=[os.fsencode(start.name)], unlisted=[])
     unlisted: list[OSError] = []
+    left_out = {os.fsencode(each) for each in leave_out}
     files = [
         os.path.relpath(file, os.fsencode(start))
         for file in _walk(os.fsencode(start), {os.fsencode(each) for each in installed}, unlisted.append)
-        if file != os.fsencode(leave_out)
+        if file not in left_out
     ]
     return Listing(root=os.fsencode(start), files=files, unlisted=unlisted)
 

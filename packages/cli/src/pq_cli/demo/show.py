@@ -78,7 +78,7 @@ def show(path: Path | None, output: Path, *, dsn: str | None, concurrency: int) 
         PQError: there is no PostgreSQL to be had.
     """
     with manifest.written(output) as lines:
-        listing = list_files(path, leave_out=output)
+        listing = list_files(path, leave_out=(output, Path(lines.name)))
         summary = Summary(listing)
         if listing.files:
             with place.opened(dsn) as where:

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+import pq_core as pq
+
+pytestmark = pytest.mark.postgres
+
+Eventually = Callable[..., None]
+
+
+@pytest.fixture
+def app(database: str) -> Any:
+    with pq.App(connector=pq.PsycopgConnector(database)) as app:
+        yield app
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_lets_running_jobs_end(
+    installed: Any, app: pq.App, project: Path, eventually: Eventually, number: signal.Signals
+) -> None:
+    began, go = project / "began", project / "go"
+    job = app.configure_task("hold").defer(began=str(began), go=str(go))
+    worker = installed.start("worker")
+    eventually(began.exists)
+    worker.send_signal(number)
+    later = app.configure_task("add").defer(a=1, b=2)
+    go.touch()
+    assert worker.wait(30) == 0, worker.stderr.read()
+    assert app.jobs.get(job).result == "held"
+    assert app.jobs.get(later).state == "ready"
+
+
+def test_a_second_signal_does_not_wait_and_gives_the_job_back(
+    installed: Any, app: pq.App, project: Path, eventually: Eventually
+) -> None:
+    began = project / "began"
+    job = app.configure_task("hold_on").defer(began=str(began))
+    worker = installed.start("worker", "--graceful-timeout", "forever")
+    eventually(began.exists)
+    worker.send_signal(signal.SIGTERM)
+    for line in worker.stderr:
+        if "claims no more jobs" in line:
+            break
+    worker.send_signal(signal.SIGTERM)
+    worker.communicate(timeout=30)
+    assert app.jobs.get(job).state in {"ready", "succeeded"}
+
+
+def test_the_pool_keeps_as_many_connections_as_asked(installed: Any, database: str, eventually: Eventually) -> None:
+    def connections() -> int:
+        with psycopg.connect(database) as connection:
+            row = connection.execute(
+                "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+            ).fetchone()
+            return 0 if row is None else int(row[0])
+
+    worker = installed.start("worker", "--no-listen", "--min-size", "7", "--max-size", "7")
+    eventually(lambda: connections() >= 7)
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(30) == 0
+    eventually(lambda: connections() == 0)
+
+
+@pytest.mark.parametrize("words", [["--min-size", "3", "--max-size", "2"], ["--max-size", "0"]])
+def test_a_pool_that_cannot_be_is_refused(installed: Any, words: list[str]) -> None:
+    assert "min_size" in installed.run("worker", *words, code=2).stderr
+
+
+def test_arguments_are_logged_only_if_asked(installed: Any, app: pq.App) -> None:
+    app.configure_task("add").defer(a=12345, b=2)
+    assert "12345" not in installed.run("worker", "--once").stderr
+    app.configure_task("add").defer(a=12345, b=2)
+    assert "12345" in installed.run("worker", "--once", "--log-arguments").stderr
+
+
+def test_a_quiet_worker_says_nothing(installed: Any, app: pq.App) -> None:
+    app.configure_task("add").defer(a=1, b=2)
+    done = installed.run("worker", "--once", "--log-level", "warning")
+    assert (done.stdout, done.stderr) == ("", "")
