@@ -14,7 +14,7 @@ from pq_core.errors import InvalidOption
 from pq_core.postgres.schema import check_schema_name
 from pq_core.postgres.statements import Statements
 
-logger = logging.getLogger("pq.postgres")
+logger = logging.getLogger("pq_core.postgres")
 
 _DEFAULTS: dict[str, Any] = {
     "application_name": "pq",
