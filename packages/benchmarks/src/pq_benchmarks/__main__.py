@@ -52,7 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pq_benchmarks", description="Measure speed and memory of pq and its peers.")
     names = ", ".join(scenario.name for scenario in SCENARIOS)
     parser.add_argument("--full", action="store_true", help="measure more, and more often: takes about an hour")
-    parser.add_argument("--only", action="append", default=[], metavar="NAME", help=f"one scenario of {names}; repeatable")
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="NAME", help=f"one scenario of {names}; repeatable"
+    )
     parser.add_argument("--rounds", type=int, metavar="N", help="how often each takes its turn")
     parser.add_argument("--no-peers", action="store_true", help="measure pq alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there, as JSON")

@@ -26,7 +26,7 @@ class Contender:
 
     name: str
     command: tuple[str, ...]
-    environment: Mapping[str, str] = attrs.field(factory=dict)
+    environment: Mapping[str, str] = attrs.field(factory=dict[str, str])
     contract: str
     ended: str | None = None
     drain_share: float = 1.0

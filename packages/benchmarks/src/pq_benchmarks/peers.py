@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -93,4 +92,4 @@ def _mark_ready(environment: Path) -> None:
 
 def _run(*command: str) -> None:
     print(f"Installing peers: {' '.join(command)}", file=sys.stderr)
-    subprocess.run(command, check=True, stdout=sys.stderr, env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+    subprocess.run(command, check=True, capture_output=True, text=True)

@@ -44,11 +44,11 @@ class WorkerProcess:
 
     def cpu_seconds(self) -> float:
         """Return the CPU time that it has taken so far."""
-        return sum(times.user + times.system for times in self._each(lambda member: member.cpu_times()))
+        return sum((times.user + times.system for times in self._each(lambda member: member.cpu_times())), 0.0)
 
     def rss_mb(self) -> float:
         """Return the memory that it holds, in millions of bytes."""
-        return sum(memory.rss for memory in self._each(lambda member: member.memory_info())) / 1e6
+        return sum((memory.rss for memory in self._each(lambda member: member.memory_info())), 0.0) / 1e6
 
     def wait_until(self, condition: Callable[[], bool], seconds: float) -> bool:
         """Wait until `condition` holds; return False if it does not within `seconds`.

@@ -21,6 +21,7 @@ _SHOWN = {
     "rss_mb": "{:.1f} MB",
     "idle_worker_percent": "worker {:.1f} % CPU",
     "marking_s": "marked in {:.1f} s",
+    "marking_us": "{:.0f} µs of PostgreSQL each",
     "import_ms": "{:.0f} ms",
     "imports_psycopg": "psycopg imported: {:.0f}",
 }
@@ -96,7 +97,7 @@ class Report:
             theirs = values(self.samples, scenario.name, peer.name, name)
             found = ratios(theirs, mine) if name in _BETTER_SMALL else ratios(mine, theirs)
             if found:
-                return f"{spread(found).median:.2f} × {'better' if name in _BETTER_SMALL else 'as fast'}"
+                return f"{spread(found).median:.2f} times {'better' if name in _BETTER_SMALL else 'as fast'}"
         return ""
 
     def _verdicts(self, scenario: Scenario) -> list[str]:
@@ -106,7 +107,9 @@ class Report:
         mine = values(self.samples, scenario.name, PQ.name, target.value)
         bound = f"≥ {target.at_least:g}" if target.at_least is not None else f"≤ {target.at_most:g}"
         wanted = f"{target.value} {bound}" + (f" of {target.of}" if target.of else "")
-        figures = ratios(mine, values(self.samples, target.of, PQ.name, target.value)) if target.of else [*mine.values()]
+        figures = list(mine.values())
+        if target.of:
+            figures = ratios(mine, values(self.samples, target.of, PQ.name, target.value))
         if not figures:
             return f"{wanted}: not measured"
         median = spread(figures).median
@@ -123,5 +126,6 @@ def _figure(one: Spread | None) -> str:
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows]
+    padded = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
+    lines = [f"| {' | '.join(row)} |" for row in padded]
     return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]

@@ -12,12 +12,13 @@ from pathlib import Path
 import attrs
 import psutil
 import psycopg
+from psycopg import sql
+
 from pq_testing.postgres import Server, find_binaries
 from pq_testing.postgres.account import server_account
 from pq_testing.postgres.cache import cache_directory, run_initdb
 from pq_testing.postgres.directory import make_server_directory
 from pq_testing.postgres.supervision import Supervision
-from psycopg import sql
 
 SETTINGS: Mapping[str, str] = {
     "fsync": "on",
@@ -46,7 +47,7 @@ class BenchServer:
 
     server: Server
     filesystem: str
-    _templates: dict[str, str] = attrs.field(factory=dict, init=False)
+    _templates: dict[str, str] = attrs.field(factory=dict[str, str], init=False)
 
     @property
     def version(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 import platform
 import subprocess
@@ -16,7 +16,7 @@ from pq_benchmarks.server import SETTINGS, BenchServer
 def describe(server: BenchServer) -> dict[str, str]:
     """Return what a reader must know, by heading."""
     return {
-        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
+        "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"),
         "commit": _commit(),
         "machine": f"{os.cpu_count()} CPUs, {psutil.virtual_memory().total / 2**30:.0f} GiB, "
         f"{platform.system()} {platform.machine()}, load {os.getloadavg()[0]:.1f} at the start",

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pq_core as pq
-
 from pq_benchmarks.contestants.contestant import Client, Contestant
 from pq_benchmarks.tally import Tally
 
@@ -32,7 +31,8 @@ class PQClient(Client):
 
     async def defer_batch(self, size: int) -> object:
         """Enqueue many."""
-        return await noop.batch_defer_async([{}] * size)
+        nothing: dict[str, int] = {}
+        return await noop.batch_defer_async([nothing] * size)
 
 
 class PQ(Contestant):

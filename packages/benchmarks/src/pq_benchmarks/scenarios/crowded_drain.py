@@ -17,8 +17,8 @@ from pq_benchmarks.stage import Stage
 QUEUE = "default"
 _LONGEST_MARKING = 300.0
 
-_marking: dict[int, float] = {}
-"""Seconds that it took to mark so many jobs as blocked. It is done once for each size."""
+_marking: dict[int, Mapping[str, float]] = {}
+"""What it took to mark so many jobs as blocked. It is done once for each size."""
 
 
 def behind_other_queue(stage: Stage, contender: Contender) -> Mapping[str, float]:
@@ -52,11 +52,11 @@ def beside_blocked(stage: Stage, contender: Contender) -> Mapping[str, float]:
 
     with stage.database(contender, "blocked", fill) as dsn:
         figures = drain(stage, contender, dsn, sizes.jobs)
-    return {**figures, "marking_s": _marking[sizes.blocked]}
+    return {**figures, **_marking[sizes.blocked]}
 
 
-def _mark(stage: Stage, contender: Contender, dsn: str) -> float:
-    """Let a worker find out that jobs are blocked; return the seconds that it took."""
+def _mark(stage: Stage, contender: Contender, dsn: str) -> Mapping[str, float]:
+    """Let a worker find out that jobs are blocked; return the seconds that it took, and the CPU time of each job."""
     with psycopg.connect(dsn, autocommit=True) as connection:
 
         def marked() -> bool:
@@ -64,11 +64,14 @@ def _mark(stage: Stage, contender: Contender, dsn: str) -> float:
             return connection.execute("select from pq.jobs where state = 'ready' limit 1").fetchone() is None
 
         worker, _ = stage.worker(contender, dsn)
-        began = time.monotonic()
+        began, cpu = time.monotonic(), stage.server.cpu_seconds()
         with worker:
             if not worker.wait_until(marked, _LONGEST_MARKING):
                 raise ProcessFailed(f"not all jobs were marked as blocked within {_LONGEST_MARKING:.0f} s")
-            return time.monotonic() - began
+            return {
+                "marking_s": time.monotonic() - began,
+                "marking_us": (stage.server.cpu_seconds() - cpu) / stage.sizes.blocked * 1e6,
+            }
 
 
 def _insert(dsn: str, count: int, *, queue: str = QUEUE, lock: str | None = None, due_in: str = "0") -> None:
