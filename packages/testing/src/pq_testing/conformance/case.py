@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, ClassVar, Protocol
 
 import anyio
@@ -71,6 +71,11 @@ class Case:
     def scene(self, connector: Connector) -> Scene:
         """Set the clock."""
         return Scene(connector)
+
+
+def in_time() -> AbstractContextManager[object]:
+    """Give what is done inside of it until the deadline."""
+    return anyio.fail_after(DEADLINE)
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:

@@ -15,7 +15,7 @@ from pq_core.connector import Connector, JobChanges, WorkerInfo
 from pq_core.errors import ConnectorClosed, ForkedConnector, PQError
 from pq_core.outcome import Outcome
 from pq_core.states import State
-from pq_testing.conformance.case import Case
+from pq_testing.conformance.case import Case, in_time
 from pq_testing.conformance.scene import EVERYTHING, START, Scene, boom, new
 
 VERBS = (
@@ -55,7 +55,7 @@ class Opening(Case):
     @pytest.mark.parametrize("verb", VERBS)
     async def test_a_closed_connector_says_so(self, connector: Connector, verb: str) -> None:
         await connector.close()
-        with pytest.raises(ConnectorClosed):
+        with pytest.raises(ConnectorClosed), in_time():
             await call(connector, verb)
 
     async def test_a_closed_connector_may_be_opened_again_and_has_lost_nothing(self, scene: Scene) -> None:

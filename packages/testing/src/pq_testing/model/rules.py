@@ -29,7 +29,9 @@ everyone = st.sampled_from((*values.WORKERS, 404))
 class Rules(Stage):
     """Every verb that needs no transaction."""
 
-    @rule(span=values.spans)
+    @rule(
+        span=st.sampled_from((1, 0.000001, 1, 5, 5, 60, 3600, 100_000)).map(lambda seconds: timedelta(seconds=seconds))
+    )
     def wait(self, span: timedelta) -> None:
         """Let time pass."""
         self.now += span
@@ -51,7 +53,7 @@ class Rules(Stage):
     )
     def fetch(self, worker: int, queues: list[str] | None, limit: int) -> None:
         """Claim jobs, or have it refused."""
-        idle = not any(job.worker == worker and job.state is State.RUNNING for job in self.pair.jobs.values())
+        idle = not any(job.worker == worker for job in self.running().values())
         expected, actual = self.step("fetch", self.fetch_of(worker, queues, limit))
         if expected is None:
             return
@@ -60,6 +62,20 @@ class Rules(Stage):
         ):
             self.differ(f"next_in of fetch\n    in memory: {expected.next_in}\n    here:      {actual.next_in}")
         self.check_solo(queues, idle=idle, solo=actual.solo)
+
+    @rule(
+        worker=values.workers, queues=st.none() | st.lists(values.queues, max_size=3), limit=st.sampled_from((5, 1, 50))
+    )
+    def work(self, worker: int, queues: list[str] | None, limit: int) -> None:
+        """Let a worker that is known claim jobs."""
+        self.heartbeat(worker=worker, lease=100_000)
+        self.fetch(worker=worker, queues=queues, limit=limit)
+
+    @rule(jobs=st.lists(values.new_jobs, min_size=1, max_size=4), worker=values.workers)
+    def run_new_jobs(self, jobs: list[NewJob], worker: int) -> None:
+        """Store jobs, and let a worker claim what it may."""
+        self.defer(jobs=jobs, twin=False)
+        self.work(worker=worker, queues=None, limit=50)
 
     def check_solo(self, queues: list[str] | None, *, idle: bool, solo: bool) -> None:
         """Check `solo` as far as it does not hang on whether a waiting job was called ready or blocked."""
@@ -76,11 +92,23 @@ class Rules(Stage):
         if not solo and not idle and any(job.lock is None for job in waiting):
             self.differ(f"fetch does not say that a job in its last life was passed over: {waiting}")
 
-    @rule(ends=st.lists(values.ends, max_size=5))
-    def finish(self, ends: list[values.End]) -> None:
+    @rule(ends=st.lists(values.ends, max_size=5), worker=values.workers)
+    def finish(self, ends: list[values.End], worker: int) -> None:
         """Write outcomes, some of which are stale or double."""
+        if not self.running():
+            self.work(worker=worker, queues=None, limit=5)
         runs = self.runs_at(ends)
         self.step("finish", lambda side: self.finish_on(side, runs))
+
+    @rule(end=values.ends, worker=values.workers)
+    def finish_twice(self, end: values.End, worker: int) -> None:
+        """Write an outcome, let the job be claimed again if it may, and write it once more."""
+        if not self.running():
+            self.work(worker=worker, queues=None, limit=5)
+        runs = self.runs_at([end])
+        self.step("finish", lambda side: self.finish_on(side, runs))
+        self.work(worker=worker, queues=None, limit=5)
+        self.step("finish again", lambda side: self.finish_on(side, runs))
 
     @rule(worker=values.workers, lease=st.sampled_from((100_000, 3600, 60, 5, 0.000001)))
     def heartbeat(self, worker: int, lease: float) -> None:
@@ -117,7 +145,7 @@ class Rules(Stage):
         """Forget ended jobs."""
         self.step("prune", self.verb("prune", age, twin=twin))
 
-    @rule(queue=values.queues, verb=st.sampled_from(("pause", "resume")), twin=st.booleans())
+    @rule(queue=values.queues, verb=st.sampled_from(("resume", "pause", "resume")), twin=st.booleans())
     def pause_or_resume(self, queue: str, verb: str, *, twin: bool) -> None:
         """Pause or resume a queue."""
         self.step(verb, self.verb(verb, queue, twin=twin))

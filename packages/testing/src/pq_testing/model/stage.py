@@ -123,15 +123,23 @@ class Stage(RuleBasedStateMachine):
         self.agreed = True
         return answer
 
+    def running(self) -> dict[int, Job]:
+        """Return the jobs that run, by number."""
+        return {number: job for number, job in self.pair.jobs.items() if job.state is State.RUNNING}
+
     def jobs_at(self, places: Sequence[int]) -> list[int | None]:
-        """Return the numbers of the jobs that are meant, the newest at 0; past the oldest comes None, an unknown one."""
-        known = len(self.pair.reference.ids)
-        numbers = [known - 1 - place % (known + 1) for place in places]
-        return [None if number < 0 else number for number in numbers]
+        """Return the numbers of the jobs that are meant.
+
+        An even place means a live job, an odd one any that ever was, the newest first; past the oldest comes None, unknown.
+        """
+        live: list[int | None] = [*sorted((n for n, job in self.pair.jobs.items() if not job.ended), reverse=True)]
+        known: list[int | None] = [*range(len(self.pair.reference.ids) - 1, -1, -1), None]
+        meant = [(known if place % 2 or not live else live, place // 2) for place in places]
+        return [numbers[place % len(numbers)] for numbers, place in meant]
 
     def runs_at(self, ends: Sequence[End]) -> list[tuple[int, Job, End]]:
         """Return the runs that are meant: of running jobs if there are some, else of any."""
-        jobs = {number: job for number, job in self.pair.jobs.items() if job.state is State.RUNNING} or self.pair.jobs
+        jobs = self.running() or self.pair.jobs
         meant = [(sorted(jobs)[end.place % len(jobs)], end) for end in ends if jobs]
         return [(number, jobs[number], end) for number, end in meant]
 

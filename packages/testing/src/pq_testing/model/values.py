@@ -23,7 +23,7 @@ queues = st.sampled_from(QUEUES)
 locks = st.sampled_from(LOCKS)
 workers = st.sampled_from(WORKERS)
 priorities = st.sampled_from((0, 0, 0, 1, -1, 32_767, -32_768))
-spans = st.sampled_from(SECONDS).map(lambda seconds: timedelta(seconds=seconds))
+spans = st.sampled_from([timedelta(seconds=seconds) for seconds in SECONDS])
 places = st.integers(0, 40)
 """Which of the jobs there are, counted from the newest and around: so any number means some job."""
 
@@ -63,7 +63,7 @@ def _new_jobs(draw: st.DrawFn) -> NewJob:
         priority=draw(priorities),
         lock=draw(locks),
         lock_mode=lock_mode,
-        delay=draw(st.none() | spans),
+        delay=draw(st.sampled_from((None, None, None, *(timedelta(seconds=seconds) for seconds in SECONDS)))),
         max_losses=draw(st.sampled_from((3, 3, 3, 3, 1, 2))),
         metadata=draw(st.just({}) | arguments),
     )

@@ -1,0 +1,548 @@
+"""Connectors that are broken on purpose, each in one way. The suite must see it: that is what test_mutants asks.
+
+Not collected with the other tests; test_mutants runs this file in a pytest of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+
+import attrs
+import pytest
+
+from pq_core.connector import Deferred, Fetched, JobChanges, JobFilter, JobState, QueueInfo, WorkerInfo
+from pq_core.errors import InvalidJob, LeaseLost
+from pq_core.job import Job, NewJob
+from pq_core.memory import InMemoryConnector
+from pq_core.memory.record import Record
+from pq_core.outcome import Outcome
+from pq_core.states import State
+from pq_testing.conformance import TOPICS, ConnectorConformance, Transactions, case
+from pq_testing.conformance.deferring import Deferring
+from pq_testing.conformance.fetching import Fetching, Sharing
+from pq_testing.conformance.finishing import Fencing, Finishing, GoingOn
+from pq_testing.conformance.hardening import Opening
+from pq_testing.conformance.isolating import Isolating
+from pq_testing.conformance.json_values import JsonValues
+from pq_testing.conformance.listening import Listening
+from pq_testing.conformance.listing import Finding, Pausing
+from pq_testing.conformance.locking import Locking
+from pq_testing.conformance.mutex import Mutex
+from pq_testing.conformance.pruning import Pruning
+from pq_testing.conformance.rescuing import LastLife, Leasing, Rescuing
+from pq_testing.conformance.steering import Cancelling, Rescheduling, Reviving
+from pq_testing.conformance.transacting import Transacting
+from pq_testing.model import MemoryTransactions
+
+case.DEADLINE = 0.5
+TICK = timedelta(microseconds=1)
+
+
+class Broken(InMemoryConnector):
+    """The in-memory connector, to be broken by a subclass in one way.
+
+    Attributes:
+        caught_by: the case that must fail.
+        seen_by_model: whether random steps must find it, too.
+    """
+
+    caught_by: ClassVar[Callable[..., Any]]
+    seen_by_model: ClassVar[bool] = False
+
+    def live(self, state: State) -> list[Record]:
+        """Return the records of live jobs, as memory holds them."""
+        return [record for record in self._engine.store.live.values() if record.state is state]
+
+
+class Changed(Broken):
+    """Changes jobs before it stores them."""
+
+    async def defer(self, jobs: Sequence[NewJob], **options: Any) -> list[Deferred]:
+        return await super().defer([self.changed(job) for job in jobs], **options)
+
+    def changed(self, job: NewJob) -> NewJob:
+        raise NotImplementedError
+
+
+class ReversesIds(Broken):
+    caught_by = Deferring.test_ids_grow_in_the_order_of_deferring
+
+    async def defer(self, jobs: Sequence[NewJob], **options: Any) -> list[Deferred]:
+        return (await super().defer([*reversed(jobs)], **options))[::-1]
+
+
+class KeepsTheGoodHalf(Broken):
+    caught_by = Deferring.test_a_batch_with_one_bad_job_is_refused_whole_and_its_place_named
+    seen_by_model = True
+
+    async def defer(self, jobs: Sequence[NewJob], **options: Any) -> list[Deferred]:
+        return [(await super(KeepsTheGoodHalf, self).defer([job], **options))[0] for job in jobs]
+
+
+class ForgetsWhichWasBad(Broken):
+    caught_by = Deferring.test_the_first_bad_job_of_a_batch_is_the_one_named
+    seen_by_model = True
+
+    async def defer(self, jobs: Sequence[NewJob], **options: Any) -> list[Deferred]:
+        try:
+            return await super().defer(jobs, **options)
+        except InvalidJob as error:
+            error.index = None
+            raise
+
+
+class SchedulesWhatIsDue(Changed):
+    caught_by = Deferring.test_a_job_is_scheduled_only_if_it_is_due_later_than_now
+    seen_by_model = True
+
+    def changed(self, job: NewJob) -> NewJob:
+        return attrs.evolve(job, delay=TICK) if job.delay == timedelta(0) else job
+
+
+class SortsKeys(Changed):
+    caught_by = JsonValues.test_the_order_of_arguments_is_kept
+    seen_by_model = True
+
+    def changed(self, job: NewJob) -> NewJob:
+        return attrs.evolve(job, args=dict(sorted(job.args.items())))
+
+
+class MakesFloatsWhole(Changed):
+    caught_by = JsonValues.test_arguments_come_back_as_they_were
+
+    def changed(self, job: NewJob) -> NewJob:
+        return attrs.evolve(job, args={key: whole(value) for key, value in job.args.items()})
+
+
+class StoresAnything(Changed):
+    caught_by = JsonValues.test_what_json_cannot_carry_is_refused
+    seen_by_model = True
+
+    def changed(self, job: NewJob) -> NewJob:
+        return attrs.evolve(
+            job, args={str(key).encode("ascii", "replace").decode(): repr(job.args[key]) for key in job.args}
+        )
+
+
+class SharesArguments(Broken):
+    caught_by = Isolating.test_what_find_returns_may_be_changed_freely
+
+    async def find(self, which: JobFilter, **options: Any) -> list[Job]:
+        self.seen: dict[Any, dict[str, Any]] = getattr(self, "seen", {})
+        jobs = await super().find(which, **options)
+        return [attrs.evolve(job, args=self.seen.setdefault((job.id, job.claim), job.args)) for job in jobs]
+
+
+class LetsAnyoneFetch(Broken):
+    caught_by = Fetching.test_a_worker_that_is_not_known_gets_an_error_and_nothing_changes
+    seen_by_model = True
+
+    async def fetch(self, worker: int, queues: Sequence[str] | None, limit: int, **options: Any) -> Fetched:
+        try:
+            return await super().fetch(worker, queues, limit, **options)
+        except LeaseLost:
+            return Fetched(jobs=[])
+
+
+class LeasesOneTickTooLong(Broken):
+    caught_by = Rescuing.test_a_lease_has_run_out_at_its_end_and_not_before
+
+    async def heartbeat(self, worker: WorkerInfo, lease: timedelta, **options: Any) -> list[int]:
+        return await super().heartbeat(worker, lease + TICK, **options)
+
+
+class AsksTheWallClock(Broken):
+    caught_by = Fetching.test_a_job_is_not_claimed_before_it_is_due
+
+    async def fetch(self, worker: int, queues: Sequence[str] | None, limit: int, **options: Any) -> Fetched:
+        return await super().fetch(worker, queues, limit)
+
+
+class GivesTheLastFirst(Broken):
+    caught_by = Fetching.test_one_answer_has_the_first_to_run_first
+
+    async def fetch(self, worker: int, queues: Sequence[str] | None, limit: int, **options: Any) -> Fetched:
+        fetched = await super().fetch(worker, queues, limit, **options)
+        return attrs.evolve(fetched, jobs=fetched.jobs[::-1])
+
+
+class ServesQueueByQueue(Broken):
+    caught_by = Fetching.test_priority_counts_across_queues
+    seen_by_model = True
+
+    async def fetch(self, worker: int, queues: Sequence[str] | None, limit: int, **options: Any) -> Fetched:
+        fetched = await super().fetch(worker, [], limit, **options)
+        for queue in [info.name for info in await self.queues()] if queues is None else queues:
+            if left := limit - len(fetched.jobs):
+                more = await super().fetch(worker, [queue], left, **options)
+                fetched = attrs.evolve(more, jobs=[*fetched.jobs, *more.jobs])
+        return fetched
+
+
+class NeverSaysAgain(Broken):
+    caught_by = Sharing.test_what_a_share_left_is_had_by_fetching_again
+
+    async def fetch(self, worker: int, queues: Sequence[str] | None, limit: int, **options: Any) -> Fetched:
+        return attrs.evolve(await super().fetch(worker, queues, limit, **options), again=False)
+
+
+class NeverSaysSolo(Broken):
+    caught_by = LastLife.test_a_worker_that_runs_something_passes_it_over_and_says_so
+    seen_by_model = True
+
+    async def fetch(self, worker: int, queues: Sequence[str] | None, limit: int, **options: Any) -> Fetched:
+        return attrs.evolve(await super().fetch(worker, queues, limit, **options), solo=False)
+
+
+class KnowsNoLastLife(Changed):
+    caught_by = LastLife.test_a_job_in_its_last_life_is_claimed_alone_and_before_anything_else
+
+    def changed(self, job: NewJob) -> NewJob:
+        return attrs.evolve(job, max_losses=job.max_losses + 1)
+
+
+class KnowsNoOrder(Changed):
+    caught_by = Locking.test_a_job_waits_for_an_earlier_one_that_is_scheduled
+
+    def changed(self, job: NewJob) -> NewJob:
+        return attrs.evolve(job, lock_mode="mutex")
+
+
+class KnowsNoMutex(Changed):
+    caught_by = Mutex.test_a_job_overtakes_one_on_another_queue
+
+    def changed(self, job: NewJob) -> NewJob:
+        return attrs.evolve(job, lock_mode="ordered")
+
+
+class LocksByQueue(Changed):
+    caught_by = Locking.test_a_job_waits_for_one_of_higher_priority_on_another_queue
+
+    def changed(self, job: NewJob) -> NewJob:
+        return attrs.evolve(job, lock=job.lock and f"{job.queue} {job.lock}")
+
+
+class FoldsCaseOfLocks(Changed):
+    caught_by = Locking.test_locks_are_the_same_only_character_by_character
+
+    def changed(self, job: NewJob) -> NewJob:
+        return attrs.evolve(job, lock=job.lock and job.lock.lower())
+
+
+class LetsScheduledJobsHoldNoLock(Changed):
+    caught_by = Locking.test_a_job_waits_for_an_earlier_one_that_is_scheduled
+
+    def changed(self, job: NewJob) -> NewJob:
+        return attrs.evolve(job, lock=None) if job.delay else job
+
+
+class ChangesOutcomes(Broken):
+    """Changes outcomes before it writes them."""
+
+    async def finish(self, outcomes: Sequence[Outcome], *, now: datetime | None = None) -> list[int]:
+        return await super().finish([self.changed(outcome) for outcome in outcomes], now=now)
+
+    def changed(self, outcome: Outcome) -> Outcome:
+        raise NotImplementedError
+
+
+class HasNoFence(ChangesOutcomes):
+    caught_by = Fencing.test_after_a_rescue_the_old_claim_is_lost
+    seen_by_model = True
+
+    def changed(self, outcome: Outcome) -> Outcome:
+        claims = {record.id: record.claim for record in self.live(State.RUNNING)}
+        return attrs.evolve(outcome, claim=claims.get(outcome.job_id, outcome.claim))
+
+
+class KeepsEverything(ChangesOutcomes):
+    caught_by = Finishing.test_without_keep_no_trace_is_left
+    seen_by_model = True
+
+    def changed(self, outcome: Outcome) -> Outcome:
+        return attrs.evolve(outcome, keep=True)
+
+
+class KeepsTheAttemptOfAReleasedJob(ChangesOutcomes):
+    caught_by = GoingOn.test_a_snoozed_or_released_job_gets_its_attempt_back_but_not_its_claim
+    seen_by_model = True
+
+    def changed(self, outcome: Outcome) -> Outcome:
+        return attrs.evolve(outcome, kind="retried") if outcome.kind == "released" else outcome
+
+
+class KeepsTheFirstErrors(ChangesOutcomes):
+    caught_by = GoingOn.test_the_last_ten_errors_are_kept_the_oldest_first
+
+    def changed(self, outcome: Outcome) -> Outcome:
+        full = {record.id for record in self.live(State.RUNNING) if len(record.errors) >= 10}
+        return attrs.evolve(outcome, error=None) if outcome.job_id in full else outcome
+
+
+class IgnoresWhereARetryGoes(ChangesOutcomes):
+    caught_by = GoingOn.test_a_retry_may_name_queue_priority_and_lock
+    seen_by_model = True
+
+    def changed(self, outcome: Outcome) -> Outcome:
+        return attrs.evolve(outcome, queue=None)
+
+
+class BelievesTheLastOutcome(Broken):
+    caught_by = Fencing.test_of_two_outcomes_of_a_job_in_one_call_the_first_counts
+    seen_by_model = True
+
+    async def finish(self, outcomes: Sequence[Outcome], *, now: datetime | None = None) -> list[int]:
+        return await super().finish([*reversed(outcomes)], now=now)
+
+
+class ComplainsOfUnknownJobs(Broken):
+    caught_by = Fencing.test_an_outcome_of_an_unknown_job_is_no_error
+
+    async def finish(self, outcomes: Sequence[Outcome], *, now: datetime | None = None) -> list[int]:
+        known = {job.id for job in await self.find(JobFilter(), limit=1000)}
+        for outcome in outcomes:
+            if outcome.job_id not in known:
+                raise KeyError(outcome.job_id)
+        return await super().finish(outcomes, now=now)
+
+
+class GivesTheClaimBack(Broken):
+    caught_by = Fencing.test_after_a_release_the_old_claim_is_lost
+
+    async def finish(self, outcomes: Sequence[Outcome], *, now: datetime | None = None) -> list[int]:
+        written = await super().finish(outcomes, now=now)
+        released = {outcome.job_id for outcome in outcomes if outcome.kind == "released"}
+        for record in self.live(State.READY):
+            record.claim -= record.id in released
+        return written
+
+
+class RescuesFromTheLiving(Broken):
+    caught_by = Rescuing.test_only_the_jobs_of_the_dead_are_given_back_sorted_by_id
+    seen_by_model = True
+
+    async def rescue(self, *, now: datetime | None = None) -> list[JobState]:
+        self._engine.store.leases.clear()
+        return await super().rescue(now=now)
+
+
+class CountsNoLosses(Broken):
+    caught_by = Rescuing.test_a_job_ends_as_failed_with_its_last_loss
+    seen_by_model = True
+
+    async def rescue(self, *, now: datetime | None = None) -> list[JobState]:
+        for record in self.live(State.RUNNING):
+            record.losses -= 1
+        return await super().rescue(now=now)
+
+
+class RescuesWhatWasToStop(Broken):
+    caught_by = Rescuing.test_a_lost_job_that_was_asked_to_stop_ends_as_cancelled
+
+    async def rescue(self, *, now: datetime | None = None) -> list[JobState]:
+        for record in self.live(State.RUNNING):
+            record.cancel_requested_at = None
+        return await super().rescue(now=now)
+
+
+class LeavesJobsBehind(Broken):
+    caught_by = Leasing.test_a_worker_that_leaves_gives_its_jobs_back_with_their_attempts
+    seen_by_model = True
+
+    async def leave(self, worker: int, *, now: datetime | None = None) -> list[JobState]:
+        self._engine.store.leases.pop(worker, None)
+        return []
+
+
+class StopsRunningJobsAtOnce(Broken):
+    caught_by = Cancelling.test_a_running_job_is_asked_to_stop
+
+    async def cancel(self, ids: Sequence[int], **options: Any) -> list[JobState]:
+        states = await super().cancel(ids, **options)
+        for record in self.live(State.RUNNING):
+            if record.cancel_requested_at:
+                await self.finish([Outcome(job_id=record.id, claim=record.claim, kind="cancelled")])
+        return states
+
+
+class BelievesTheLastRequest(Broken):
+    caught_by = Cancelling.test_the_first_request_counts_and_a_second_is_answered
+    seen_by_model = True
+
+    async def cancel(self, ids: Sequence[int], **options: Any) -> list[JobState]:
+        for record in self.live(State.RUNNING):
+            if record.id in ids:
+                record.cancel_requested_at = None
+        return await super().cancel(ids, **options)
+
+
+class RetriesWhatIsLive(Broken):
+    caught_by = Reviving.test_live_jobs_are_left_alone
+    seen_by_model = True
+
+    async def retry(self, ids: Sequence[int], **options: Any) -> list[JobState]:
+        for record in self.live(State.READY):
+            record.attempt += record.id in ids
+        return await super().retry(ids, **options)
+
+
+class ForgetsClaimsAtRetry(Broken):
+    caught_by = Reviving.test_a_job_may_end_and_be_retried_over_and_over
+    seen_by_model = True
+
+    async def retry(self, ids: Sequence[int], **options: Any) -> list[JobState]:
+        states = await super().retry(ids, **options)
+        for found in states:
+            self._engine.store.live[found.id].claim = 0
+        return states
+
+
+class ReschedulesWhatRuns(Broken):
+    caught_by = Rescheduling.test_running_and_ended_jobs_are_left_alone
+    seen_by_model = True
+
+    async def reschedule(self, ids: Sequence[int], changes: JobChanges, **options: Any) -> list[JobState]:
+        states = await super().reschedule(ids, changes, **options)
+        for record in self.live(State.RUNNING):
+            if record.id in ids and changes.priority is not None:
+                record.priority = changes.priority
+        return states
+
+
+class PrunesOneTickTooMuch(Broken):
+    caught_by = Pruning.test_the_age_is_exact_and_a_job_of_just_that_age_stays
+
+    async def prune(self, older_than: timedelta | None, **options: Any) -> int:
+        return await super().prune(None if older_than is None else older_than - TICK, **options)
+
+
+class FindsOnlyTheLiving(Broken):
+    caught_by = Finding.test_live_and_ended_jobs_are_found_alike_in_order_of_id
+    seen_by_model = True
+
+    async def find(self, which: JobFilter, **options: Any) -> list[Job]:
+        return [job for job in await super().find(which, **options) if not job.ended]
+
+
+class RepeatsTheLastOfAPage(Broken):
+    caught_by = Finding.test_pages_follow_each_other_by_the_last_id
+    seen_by_model = True
+
+    async def find(self, which: JobFilter, *, after: int = 0, **options: Any) -> list[Job]:
+        return await super().find(which, after=max(after - 1, 0), **options)
+
+
+class CountsNoZeroes(Broken):
+    caught_by = Finding.test_every_state_is_counted_if_only_with_zero
+
+    async def count(self, which: JobFilter, **options: Any) -> dict[State, int]:
+        return {state: n for state, n in (await super().count(which, **options)).items() if n}
+
+
+class SortsQueuesLikeWords(Broken):
+    caught_by = Pausing.test_queues_are_sorted_by_code_points
+
+    async def queues(self, **options: Any) -> list[QueueInfo]:
+        return sorted(await super().queues(**options), key=lambda queue: queue.name.casefold())
+
+
+class ForgetsPauses(Broken):
+    caught_by = Pausing.test_a_paused_queue_gives_nothing_until_it_is_resumed
+    seen_by_model = True
+
+    async def pause(self, queue: str, **options: Any) -> None:
+        await super().queues(**options)
+
+
+class IgnoresConnections(Broken):
+    caught_by = Transacting.test_a_rollback_leaves_no_job
+    seen_by_model = True
+
+    async def defer(self, jobs: Sequence[NewJob], *, connection: Any = None, **options: Any) -> list[Deferred]:
+        return await super().defer(jobs, **options)
+
+
+class RingsBeforeTheCommit(Broken):
+    caught_by = Listening.test_it_wakes_at_the_commit_and_not_before
+
+    async def defer(self, jobs: Sequence[NewJob], **options: Any) -> list[Deferred]:
+        self._engine.ring_for_all()
+        return await super().defer(jobs, **options)
+
+
+class RingsForEveryQueue(Broken):
+    caught_by = Listening.test_it_does_not_wake_for_other_queues
+
+    async def listen(self, queues: Sequence[str] | None, wake: Callable[[], None]) -> None:
+        await super().listen(None, wake)
+
+
+class ResumesInSilence(Broken):
+    caught_by = Listening.test_it_wakes_for_all_that_makes_a_job_ready_or_asks_it_to_stop
+
+    async def resume(self, queue: str, *, now: datetime | None = None) -> None:
+        self._engine.store.paused.discard(queue)
+
+
+class NeverCloses(Broken):
+    caught_by = Opening.test_a_closed_connector_says_so
+
+    async def close(self) -> None:
+        return
+
+
+def whole(value: Any) -> Any:
+    """Return a value as a store would that takes every number for the same kind."""
+    if isinstance(value, Mapping):
+        return {key: whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def concrete(kind: type[Broken]) -> list[type[Broken]]:
+    """Return the classes below it that are broken in a way."""
+    below = [found for child in kind.__subclasses__() for found in (child, *concrete(child))]
+    return [found for found in below if hasattr(found, "caught_by")]
+
+
+BROKEN = sorted(set(concrete(Broken)), key=lambda kind: kind.__name__)
+
+
+class OnMemory:
+    """Fixtures of a connector in memory."""
+
+    make: ClassVar[type[InMemoryConnector]]
+
+    @pytest.fixture
+    async def connector(self) -> AsyncIterator[InMemoryConnector]:
+        connector = self.make()
+        await connector.open()
+        yield connector
+        await connector.close()
+
+    @pytest.fixture
+    def transactions(self, connector: InMemoryConnector) -> Transactions:
+        return MemoryTransactions(connector)
+
+
+class TestCheating(OnMemory, ConnectorConformance):
+    """Leaves a case out."""
+
+    make = InMemoryConnector
+
+    def test_ids_grow_in_the_order_of_deferring(self) -> None:  # type: ignore[override]
+        return
+
+
+CASES = ["TestCheating::test_no_case_is_overridden_but_to_say_why_it_fails"]
+"""What test_mutants is to run of this file."""
+
+for mutant in BROKEN:
+    topic, _, wanted = mutant.caught_by.__qualname__.partition(".")
+    (base,) = (found for found in TOPICS if found.__name__ == topic)
+    name = f"Test{mutant.__name__}"
+    globals()[name] = type(name, (OnMemory, base), {"make": mutant, "__module__": __name__})
+    CASES.append(f"{name}::{wanted}")
