@@ -255,11 +255,13 @@ async def in_last_life(memory: pq.InMemoryConnector, task: Any) -> int:
     return number
 
 
-async def test_a_job_in_its_last_life_runs_alone(
-    app: pq.App, memory: pq.InMemoryConnector, running: Any, until: Until
+async def test_a_job_in_its_last_life_runs_alone_and_nothing_is_fetched_meanwhile(
+    app: pq.App, running: Any, until: Until, troubled: Any
 ) -> None:
+    memory = troubled.inner
     company: list[set[str]] = []
     together: set[str] = set()
+    fetched_meanwhile: list[int] = []
 
     @app.task
     async def other() -> None:
@@ -271,7 +273,10 @@ async def test_a_job_in_its_last_life_runs_alone(
     @app.task
     async def last() -> None:
         together.add("last")
-        await anyio.sleep(0.05)
+        before = len(troubled.calls["fetch"])
+        await other.defer_async()
+        await anyio.sleep(0.2)
+        fetched_meanwhile.append(len(troubled.calls["fetch"]) - before)
         company.append(set(together))
         together.discard("last")
 
@@ -281,6 +286,7 @@ async def test_a_job_in_its_last_life_runs_alone(
         await until(lambda: set(states(memory)) == {"succeeded"})
     assert {"last"} in company
     assert {"last", "other"} not in company
+    assert fetched_meanwhile == [0]
 
 
 async def test_a_busy_worker_makes_way_for_a_job_in_its_last_life(
@@ -307,10 +313,10 @@ async def test_a_busy_worker_makes_way_for_a_job_in_its_last_life(
         await until(lambda: set(states(memory)) == {"succeeded"})
 
 
-async def test_a_worker_makes_way_only_for_a_while(
+async def test_a_worker_makes_way_for_a_while_and_not_again_soon(
     app: pq.App, memory: pq.InMemoryConnector, running: Any, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatcher, "LONGEST_HOLD", 0.05)
+    monkeypatch.setattr(dispatcher, "LONGEST_HOLD", 1.0)
     may_end = anyio.Event()
 
     @app.task
@@ -327,9 +333,12 @@ async def test_a_worker_makes_way_only_for_a_while(
     async with running(concurrency=5):
         await until(lambda: states(memory) == ["running"])
         await last.defer_async()
-        for _ in range(3):
-            number = await other.defer_async()
-            await until(lambda number=number: memory.jobs[number].state == "succeeded")
+        await other.defer_async()
+        await until(lambda: states(memory).count("succeeded") == 1)
+        with anyio.fail_after(5):
+            for count in range(2, 12):
+                await other.defer_async()
+                await until(lambda count=count: states(memory).count("succeeded") == count)
         assert memory.jobs[2].state == "ready"
         may_end.set()
         await until(lambda: set(states(memory)) == {"succeeded"})

@@ -85,7 +85,7 @@ async def test_the_jobs_of_a_dead_worker_run_again(
     long_ago = datetime.now(UTC) - timedelta(hours=1)
     await memory.heartbeat(WorkerInfo(id=1, name="dead"), timedelta(seconds=30), now=long_ago)
     await memory.fetch(1, None, 1, now=long_ago)
-    async with running(lease=0.3, poll_interval=60):
+    async with running(lease=0.3, poll_interval=60, listen=False):
         await until(lambda: memory.jobs[1].state == "succeeded")
     assert (memory.jobs[1].losses, memory.jobs[1].attempt) == (1, 2)
 

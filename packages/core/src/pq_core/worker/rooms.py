@@ -7,7 +7,7 @@ import os
 import platform
 import secrets
 from collections.abc import Awaitable, Callable
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from time import monotonic
 
 import anyio
@@ -151,7 +151,14 @@ def _identify(settings: Settings) -> WorkerInfo:
         details={
             "host": platform.node(),
             "pid": os.getpid(),
-            "version": version("pq-core"),
+            "version": _version(),
             "concurrency": settings.concurrency,
         },
     )
+
+
+def _version() -> str:
+    try:
+        return version("pq-core")
+    except PackageNotFoundError:  # a frozen program carries the code without its metadata
+        return "unknown"
