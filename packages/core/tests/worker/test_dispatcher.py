@@ -160,6 +160,21 @@ async def test_a_lost_fetch_costs_the_jobs_that_do_run_nothing(
     assert memory.jobs[1].claim == 1
 
 
+async def test_a_lost_fetch_does_not_touch_what_other_workers_run(
+    app: pq.App, memory: pq.InMemoryConnector, drain: Drain, troubled: Any
+) -> None:
+    @app.task
+    async def task() -> None: ...
+
+    task.defer()
+    await memory.heartbeat(WorkerInfo(id=1), timedelta(hours=1))
+    await memory.fetch(1, None, 1)
+    task.defer()
+    troubled.answers_lost["fetch"] = [pq.ConnectionFailed("cut off")]
+    await drain()
+    assert [(job.state, job.claim) for job in memory.jobs.values()] == [("running", 1), ("succeeded", 2)]
+
+
 async def test_a_lost_lease_is_taken_up_again_and_work_goes_on(
     app: pq.App, running: Any, until: Until, troubled: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -95,6 +95,30 @@ async def test_a_type_error_inside_a_task_is_an_error_like_any_other(
     assert (memory.jobs[number].state, memory.jobs[number].attempt) == ("failed", 2)
 
 
+async def test_a_parameter_that_is_missing_and_positional_fails_the_job_without_a_retry(
+    app: pq.App, memory: pq.InMemoryConnector, drain: Drain
+) -> None:
+    @app.task(retry=5, name="task")
+    async def task(a: int, /) -> None: ...
+
+    app.defer_many([pq.NewJob(task="task", args={"b": 1})])
+    await drain()
+    assert (memory.jobs[1].state, memory.jobs[1].attempt) == ("failed", 1)
+    assert memory.jobs[1].errors[0]["type"] == "pq_core.errors.InvalidArguments"
+
+
+async def test_wrong_arguments_of_another_job_that_a_task_defers_are_an_error_like_any_other(
+    app: pq.App, memory: pq.InMemoryConnector, drain: Drain
+) -> None:
+    @app.task(retry=2)
+    async def parent() -> None:
+        parent.defer(nonsense=1)  # type: ignore[call-arg]
+
+    parent.defer()
+    await drain()
+    assert (memory.jobs[1].state, memory.jobs[1].attempt) == ("failed", 2)
+
+
 async def test_a_result_that_json_cannot_carry_fails_the_job(
     app: pq.App, memory: pq.InMemoryConnector, drain: Drain
 ) -> None:

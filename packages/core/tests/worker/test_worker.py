@@ -296,6 +296,26 @@ async def test_a_worker_that_is_cancelled_from_outside_gives_its_jobs_back(
     assert [(job.state, job.attempt) for job in memory.jobs.values()] == [("ready", 0)] * 3
 
 
+async def test_a_worker_that_is_cancelled_from_outside_still_writes_what_has_ended(
+    app: pq.App, until: Until, memory: pq.InMemoryConnector, troubled: Any
+) -> None:
+    @app.task
+    async def task() -> str:
+        return "precious"
+
+    async def hang_at_first(*_: object) -> None:
+        if len(troubled.calls["finish"]) == 1:
+            await anyio.sleep_forever()
+
+    task.defer()
+    troubled.before["finish"] = hang_at_first
+    async with anyio.create_task_group() as group:
+        group.start_soon(pq.Worker(app, install_signal_handlers=False).run_async)
+        await until(lambda: troubled.calls["finish"])
+        group.cancel_scope.cancel()
+    assert memory.jobs[1].result == "precious"
+
+
 async def test_a_worker_does_not_leave_before_its_outcomes_are_written(
     app: pq.App, drain: Any, memory: pq.InMemoryConnector, troubled: Any
 ) -> None:

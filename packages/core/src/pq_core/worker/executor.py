@@ -14,7 +14,7 @@ import anyio
 import attrs
 
 from pq_core.context import CURRENT, Host, JobContext, Keep, RunnableTask
-from pq_core.errors import InvalidArguments, InvalidResult, TaskNotFound
+from pq_core.errors import InvalidResult, TaskNotFound
 from pq_core.job import Job
 from pq_core.middleware import surround
 from pq_core.outcome import Outcome, describe
@@ -64,7 +64,11 @@ class Executor:
             return Outcome.failed(job, error)
         self._journal.started(job)
         try:
-            result = await self._call(plan, run)
+            arguments = plan.task.unbind(job.args)
+        except Exception as error:  # noqa: BLE001 - whatever it is, another run would meet it too
+            return self._failed(plan, run, error)
+        try:
+            result = await self._call(plan, run, *arguments)
         except BaseException as error:
             asked_to = run.stop_asked is not None and plan.is_async
             if not asked_to and _worker_is_cancelled():
@@ -85,13 +89,12 @@ class Executor:
         )
         return plan
 
-    async def _call(self, plan: Plan, run: Run) -> Any:
+    async def _call(self, plan: Plan, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         context = JobContext(
             job=run.job, task=plan.task, app=self._app, worker_name=self._worker_name, ask=run.should_stop
         )
         surroundings = copy_context()
         surroundings.run(CURRENT.set, context)
-        args, kwargs = plan.task.unbind(run.job.args)
         if plan.pass_context:
             args = (context, *args)
         if not plan.is_async:
@@ -119,7 +122,7 @@ class Executor:
             return self._stopped(plan, run)
         if isinstance(error, self._cancelled):
             run.spoilt = True  # the task cancelled the asyncio.Task that it runs in, and that stays marked
-        if isinstance(error, InvalidArguments) or (isinstance(error, TypeError) and not _fits(plan, run.job)):
+        if isinstance(error, TypeError) and not _fits(plan, run.job):
             return self._failed(plan, run, error)
         try:
             return self._retried(plan, run, error) or self._failed(plan, run, error)
