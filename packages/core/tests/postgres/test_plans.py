@@ -153,3 +153,15 @@ def test_a_call_reads_little_more_than_it_changes(
     assert reading.rows == rows
     assert reading.scans == 0
     assert reading.read <= each * rows + besides
+
+
+def test_an_edit_of_more_locks_than_postgresql_can_hold_is_done_in_one_statement(dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as session:
+        session.execute("insert into pq.jobs (queue, task, lock) select 'q', 't', g from generate_series(1, 30000) g")
+        # One edit of a row first: the plan made for that must serve the others too.
+        session.execute("update pq.jobs set priority = 1 where id = 1")
+        session.execute("update pq.jobs set priority = 1")
+        session.execute("select count(*) from pq.cancel(array(select g from generate_series(1, 15000) g))")
+        session.execute("delete from pq.jobs")
+        row = session.execute("select count(*) from pq.all_jobs").fetchone()
+    assert row == (15000,)

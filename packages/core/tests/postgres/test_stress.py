@@ -352,7 +352,9 @@ def attack(dsn: str, seed: int, seconds: float) -> Field:
     wild += [Villain(field, random.Random(seed * 10000 + n)) for n in range(3)]
     with psycopg.connect(dsn, autocommit=True) as conn:
         conn.execute(WATCH_ORDER)
-        threads = [threading.Thread(target=actor.run, daemon=True) for actor in [*calm, Rescuer(field), Rescuer(field), *wild]]
+        threads = [
+            threading.Thread(target=actor.run, daemon=True) for actor in [*calm, Rescuer(field), Rescuer(field), *wild]
+        ]
         for thread in threads:
             thread.start()
         field.stop.wait(seconds)
@@ -374,9 +376,9 @@ def attack(dsn: str, seed: int, seconds: float) -> Field:
 
 
 def judge(field: Field, conn: psycopg.Connection[Any]) -> None:
-    left = conn.execute("select id, state, lock, queue from pq.jobs order by lock, id limit 20").fetchall()
+    left = conn.execute("select id, state, lock, queue from pq.jobs order by lock, id").fetchall()
     if left:
-        field.fault(f"stuck at the end: {left}")
+        field.fault(f"stuck at the end: {left[:20]}")
     overtaken = conn.execute("select * from pq.overtaken limit 10").fetchall()
     if overtaken:
         field.fault(f"ordered jobs overtook earlier ones: {overtaken}")
