@@ -1,16 +1,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from typing import Any
 
 import psycopg
 import pytest
 
 pytestmark = pytest.mark.postgres
-
-ALL = [["worker"], ["defer", "add", '{"a": 1, "b": 2}'], ["jobs", "list"], ["jobs", "show", "1"], ["jobs", "retry", "1"],
-       ["jobs", "cancel", "1"], ["schema", "status"]]  # fmt: skip
 
 
 def test_a_job_goes_from_an_empty_database_to_its_result_by_commands_alone(shell: Any, empty_database: str) -> None:
@@ -29,21 +25,12 @@ def test_a_job_goes_from_an_empty_database_to_its_result_by_commands_alone(shell
     assert states == ["succeeded", "cancelled"]
 
 
-@pytest.mark.parametrize("words", [*ALL, ["check"], ["schema", "apply"]], ids=" ".join)
-def test_a_database_that_is_away_has_its_exit_code(shell: Any, words: list[str]) -> None:
-    done = shell.run(*words, code=4)
-    said = done.stdout if words == ["check"] else done.stderr
-    assert "the database does not answer" in said
-    assert "Traceback" not in said
-
-
-@pytest.mark.parametrize("words", ALL, ids=" ".join)
-def test_a_database_without_pq_has_its_exit_code(shell: Any, empty_database: str, words: list[str]) -> None:
-    shell.environ["PQ_DSN"] = empty_database
-    done = shell.run(*words, code=5)
-    assert "pq is not installed in schema 'pq'" in done.stderr
-    assert "pq schema apply" in done.stderr
-    assert done.stderr.count("\n") == 1
+def test_an_expected_error_reaches_a_script_as_an_exit_code_and_one_line(shell: Any, empty_database: str) -> None:
+    away = shell.run("jobs", "list", code=4)
+    assert away.stderr.startswith("pq: the database does not answer")
+    missing = shell.run("worker", "--dsn", empty_database, code=5)
+    assert missing.stderr.startswith("pq: pq is not installed in schema 'pq'")
+    assert (away.stderr + missing.stderr).count("\n") == 2
 
 
 def test_as_json_the_status_of_a_database_without_pq_is_data(shell: Any, empty_database: str) -> None:
@@ -89,10 +76,3 @@ def test_a_reader_that_goes_away_early_is_no_accident(installed: Any) -> None:
     listing.stdout.close()
     listing.wait(30)
     assert "Traceback" not in listing.stderr.read()
-
-
-def test_the_command_and_the_module_are_one(installed: Any) -> None:
-    done = subprocess.run(
-        ["pq", "--version"], executable=installed.start("--version").args[0], capture_output=True, check=True
-    )
-    assert done.stdout.startswith(b"pq ")

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -115,18 +114,17 @@ def test_a_file_that_vanishes_is_tried_again_and_reported_and_the_rest_is_hashed
     assert len((project / "m").read_bytes().splitlines()) == 4 * len(ODD)
 
 
-def test_a_file_that_cannot_be_read_does_not_fail_the_demo(shell: Any, project: Path) -> None:
+def test_a_directory_that_cannot_be_read_is_reported_and_the_rest_is_hashed(shell: Any, project: Path) -> None:
     blocked = project / "blocked"
     blocked.mkdir()
     (blocked / "fine").touch()
-    # A name that is too long to be opened by its absolute path stays unreadable for root too.
-    deep = blocked
+    # What lies deeper than a path can be long cannot be read, not by root either.
     descriptor = os.open(blocked, os.O_RDONLY)
     for _ in range(20):
         os.mkdir("d" * 250, dir_fd=descriptor)
         inner = os.open("d" * 250, os.O_RDONLY, dir_fd=descriptor)
         os.close(descriptor)
-        descriptor, deep = inner, deep / ("d" * 250)
+        descriptor = inner
     os.close(descriptor)
     told = json.loads(shell.run("demo", "blocked", "--json").stdout)
     assert told["jobs"] == 1
@@ -134,10 +132,13 @@ def test_a_file_that_cannot_be_read_does_not_fail_the_demo(shell: Any, project: 
 
 
 @pytest.fixture
-def running(shell: Any, eventually: Callable[..., None]) -> tuple[subprocess.Popen[str], set[int]]:
+def running(shell: Any, project: Path) -> tuple[subprocess.Popen[str], set[int]]:
     """A demo that has begun to work, and all processes that it started."""
-    library = sysconfig.get_path("stdlib")
-    process = shell.start("demo", library, "--concurrency", "1", start_new_session=True)
+    many = project / "many"
+    many.mkdir()
+    for number in range(3_000):  # one after the other, as they share a lock
+        (many / str(number)).touch()
+    process = shell.start("demo", "many", start_new_session=True)
     for line in process.stderr:
         if line.startswith("hashed"):
             break

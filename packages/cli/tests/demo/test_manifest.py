@@ -52,10 +52,14 @@ def test_it_takes_the_place_of_an_older_one_when_all_went_well(tmp_path: Path) -
 def test_a_failure_leaves_the_older_one_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "m"
     path.write_text("old")
-    lines = manifest.written(path)
-    lines.__enter__().write(b"half")
+
+    def write_half() -> None:
+        with manifest.written(path) as lines:
+            lines.write(b"half")
+            raise KeyboardInterrupt
+
     with pytest.raises(KeyboardInterrupt):
-        lines.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+        write_half()
     assert (path.read_text(), list(tmp_path.iterdir())) == ("old", [path])
 
 

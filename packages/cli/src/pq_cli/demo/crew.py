@@ -26,6 +26,9 @@ from pq_cli.errors import DemoFailed
 PATIENCE = 10.0
 """Seconds to wait for a worker that was told to end."""
 GRACE = 2.0
+"""Seconds that jobs have to end, once the worker was told to."""
+LAST = 4.0
+"""Seconds after which the worker ends in any case, once the demo has."""
 _LOG_BYTES = 2_000
 
 
@@ -87,7 +90,7 @@ def work() -> None:
 def _end_with_demo() -> None:
     sys.stdin.buffer.read()
     os.kill(os.getpid(), signal.SIGTERM)
-    threading.Event().wait(PATIENCE)
+    threading.Event().wait(LAST)  # if the database has gone with the demo, there is nothing to wait for
     os._exit(1)
 
 
