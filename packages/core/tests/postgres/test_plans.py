@@ -66,7 +66,7 @@ class Meter:
             " from pg_stat_xact_user_tables where relname ~ '^(jobs|finished_jobs)'"
         ).fetchone()
         assert row is not None
-        return row
+        return int(row[0]), int(row[1])
 
 
 def fetch(queues: list[str] | None, limit: int) -> Callable[[Meter], Reading]:

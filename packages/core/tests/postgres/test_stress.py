@@ -348,12 +348,14 @@ def attack(dsn: str, seed: int, seconds: float) -> Field:
     field = Field(dsn, seed)
     served: list[list[str] | None] = [["a"], ["b", "c"], ["a", "b", "c"], ["c", "a"], None, None]
     calm = [Worker(field, random.Random(seed * 100 + n), queues) for n, queues in enumerate(served)]
-    wild = [Producer(field, random.Random(seed * 1000 + n)) for n in range(2)]
+    wild: list[Producer | Villain] = [Producer(field, random.Random(seed * 1000 + n)) for n in range(2)]
     wild += [Villain(field, random.Random(seed * 10000 + n)) for n in range(3)]
     with psycopg.connect(dsn, autocommit=True) as conn:
         conn.execute(WATCH_ORDER)
         threads = [
-            threading.Thread(target=actor.run, daemon=True) for actor in [*calm, Rescuer(field), Rescuer(field), *wild]
+            threading.Thread(target=actor.run, daemon=True)         actors: list[Worker | Rescuer | Producer | Villain] = [*calm, Rescuer(field), Rescuer(field), *wild]
+        threads = [threading.Thread(target=actor.run, daemon=True) for actor in actors]
+, Rescuer(field), Rescuer(field), *wild]
         ]
         for thread in threads:
             thread.start()
