@@ -352,11 +352,8 @@ def attack(dsn: str, seed: int, seconds: float) -> Field:
     wild += [Villain(field, random.Random(seed * 10000 + n)) for n in range(3)]
     with psycopg.connect(dsn, autocommit=True) as conn:
         conn.execute(WATCH_ORDER)
-        threads = [
-            threading.Thread(target=actor.run, daemon=True)         actors: list[Worker | Rescuer | Producer | Villain] = [*calm, Rescuer(field), Rescuer(field), *wild]
+        actors: list[Worker | Rescuer | Producer | Villain] = [*calm, Rescuer(field), Rescuer(field), *wild]
         threads = [threading.Thread(target=actor.run, daemon=True) for actor in actors]
-, Rescuer(field), Rescuer(field), *wild]
-        ]
         for thread in threads:
             thread.start()
         field.stop.wait(seconds)
