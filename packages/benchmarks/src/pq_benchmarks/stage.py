@@ -35,7 +35,7 @@ class Sizes:
     jobs: int = 20_000
     backlog: int = 500_000
     blocked: int = 100_000
-    singles: int = 2_000
+    singles: int = 1_000
     bulk: int = 50_000
     probes: int = 200
 

@@ -16,6 +16,7 @@ from pq_benchmarks.stage import Stage
 
 QUEUE = "default"
 _LONGEST_MARKING = 300.0
+_IN_ORDER = 500
 
 _marking: dict[int, Mapping[str, float]] = {}
 """What it took to mark so many jobs as blocked. It is done once for each size."""
@@ -53,6 +54,21 @@ def beside_blocked(stage: Stage, contender: Contender) -> Mapping[str, float]:
     with stage.database(contender, "blocked", fill) as dsn:
         figures = drain(stage, contender, dsn, sizes.jobs)
     return {**figures, **_marking[sizes.blocked]}
+
+
+def one_lock(stage: Stage, contender: Contender) -> Mapping[str, float]:
+    """Run the first jobs of one lock, one after the other, while all others wait behind it."""
+    sizes = stage.sizes
+
+    def fill(dsn: str) -> None:
+        _insert(dsn, 1, lock="one", due_in="1 day")
+        _insert(dsn, sizes.blocked, lock="one")
+        _mark(stage, contender, dsn)
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute("select pq.reschedule(array_agg(id), delay => 0) from pq.jobs where state = 'scheduled'")
+
+    with stage.database(contender, "one lock", fill) as dsn:
+        return drain(stage, contender, dsn, _IN_ORDER, to_the_end=False)
 
 
 def _mark(stage: Stage, contender: Contender, dsn: str) -> Mapping[str, float]:
@@ -100,4 +116,5 @@ CROWDED_DRAINS = (
     _crowded("drain-other-queue", "the same, 500k ready jobs in another queue", behind_other_queue),
     _crowded("drain-own-queue", "the same, the head of 500k ready jobs", behind_own_queue),
     _crowded("drain-blocked", "the same, beside 100k jobs blocked by one lock", beside_blocked),
+    Scenario(name="drain-one-lock", title="jobs of one ordered lock, 100k waiting", measure=one_lock),
 )

@@ -55,6 +55,7 @@ def measure(stage: Stage, contender: Contender) -> Mapping[str, float]:
 IDLE = Scenario(
     name="idle",
     title="idle worker: pick-up latency and memory, concurrency 10",
+    once=True,
     measure=measure,
     targets=(Target(value="p50_ms", at_most=5.0), Target(value="rss_mb", at_most=50.0)),
     peers=True,

@@ -36,6 +36,7 @@ def measure(_: Stage, contender: Contender) -> Mapping[str, float]:
 IMPORTING = Scenario(
     name="import",
     title="import",
+    once=True,
     measure=measure,
     targets=(Target(value="import_ms", at_most=200.0), Target(value="imports_psycopg", at_most=0.0)),
     peers=True,
