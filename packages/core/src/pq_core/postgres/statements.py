@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import attrs
 
@@ -58,16 +58,16 @@ class Statements:
             except InvalidJob as refused:
                 raise refused.at(place) from None
         columns = [
-            [job.task for job in jobs],
+            _once_if_alike([job.task for job in jobs]),
             [args for args, _ in payloads],
-            [job.queue for job in jobs],
-            [job.priority for job in jobs],
-            [job.lock for job in jobs],
-            [job.lock_mode for job in jobs],
-            [job.scheduled_at for job in jobs],
-            [None if job.delay is None else job.delay.total_seconds() for job in jobs],
-            [job.max_losses for job in jobs],
-            [metadata for _, metadata in payloads],
+            _once_if_alike([job.queue for job in jobs]),
+            _once_if_alike([job.priority for job in jobs]),
+            _once_if_alike([job.lock for job in jobs]),
+            _once_if_alike([job.lock_mode for job in jobs]),
+            _once_if_alike([job.scheduled_at for job in jobs]),
+            _once_if_alike([None if job.delay is None else job.delay.total_seconds() for job in jobs]),
+            _once_if_alike([job.max_losses for job in jobs]),
+            _once_if_alike([metadata for _, metadata in payloads]),
             _checked(now),
         ]
         return self._call("defer_many", _DEFER_MANY, columns, lambda rows: [Deferred(id_) for id_ in rows[0][0]])
@@ -230,9 +230,14 @@ def _by_job(outcomes: Sequence[Outcome]) -> list[Outcome]:
     return [newest[id_] for id_ in sorted(newest) if 0 < id_ <= MAX_ID]
 
 
+def _once_if_alike(values: list[T]) -> list[T]:
+    """Return one value for all, which the function takes too, if all are equal: most batches are of one task."""
+    return values[:1] if values.count(values[0]) == len(values) else values
+
+
 def _unless_all(values: list[T], usual: object = None) -> list[T] | None:
     """Return None, which the function reads as the usual value everywhere, if every value is that."""
-    return None if all(value == usual for value in values) else values
+    return None if values.count(cast("T", usual)) == len(values) else values
 
 
 def _within(id_: int) -> int:

@@ -1,4 +1,5 @@
--- Store many jobs, all or none, in their order; return their ids in that order. One array for each field, all of one length.
+-- Store many jobs, all or none, in their order; return their ids in that order. One array for each field, all as long as args,
+-- or of one element, which is then that of every job. What defer checks, the callers of this one have checked.
 create or replace function defer_many(
     tasks text[], args text[], queues text[], priorities smallint[], locks text[], lock_modes text[], scheduled_ats timestamptz[],
     delays double precision[], max_losses smallint[], metadata text[], now timestamptz default null
@@ -14,15 +15,26 @@ declare
     awake text[];
 begin
     with given as (
-        select g.*, coalesce(g.scheduled_at, at + coalesce(g.delay, 0) * interval '1 second') as due
+        select
+            coalesce(g.task, defer_many.tasks[1]) as task, g.args::json as args,
+            coalesce(g.queue, defer_many.queues[1]) as queue, coalesce(g.priority, defer_many.priorities[1]) as priority,
+            case when cardinality(defer_many.locks) = 1 then defer_many.locks[1] else g.lock end as lock,
+            coalesce(g.lock_mode, defer_many.lock_modes[1]) as lock_mode,
+            coalesce(
+                case when cardinality(defer_many.scheduled_ats) = 1 then defer_many.scheduled_ats[1] else g.scheduled_at end,
+                at + interval '1 second'
+                    * coalesce(case when cardinality(defer_many.delays) = 1 then defer_many.delays[1] else g.delay end, 0)) as due,
+            coalesce(g.max_losses, defer_many.max_losses[1]) as max_losses,
+            coalesce(g.metadata, defer_many.metadata[1])::json as metadata,
+            g.place
         from unnest(
             defer_many.tasks, defer_many.args, defer_many.queues, defer_many.priorities, defer_many.locks, defer_many.lock_modes,
             defer_many.scheduled_ats, defer_many.delays, defer_many.max_losses, defer_many.metadata
         ) with ordinality as g (task, args, queue, priority, lock, lock_mode, scheduled_at, delay, max_losses, metadata, place)
     ), stored as (
         insert into jobs (queue, task, args, priority, lock, lock_mode, state, scheduled_at, created_at, max_losses, metadata)
-        select g.queue, g.task, g.args::json, g.priority, g.lock, g.lock_mode,
-            case when g.due > at then 'scheduled' else 'ready' end, g.due, at, g.max_losses, g.metadata::json
+        select g.queue, g.task, g.args, g.priority, g.lock, g.lock_mode,
+            case when g.due > at then 'scheduled' else 'ready' end, g.due, at, g.max_losses, g.metadata
         from given g order by g.place
         returning id, queue, state
     )

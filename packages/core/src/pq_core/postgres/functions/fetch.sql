@@ -85,6 +85,13 @@ begin
         end if;
     end loop;
 
+    -- Jobs that are in others' hands just now: a fetch for several queues takes more candidates than it claims.
+    if wanted > 0 and not more then
+        more := exists (
+            select from unnest(serving) q, lateral (
+                select from jobs j where j.queue = q and j.state = 'ready' and j.losses < j.max_losses - 1
+                order by j.priority desc, j.id limit 1) one);
+    end if;
     return query
         select null::bigint, null::text, null::json, null::text, null::smallint, null::text, null::text, null::integer, null::integer,
             null::smallint, null::smallint, null::timestamptz, null::timestamptz, null::timestamptz, null::timestamptz, null::text,

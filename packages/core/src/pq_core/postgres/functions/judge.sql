@@ -2,6 +2,8 @@
 --
 -- The head of a lock is its first live job. An ordered job runs if it is the head, a mutex job if it is the first of its kind
 -- here and the head does not run instead; and neither if one of the lock runs already.
+--
+-- Only ids may drive the search: by its lock a candidate would be found behind all jobs of that lock, hence "is true".
 create or replace function judge(locked bigint[], judged bigint[])
 returns table (chosen bigint[], held bigint[], held_locks bigint[], busy_locks bigint[], idle_heads bigint[], candidates integer)
 language plpgsql
@@ -17,7 +19,7 @@ begin
         from jobs j
         cross join lateral (
             select o.id, o.state from jobs o where o.lock_key = j.lock_key order by o.priority desc, o.id limit 1) h
-        where j.id = any (judge.locked) and j.lock_key = any (judge.judged)
+        where j.id = any (judge.locked) and (j.lock_key = any (judge.judged)) is true
     ), verdict as (
         select c.id, c.lock_key, c.head, c.head_state, c.busy,
             not c.busy and c.id = c.first and (c.id = c.head or c.lock_mode = 'mutex') as runs

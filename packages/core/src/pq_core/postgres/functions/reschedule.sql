@@ -20,7 +20,7 @@ begin
     perform check_isolation();
     waiting := array(
         select j.id from jobs j where j.id = any (reschedule.ids) and (j.state = 'running') is false order by j.id for update);
-    locks := array(select j.lock_key from jobs j where j.id = any (waiting) and j.lock_key is not null);
+    locks := array(select j.lock_key from jobs j where j.id = any (waiting) and (j.lock_key is not null) is true);
     with changed as (
         update jobs j set
             scheduled_at = coalesce(due, j.scheduled_at),
