@@ -27,11 +27,16 @@ def test_another_module_that_is_missing_is_not_mistaken_for_it(monkeypatch: pyte
         postgres()
 
 
-@pytest.mark.parametrize("options", [["--json"], ["--schema", "x"], ["--directory", ".."]])
+@pytest.mark.parametrize("options", [["--json"], ["--env"], ["--schema", "x"], ["--directory", ".."]])
 def test_options_before_a_subcommand_are_refused_rather_than_ignored(
     bare: Callable[..., Any], options: list[str]
 ) -> None:
     assert "stand behind the word status" in " ".join(bare("dev", *options, "status", code=2).stderr.split())
+
+
+def test_variables_and_json_exclude_each_other(bare: Callable[..., Any], project: Path) -> None:
+    assert "exclude each other" in bare("dev", "--env", "--json", code=2).stderr
+    assert list(project.iterdir()) == []
 
 
 def test_a_project_that_is_not_there_is_refused(bare: Callable[..., Any]) -> None:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +20,7 @@ pytestmark = [pytest.mark.postgres, pytest.mark.timeout(180)]
 
 @pytest.fixture
 def project() -> Iterator[Path]:
-    """A project that the server's user can reach."""
+    """A project that the server's user can reach, with an app that connects by libpq's variables."""
     path = Path(tempfile.mkdtemp(prefix="pq-test-", dir="/tmp"))
     path.chmod(0o755)
     (path / "mycode.py").write_text(
@@ -63,6 +66,15 @@ def test_as_json_each_of_its_commands_writes_an_object(shell: Any, project: Path
         "stopped": True,
     }
     assert json.loads(shell.run("dev", "status", "--json", code=1).stdout) == place | {"running": False, "dsn": None}
+
+
+def test_the_variables_it_writes_are_all_that_a_program_needs(shell: Any, project: Path) -> None:
+    told = shell.run("dev", "--env").stdout
+    script = f"{told}\n{shlex.quote(sys.executable)} -c 'from mycode import one; print(one.defer())'"
+    done = subprocess.run(
+        ["sh", "-c", script], cwd=project, env=shell.environ, capture_output=True, text=True, timeout=50, check=False
+    )
+    assert done.stdout == "1\n", done.stderr
 
 
 def test_it_may_be_started_from_elsewhere(shell: Any, project: Path, tmp_path: Path) -> None:

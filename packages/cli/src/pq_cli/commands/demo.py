@@ -83,7 +83,7 @@ def _data(summary: Summary, output: Path) -> dict[str, Any]:
 
 def _tell(summary: Summary, output: Path) -> None:
     for error in summary.listing.unlisted:
-        note(f"not listed: {shown(error)}")
+        note(f"not listed: {shown(os.fsdecode(error.filename))}: {error.strerror}")
     for each in summary.failures[:SHOWN_FAILURES]:
         note(f"failed after {each.attempts} attempts: {shown(os.fsdecode(each.file))}: {shown(each.error)}")
     if len(summary.failures) > SHOWN_FAILURES:

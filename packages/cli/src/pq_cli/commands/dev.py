@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ Directory = Annotated[
     typer.Option("--directory", "-C", metavar="PATH", exists=True, file_okay=False, help="The project's directory."),
 ]
 HERE = Path()
+_VARIABLES = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "dbname": "PGDATABASE"}
 
 
 @cli.callback()
@@ -25,6 +27,9 @@ def up(
     *,
     directory: Directory = HERE,
     schema: Annotated[str, typer.Option(metavar="NAME", help="The schema of pq there.")] = "pq",
+    env: Annotated[
+        bool, typer.Option("--env", help="Write libpq's variables instead, for eval: what connects by them finds it.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Keep a PostgreSQL running for this project, and write its DSN.
@@ -33,10 +38,12 @@ def up(
     in .pq/ and stay there.
     """
     if context.invoked_subcommand is not None:
-        if directory != HERE or schema != "pq" or as_json:
+        if directory != HERE or schema != "pq" or env or as_json:
             word = context.invoked_subcommand
             raise typer.BadParameter(f"the options of `pq dev {word}` stand behind the word {word}")
         return
+    if env and as_json:
+        raise typer.BadParameter("--env and --json exclude each other")
     import pq_core
     from pq_cli.toolkit import postgres
 
@@ -48,8 +55,8 @@ def up(
         return
     if applied:
         note(f"schema {schema!r}: applied {len(applied)}")
-    note("PostgreSQL runs; export PQ_DSN=$(pq dev) lets other commands use it, and pq dev stop ends it")
-    typer.echo(server.dsn)
+    note('PostgreSQL runs until pq dev stop; eval "$(pq dev --env)" lets what you start in this shell find it')
+    typer.echo(_exports(server.dsn) if env else server.dsn)
 
 
 @cli.command()
@@ -80,3 +87,13 @@ def stop(*, directory: Directory = HERE, as_json: AsJson = False) -> None:
         write_json({"directory": str(server.directory), "running": False, "stopped": was_running})
     else:
         note("stopped; the data are kept" if was_running else f"no server runs for {server.directory}")
+
+
+def _exports(dsn: str) -> str:
+    """Return shell commands that set libpq's variables to what `dsn` says."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    parts = conninfo_to_dict(dsn)
+    return "\n".join(
+        f"export {name}={shlex.quote(str(parts[key]))}" for key, name in _VARIABLES.items() if key in parts
+    )

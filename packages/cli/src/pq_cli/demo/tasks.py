@@ -36,7 +36,7 @@ def hash_file(file: str) -> str:
     """
     # Not blocking, and not following: since it was listed, a pipe or a link may have taken its place.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
-    with open(os.open(path_of(file), flags), "rb") as content:  # noqa: PTH123 - of a descriptor
+    with open(os.open(os.fsdecode(path_of(file)), flags), "rb") as content:  # noqa: PTH123 - of a descriptor
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
