@@ -20,11 +20,12 @@ pytestmark = pytest.mark.anyio
 
 
 def days(session: psycopg.Connection) -> list[str]:
+    """Return the days that have a partition, but for those made when the schema was installed."""
     rows = session.execute(
         "select right(inhrelid::regclass::text, 8) from pg_inherits"
         " where inhparent = 'finished_jobs'::regclass order by 1"
     )
-    return [day for (day,) in rows]
+    return [day for (day,) in rows if day.startswith("2031")]
 
 
 @pytest.fixture

@@ -402,3 +402,31 @@ async def test_a_store_may_give_fewer_and_say_that_there_are_more(
     monkeypatch.setattr(memory, "fetch", stingy)
     await drain(listen=False, poll_interval=3600, concurrency=2)
     assert set(states(memory)) == {"succeeded"}
+
+
+async def test_a_store_that_says_again_and_gives_nothing_is_not_asked_without_a_pause(
+    app: pq.App, memory: pq.InMemoryConnector, drain: Drain, troubled: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @app.task
+    async def noop() -> None: ...
+
+    noop.defer()
+    fetch = memory.fetch
+    asked = 0
+    decided = anyio.Event()
+
+    async def undecided(*args: Any, **kwargs: Any) -> Fetched:
+        nonlocal asked
+        asked += 1
+        return await fetch(*args, **kwargs) if decided.is_set() else Fetched(jobs=[], again=True)
+
+    async def decide() -> None:
+        await anyio.sleep(0.05)
+        decided.set()
+
+    monkeypatch.setattr(memory, "fetch", undecided)
+    async with anyio.create_task_group() as group:
+        group.start_soon(decide)
+        await drain(listen=False, poll_interval=3600)
+    assert set(states(memory)) == {"succeeded"}
+    assert 5 < asked < 50

@@ -26,6 +26,9 @@ Conversation: TypeAlias = Generator[Step, list[tuple[Any, ...]], T]
 ATTEMPTS = 12
 """How often an upgrade that did not get its locks within five seconds is tried."""
 
+PARTITIONS_AHEAD = "select prune(null)"
+"""Makes the partitions of today and the next days, so that the first job to end need not."""
+
 _MAX_IDENTIFIER = 63
 _INSTALLED = "select to_regclass(%s) is not null"
 
@@ -95,6 +98,7 @@ def upgrade(schema: str) -> Conversation[list[str]]:
         )
     if outdated:
         yield f"revoke execute on all functions in schema {quote(schema)} from public", ()
+        yield PARTITIONS_AHEAD, ()
     return applied
 
 
@@ -138,7 +142,7 @@ def script(schema: str) -> str:
             f"insert into functions (name, hash) values {values}",  # noqa: S608 - quoted
             "    on conflict (name) do update set hash = excluded.hash;",
         ]
-    parts += [f"\nrevoke execute on all functions in schema {name} from public;", "commit;", ""]
+    parts += [f"\nrevoke execute on all functions in schema {name} from public;", f"{PARTITIONS_AHEAD};", "commit;", ""]
     return "\n".join(parts)
 
 

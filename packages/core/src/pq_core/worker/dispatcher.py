@@ -24,6 +24,8 @@ LONGEST_HOLD = 10.0
 """Seconds for which a worker stops fetching so that a job in its last life may have it for itself."""
 BETWEEN_HOLDS = 60.0
 """Seconds for which it does not do so again, after it has waited in vain."""
+EMPTY_HANDS = 3
+"""Fetches in a row that give nothing and ask for another at once, before there is a nap between: others hold a lock."""
 SHORTEST_NAP = 0.005
 """Seconds to wait at least for a job to fall due: clocks differ."""
 
@@ -68,6 +70,7 @@ class Dispatcher:
         self._bell = Bell()
         self._backoff = Backoff()
         self._called = True
+        self._in_vain = 0
         self._due = -math.inf
         self._held_until: float | None = None
         self._next_hold = -math.inf
@@ -149,8 +152,12 @@ class Dispatcher:
 
     def _take(self, fetched: Fetched, limit: int) -> None:
         now = clock()
-        self._called = self._called or fetched.again or len(fetched.jobs) >= limit
+        self._in_vain = self._in_vain + 1 if fetched.again and not fetched.jobs else 0
+        hopeful = fetched.again and self._in_vain <= EMPTY_HANDS
+        self._called = self._called or hopeful or len(fetched.jobs) >= limit
         soon = math.inf if fetched.next_in is None else max(fetched.next_in, SHORTEST_NAP)
+        if fetched.again:
+            soon = SHORTEST_NAP
         self._due = now + min(self._poll_interval, soon)
         self._slots.put(fetched.jobs)
         if self._closed:
