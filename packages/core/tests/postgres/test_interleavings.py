@@ -120,6 +120,16 @@ def test_two_fetches_at_one_lock_do_not_wait_and_only_one_gets_it(sessions: Two)
     assert two.fetch() == [second]
 
 
+def test_a_fetch_that_finds_jobs_only_in_anothers_hands_says_that_there_is_more(sessions: Two) -> None:
+    one, two = sessions
+    jobs = [one.defer(None, queue="left"), one.defer(None, queue="right")]
+    one.begin()
+    assert one.do("select id from pq.fetch(1, array['left', 'right'], 1)") == [(jobs[0],), (None,)]
+    assert two.do("select id, again from pq.fetch(1, array['left', 'right'], 1)") == [(None, True)]
+    one.commit()
+    assert two.do("select id, again from pq.fetch(1, array['left', 'right'], 2)") == [(jobs[1], None), (None, False)]
+
+
 def test_rescue_passes_over_a_job_that_is_just_being_finished(sessions: Two) -> None:
     one, two = sessions
     job = one.defer()

@@ -33,6 +33,11 @@ FILL = f"""
     insert into pq.jobs (queue, task, max_losses) select 'last', 't', 1 from generate_series(1, {LAST_LIFE});
     insert into pq.jobs (queue, task) select 'last', 't' from generate_series(1, 1000);
     insert into pq.jobs (queue, task) select 'queue ' || g % {QUEUES}, 't' from generate_series(1, 20 * {QUEUES}) g;
+    insert into pq.jobs (queue, task, lock) select 'own locks', 't', 'my ' || g from generate_series(1, 1000) g;
+    insert into pq.jobs (queue, task, lock, state)
+        select 'long line', 't', 'long', case g when 1 then 'ready' else 'blocked' end
+        from generate_series(1, {STUCK}) g;
+    insert into pq.jobs (queue, task, lock) select 'no line', 't', 'short ' || g % 10 from generate_series(1, 1000) g;
     insert into pq.finished_jobs select g, 'deep', 't', '{{}}', 0, null, 'ordered', 'failed', 1, 1, 0, 3, now(), now(),
         now(), 1, null, null, '[]', null, null, '{{}}', now() from generate_series(9000001, 9050000) g;
 """
@@ -92,6 +97,9 @@ CALLS: dict[str, tuple[Callable[[Meter], Reading], int, int, int]] = {
     "fetch of 100 from a deep queue": (fetch(["deep"], 100), 101, 3, 20),
     "fetch of 500 from a deep queue": (fetch(["deep"], 500), 501, 3, 20),
     "fetch beside jobs blocked by one lock": (fetch(["stuck"], 500), 1, 0, 20),
+    "fetch of 100 with locks of their own": (fetch(["own locks"], 100), 101, 8, 20),
+    "fetch of the head of a long line": (fetch(["long line"], 100), 2, 10, 20),
+    "fetch from lines that nobody has marked": (fetch(["no line"], 100), 11, 500, 0),
     "fetch beside scheduled jobs": (fetch(["later"], 500), 1, 0, 20),
     "fetch from a thousand queues": (fetch([f"queue {n}" for n in range(QUEUES)], 100), 101, 5, 2 * QUEUES),
     "fetch from every queue": (fetch(None, 100), 101, 5, 4 * QUEUES),

@@ -352,6 +352,7 @@ def attack(dsn: str, seed: int, seconds: float) -> Field:
     wild += [Villain(field, random.Random(seed * 10000 + n)) for n in range(3)]
     with psycopg.connect(dsn, autocommit=True) as conn:
         conn.execute(WATCH_ORDER)
+        conn.execute("select pq.prune(null)")  # as a worker does when it starts: readies the days to come
         actors: list[Worker | Rescuer | Producer | Villain] = [*calm, Rescuer(field), Rescuer(field), *wild]
         threads = [threading.Thread(target=actor.run, daemon=True) for actor in actors]
         for thread in threads:

@@ -10,6 +10,9 @@ as $$
 declare
     freed bigint[];
 begin
+    if bury.ids is null or bury.ids = '{}' then
+        return null;
+    end if;
     perform ensure_day(bury.at);
     with gone as (
         delete from jobs j where j.id = any (bury.ids) returning j.*
