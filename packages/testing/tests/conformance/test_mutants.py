@@ -19,6 +19,8 @@ from pq_testing.model import Difference, MemoryTransactions, check_against_memor
 HERE = Path(__file__).parent
 SEED = 7
 
+pytestmark = pytest.mark.timeout(300)
+
 
 def load(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
@@ -30,15 +32,16 @@ def load(name: str) -> ModuleType:
     return module
 
 
-CONNECTORS = load("broken_connectors")
+CONNECTORS, FUNCTIONS = load("broken_connectors"), load("broken_functions")
 BROKEN: list[Any] = CONNECTORS.BROKEN
+BROKEN_SQL: list[Any] = FUNCTIONS.BROKEN
 
 
 def failures_of(module: ModuleType, report: Path) -> dict[str, set[str]]:
     """Run the cases that a module of mutants names in a pytest of its own; return by mutant which of them failed."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}"]
     cases = [f"{module.__file__}::{case}" for case in module.CASES]
-    done = subprocess.run([*command, *cases], capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run([*command, *cases], capture_output=True, text=True, timeout=200, check=False)
     assert report.exists(), done.stdout + done.stderr
     found: dict[str, set[str]] = {}
     for case in ET.parse(report).iter("testcase"):
@@ -54,13 +57,25 @@ def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     return failures_of(CONNECTORS, tmp_path_factory.mktemp("mutants") / "report.xml")
 
 
+@pytest.fixture(scope="module")
+def sql_failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
+    return failures_of(FUNCTIONS, tmp_path_factory.mktemp("mutants") / "report.xml")
+
+
 def test_there_are_many() -> None:
     assert len(BROKEN) >= 45
+    assert len(BROKEN_SQL) >= 25
 
 
 @pytest.mark.parametrize("mutant", BROKEN, ids=lambda mutant: mutant.__name__)
 def test_its_case_catches(mutant: Any, failures: dict[str, set[str]]) -> None:
     assert failures.get(mutant.__name__) == {mutant.caught_by.__name__}
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("mutant", BROKEN_SQL, ids=lambda mutant: mutant.name)
+def test_its_case_catches_sql(mutant: Any, sql_failures: dict[str, set[str]]) -> None:
+    assert sql_failures.get(mutant.name) == {mutant.caught_by.__name__}
 
 
 def test_a_case_left_out_is_noticed(failures: dict[str, set[str]]) -> None:
@@ -74,4 +89,4 @@ def test_the_model_catches(mutant: Any) -> None:
         yield mutant()
 
     with pytest.raises((Difference, ExceptionGroup)):
-        check_against_memory(opened, transactions=MemoryTransactions, steps=5000, start=SEED, shrink=False)
+        check_against_memory(opened, transactions=MemoryTransactions, steps=4000, start=SEED, shrink=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
@@ -10,11 +11,12 @@ from hypothesis.stateful import rule
 
 from pq_core.connector import JobChanges, JobFilter
 from pq_core.job import NewJob
-from pq_core.states import State
+from pq_core.states import ENDED, LIVE, State
 from pq_testing.model import values
 from pq_testing.model.pair import Ask, Difference, Side
 from pq_testing.model.stage import Stage
 
+SECOND = timedelta(seconds=1)
 CLOSE = 1e-3
 """Seconds by which two times to wait may differ."""
 
@@ -23,6 +25,7 @@ fields = st.fixed_dictionaries(
     {},
     optional={"queue": values.queues, "task": st.sampled_from(("t", "u")), "lock": st.sampled_from(values.LOCKS)},
 )
+several_jobs = st.lists(values.new_jobs, min_size=1, max_size=4)
 everyone = st.sampled_from((*values.WORKERS, 404))
 
 
@@ -71,7 +74,7 @@ class Rules(Stage):
         self.heartbeat(worker=worker, lease=100_000)
         self.fetch(worker=worker, queues=queues, limit=limit)
 
-    @rule(jobs=st.lists(values.new_jobs, min_size=1, max_size=4), worker=values.workers)
+    @rule(jobs=several_jobs, worker=values.workers)
     def run_new_jobs(self, jobs: list[NewJob], worker: int) -> None:
         """Store jobs, and let a worker claim what it may."""
         self.defer(jobs=jobs, twin=False)
@@ -92,23 +95,50 @@ class Rules(Stage):
         if not solo and not idle and any(job.lock is None for job in waiting):
             self.differ(f"fetch does not say that a job in its last life was passed over: {waiting}")
 
-    @rule(ends=st.lists(values.ends, max_size=5), worker=values.workers)
-    def finish(self, ends: list[values.End], worker: int) -> None:
+    @rule(ends=st.lists(values.ends, min_size=1, max_size=6), jobs=several_jobs, worker=values.workers)
+    def finish(self, ends: list[values.End], jobs: list[NewJob], worker: int) -> None:
         """Write outcomes, some of which are stale or double."""
-        if not self.running():
-            self.work(worker=worker, queues=None, limit=5)
+        self.let_some_run(jobs, worker)
         runs = self.runs_at(ends)
         self.step("finish", lambda side: self.finish_on(side, runs))
 
-    @rule(end=values.ends, worker=values.workers)
-    def finish_twice(self, end: values.End, worker: int) -> None:
-        """Write an outcome, let the job be claimed again if it may, and write it once more."""
-        if not self.running():
-            self.work(worker=worker, queues=None, limit=5)
-        runs = self.runs_at([end])
+    @rule(ends=st.lists(values.ends, min_size=1, max_size=2), jobs=several_jobs, worker=values.workers)
+    def finish_twice(self, ends: list[values.End], jobs: list[NewJob], worker: int) -> None:
+        """Write outcomes, let the jobs be claimed again if they may, and write the same once more."""
+        self.let_some_run(jobs, worker)
+        runs = self.runs_at(ends)
         self.step("finish", lambda side: self.finish_on(side, runs))
         self.work(worker=worker, queues=None, limit=5)
         self.step("finish again", lambda side: self.finish_on(side, runs))
+
+    @rule(place=values.places, jobs=several_jobs, worker=values.workers)
+    def stop_twice(self, place: int, jobs: list[NewJob], worker: int) -> None:
+        """Ask a running job to stop, and later once more."""
+        self.let_some_run(jobs, worker)
+        running = sorted(self.running())
+        for reason in ("first", "second") if running else ():
+            job = running[place % len(running)]
+            self.step("stop", self.stop(job, reason))
+            self.now += SECOND
+
+    @rule(place=values.places, jobs=several_jobs, worker=values.workers, changes=values.changes)
+    def meddle_with_a_run(self, place: int, jobs: list[NewJob], worker: int, changes: JobChanges) -> None:
+        """Retry and reschedule a running job, which is to change nothing."""
+        self.let_some_run(jobs, worker)
+        running = sorted(self.running())
+        if running:
+            job = running[place % len(running)]
+            self.step("retry a run", lambda side: side.call("retry", [side.id(job)], now=self.now))
+            self.step("reschedule a run", lambda side: side.call("reschedule", [side.id(job)], changes, now=self.now))
+
+    def stop(self, job: int, reason: str) -> Ask:
+        """Cancel one job."""
+        return lambda side: side.call("cancel", [side.id(job)], reason=reason, now=self.now)
+
+    def let_some_run(self, jobs: list[NewJob], worker: int) -> None:
+        """Unless a job runs, store some and let a worker claim what it may."""
+        if not self.running():
+            self.run_new_jobs(jobs=jobs, worker=worker)
 
     @rule(worker=values.workers, lease=st.sampled_from((100_000, 3600, 60, 5, 0.000001)))
     def heartbeat(self, worker: int, lease: float) -> None:
@@ -133,7 +163,7 @@ class Rules(Stage):
     @rule(places=some_places, twin=st.booleans())
     def retry(self, places: list[int], *, twin: bool) -> None:
         """Retry jobs of any state."""
-        self.step("retry", self.verb_of_jobs("retry", places, twin=twin))
+        self.step("retry", self.verb_of_jobs("retry", places, prefer=ENDED, twin=twin))
 
     @rule(places=some_places, changes=values.changes | values.bad_changes, twin=st.booleans())
     def reschedule(self, places: list[int], changes: JobChanges, *, twin: bool) -> None:
@@ -182,9 +212,11 @@ class Rules(Stage):
         self.step("find", find)
         self.step("count", lambda side: side.call("count", which(side), now=self.now, twin=twin))
 
-    def verb_of_jobs(self, verb: str, places: list[int], *arguments: Any, **options: Any) -> Ask:
+    def verb_of_jobs(
+        self, verb: str, places: list[int], *arguments: Any, prefer: Collection[State] = LIVE, **options: Any
+    ) -> Ask:
         """Call a verb of the jobs at `places`."""
-        jobs = self.jobs_at(places)
+        jobs = self.jobs_at(places, prefer)
         return lambda side: side.call(verb, [*map(side.id, jobs)], *arguments, now=self.now, **options)
 
     def differ(self, message: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import timedelta
 from typing import Any, ClassVar, TypeVar
@@ -16,7 +16,7 @@ from pq_core.connector import Connector, WorkerInfo
 from pq_core.job import Job
 from pq_core.memory import InMemoryConnector, MemoryTransaction
 from pq_core.outcome import Outcome
-from pq_core.states import State
+from pq_core.states import LIVE, State
 from pq_testing.conformance.case import Transactions
 from pq_testing.conformance.scene import START, fetch_out
 from pq_testing.model.pair import Ask, Difference, Pair, Side
@@ -127,14 +127,16 @@ class Stage(RuleBasedStateMachine):
         """Return the jobs that run, by number."""
         return {number: job for number, job in self.pair.jobs.items() if job.state is State.RUNNING}
 
-    def jobs_at(self, places: Sequence[int]) -> list[int | None]:
+    def jobs_at(self, places: Sequence[int], prefer: Collection[State] = LIVE) -> list[int | None]:
         """Return the numbers of the jobs that are meant.
 
-        An even place means a live job, an odd one any that ever was, the newest first; past the oldest comes None, unknown.
+        An even place means one in a preferred state, an odd one any that ever was, the newest first. The last of these is
+        None, of which nobody knows.
         """
-        live: list[int | None] = [*sorted((n for n, job in self.pair.jobs.items() if not job.ended), reverse=True)]
+        preferred = sorted((number for number, job in self.pair.jobs.items() if job.state in prefer), reverse=True)
+        best: list[int | None] = [*preferred]
         known: list[int | None] = [*range(len(self.pair.reference.ids) - 1, -1, -1), None]
-        meant = [(known if place % 2 or not live else live, place // 2) for place in places]
+        meant = [(best if best and place % 2 == 0 else known, place // 2) for place in places]
         return [numbers[place % len(numbers)] for numbers, place in meant]
 
     def runs_at(self, ends: Sequence[End]) -> list[tuple[int, Job, End]]:

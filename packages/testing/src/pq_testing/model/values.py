@@ -96,7 +96,7 @@ class End:
 ends = st.builds(
     End,
     place=places,
-    fresh=st.sampled_from((0, 0, 0, 0, 0, -1, 1)),
+    fresh=st.sampled_from((0, 0, 0, 0, 0, 0, 0, 0, -1, 1)),
     kind=st.sampled_from(("succeeded", "failed", "retried", "snoozed", "released", "cancelled")),
     delay=spans,
     keep=st.sampled_from((True, True, True, False)),

@@ -1,0 +1,147 @@
+"""SQL functions that are broken on purpose, each in one place. The suite must see it: that is what test_mutants asks.
+
+Not collected with the other tests; test_mutants runs this file in a pytest of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import attrs
+import psycopg
+import pytest
+
+from pq_core.postgres import PsycopgConnector
+from pq_core.postgres.schema import functions, migrations
+from pq_testing.conformance import TOPICS, case
+from pq_testing.conformance.deferring import Deferring
+from pq_testing.conformance.fetching import Fetching, Sharing
+from pq_testing.conformance.finishing import Fencing, GoingOn
+from pq_testing.conformance.listening import Listening
+from pq_testing.conformance.listing import Pausing
+from pq_testing.conformance.locking import Freeing, Locking
+from pq_testing.conformance.mutex import Mutex
+from pq_testing.conformance.pruning import Pruning
+from pq_testing.conformance.rescuing import Leasing, Rescuing
+from pq_testing.conformance.steering import Cancelling, Rescheduling, Reviving
+from pq_testing.postgres import server
+
+case.DEADLINE = 1.0
+CLAIM = r"and j\.claim = finish\.claims\[width_bucket\(j\.id, finish\.ids\)\]"
+FROM_HEAD = r"c\.id = c\.head or c\.lock_mode = 'mutex'"
+
+
+@attrs.frozen
+class Mutant:
+    """One function with one change.
+
+    Attributes:
+        old: a pattern; where it is found in the text of the function, `new` takes its place.
+        caught_by: the case that must fail.
+    """
+
+    name: str
+    function: str
+    old: str
+    new: str
+    caught_by: Callable[..., Any]
+
+    @property
+    def text(self) -> str:
+        """The function with its change."""
+        (text,) = (function.text for function in functions() if function.name == self.function)
+        broken = re.sub(self.old, self.new, text)
+        assert broken != text, f"{self.function}.sql has no {self.old!r} any more: change the mutant {self.name}"
+        return broken
+
+
+BROKEN = [
+    Mutant("DefersInReverse", "defer_many", r"order by g\.place", r"order by g.place desc",
+           Deferring.test_ids_grow_in_the_order_of_deferring),
+    Mutant("SchedulesWhatIsDue", "defer", r"due > at", "due >= at",
+           Deferring.test_a_job_is_scheduled_only_if_it_is_due_later_than_now),
+    Mutant("LetsADeadWorkerFetch", "fetch", r"lease_until > at", "lease_until >= at",
+           Fetching.test_a_worker_whose_lease_has_run_out_gets_an_error),
+    Mutant("PromotesTooLate", "promote", r"scheduled_at <= promote\.at", "scheduled_at < promote.at",
+           Fetching.test_a_job_is_not_claimed_before_it_is_due),
+    Mutant("TakesTheOldest", "take", r"order by j\.priority desc, j\.id limit each", "order by j.id limit each",
+           Fetching.test_a_limit_takes_the_first_ones),
+    Mutant("SharesTooMuch", "fetch", r"2\.0 \* wanted", "20.0 * wanted",
+           Sharing.test_one_call_claims_no_more_of_a_queue_than_its_share),
+    Mutant("ServesPausedQueues", "fetch", r"p\.name = q\b", "p.name = q and false",
+           Pausing.test_a_paused_queue_gives_nothing_until_it_is_resumed),
+    Mutant("TakesWhoeverComes", "judge", FROM_HEAD, "true",
+           Locking.test_a_job_waits_for_an_earlier_one_that_is_scheduled),
+    Mutant("KnowsNoMutex", "judge", FROM_HEAD, "c.id = c.head",
+           Mutex.test_a_job_overtakes_one_that_is_scheduled),
+    Mutant("RunsTwoOfALock", "judge", r"not c\.busy and c\.id", "c.id",
+           Locking.test_a_higher_priority_does_not_run_beside_the_running_one),
+    Mutant("WakesNobody", "wake", r"if wake\.lock_keys is null", "if true or wake.lock_keys is null",
+           Freeing.test_cancelling_a_waiting_head_lets_the_next_run),
+    Mutant("WakesOnlyHeads", "wake", r" union select m\.id from mutex m", "",
+           Mutex.test_a_freed_lock_is_had_by_a_blocked_job_behind_a_scheduled_head),
+    Mutant("WakesInSilence", "make_ready", r"perform announce", "perform cardinality",
+           Listening.test_it_wakes_for_all_that_makes_a_job_ready_or_asks_it_to_stop),
+    Mutant("HasNoFence", "finish", CLAIM, "",
+           Fencing.test_after_a_rescue_the_old_claim_is_lost),
+    Mutant("FinishesWhatWaits", "finish", r"and \(j\.state = 'running'\) is true", "",
+           Fencing.test_a_job_that_waits_cannot_be_finished),
+    Mutant("KeepsTheAttempt", "finish", r"<> 'retried'\)::integer", "= 'none')::integer",
+           GoingOn.test_a_snoozed_or_released_job_gets_its_attempt_back_but_not_its_claim),
+    Mutant("ForgetsTheRequest", "finish", r"j\.cancel_requested_at is not null", "false",
+           Cancelling.test_a_job_asked_to_stop_that_would_go_on_ends_as_cancelled),
+    Mutant("KeepsAllErrors", "with_error", r"last - 9 to last", "0 to last",
+           GoingOn.test_the_last_ten_errors_are_kept_the_oldest_first),
+    Mutant("StopsEverything", "heartbeat", r"and j\.cancel_requested_at is not null", "",
+           Leasing.test_a_heartbeat_says_which_jobs_of_the_worker_were_asked_to_stop),
+    Mutant("ReleasesWithoutTheAttempt", "give_back", r"j\.attempt - give_back\.attempts", "j.attempt",
+           Leasing.test_a_worker_that_leaves_gives_its_jobs_back_with_their_attempts),
+    Mutant("RescuesTooLate", "rescue", r"lease_until <= at", "lease_until < at",
+           Rescuing.test_a_lease_has_run_out_at_its_end_and_not_before),
+    Mutant("CountsNoLosses", "rescue", r"losses = j\.losses \+ 1", "losses = j.losses",
+           Rescuing.test_a_job_ends_as_failed_with_its_last_loss),
+    Mutant("BelievesTheLastRequest", "cancel", r"and j\.cancel_requested_at is null", "",
+           Cancelling.test_the_first_request_counts_and_a_second_is_answered),
+    Mutant("ForgetsClaimsAtRetry", "retry", r"0, g\.claim, 0", "0, 0, 0",
+           Reviving.test_a_job_may_end_and_be_retried_over_and_over),
+    Mutant("ReschedulesWhatRuns", "reschedule", r"and \(j\.state = 'running'\) is false", "",
+           Rescheduling.test_running_and_ended_jobs_are_left_alone),
+    Mutant("PrunesTooMuch", "prune", r"f\.finished_at < cut", "f.finished_at <= cut",
+           Pruning.test_the_age_is_exact_and_a_job_of_just_that_age_stays),
+]  # fmt: skip
+
+
+class OnPostgres:
+    """Fixtures of a connector to a database with one broken function."""
+
+    mutant: Mutant
+
+    @pytest.fixture
+    def dsn(self) -> Iterator[str]:
+        key = "pq " + " ".join(file.hash for file in (*migrations(), *functions()))
+        template = server().template(key, lambda dsn: PsycopgConnector(dsn).sync.migrate())
+        with server().fresh_database(template=template) as dsn:
+            with psycopg.connect(dsn, autocommit=True) as connection:
+                connection.execute("set search_path = pq, pg_temp")
+                connection.execute(self.mutant.text)
+            yield dsn
+
+    @pytest.fixture
+    async def connector(self, dsn: str) -> AsyncIterator[PsycopgConnector]:
+        connector = PsycopgConnector(dsn)
+        await connector.open()
+        yield connector
+        await connector.close()
+
+
+CASES = []
+"""What test_mutants is to run of this file."""
+
+for mutant in BROKEN:
+    topic, _, wanted = mutant.caught_by.__qualname__.partition(".")
+    (base,) = (found for found in TOPICS if found.__name__ == topic)
+    name = f"Test{mutant.name}"
+    globals()[name] = type(name, (OnPostgres, base), {"mutant": mutant, "__module__": __name__})
+    CASES.append(f"{name}::{wanted}")
