@@ -49,4 +49,4 @@ def breaks_preparing(fault: psycopg.Error) -> bool:
 
 
 def _line(fault: psycopg.Error) -> str:
-    return " ".join(str(fault).split()) or type(fault).__name__
+    return " ".join((fault.diag.message_primary or str(fault)).split()) or type(fault).__name__
