@@ -23,6 +23,7 @@ _SHOWN = {
     "marking_s": "marked in {:.1f} s",
     "marking_us": "{:.0f} µs of PostgreSQL each",
     "import_ms": "{:.0f} ms",
+    "import_cpu_ms": "{:.0f} ms of CPU",
     "imports_psycopg": "psycopg imported: {:.0f}",
 }
 
