@@ -51,4 +51,4 @@ def test_random_steps_lead_to_where_they_lead_in_memory() -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(subprocess.call([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]))
+    raise SystemExit(subprocess.call([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]))  # noqa: S603

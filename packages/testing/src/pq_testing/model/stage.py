@@ -130,8 +130,8 @@ class Stage(RuleBasedStateMachine):
     def jobs_at(self, places: Sequence[int], prefer: Collection[State] = LIVE) -> list[int | None]:
         """Return the numbers of the jobs that are meant.
 
-        An even place means one in a preferred state, an odd one any that ever was, the newest first. The last of these is
-        None, of which nobody knows.
+        An even place means one in a preferred state, an odd one any that ever was, the newest first. The last of
+        these is None, a job that nobody knows.
         """
         preferred = sorted((number for number, job in self.pair.jobs.items() if job.state in prefer), reverse=True)
         best: list[int | None] = [*preferred]
