@@ -85,6 +85,8 @@ class Job:
             exception's class), ``message``, ``traceback``, ``attempt`` and ``at`` (ISO 8601, UTC).
         cancel_requested_at: when a running job was asked to stop.
         reason: why a job was cancelled, in words.
+        unreadable: why `args`, `errors`, `metadata` and `result` could not be read, and are empty; None if they could.
+            A worker fails such a job. Only a job that was written or edited by hand can be one.
     """
 
     id: int
@@ -109,6 +111,7 @@ class Job:
     result: Any = None
     reason: str | None = None
     metadata: dict[str, Any] = attrs.field(factory=dict)
+    unreadable: str | None = None
 
     @property
     def ended(self) -> bool:
@@ -146,6 +149,8 @@ def check_moment(field: str, value: object) -> None:
         raise _invalid(field, value, "is not a datetime")
     if value.utcoffset() is None:
         raise _invalid(field, value, "has no time zone; use for example datetime.now(timezone.utc)")
+    if not FIRST_YEAR < value.year < LAST_YEAR:
+        raise _invalid(field, value, f"is not between the years {FIRST_YEAR} and {LAST_YEAR}")
 
 
 def check_delay(field: str, value: object) -> None:
@@ -158,6 +163,8 @@ def check_delay(field: str, value: object) -> None:
         raise _invalid(field, value, "is longer than a thousand years")
 
 
+FIRST_YEAR, LAST_YEAR = 1900, 8999
+"""Neither is allowed itself, so that a time zone cannot move a moment beyond them."""
 LONGEST_DELAY = timedelta(days=365_250)
 
 

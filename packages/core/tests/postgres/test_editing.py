@@ -5,6 +5,8 @@ from __future__ import annotations
 import psycopg
 import pytest
 
+import pq_core as pq
+
 
 def rows(session: psycopg.Connection, query: str) -> list[tuple[object, ...]]:
     return session.execute(query.encode()).fetchall()
@@ -85,6 +87,36 @@ def test_deferring_by_hand_checks_what_a_worker_could_not_take(
         session.execute(f"select {call}".encode())
     assert caught.value.sqlstate == "PQ002"
     assert rows(session, "select count(*) from jobs") == [(0,)]
+
+
+@pytest.mark.parametrize("moment", ["infinity", "-infinity", "0044-03-15 BC", "9999-12-31"])
+def test_a_moment_that_some_client_could_not_read_is_refused(session: psycopg.Connection, moment: str) -> None:
+    session.execute("select defer('t')")
+    for text in ("select defer('t', scheduled_at => %s)", "update jobs set scheduled_at = %s"):
+        with pytest.raises(psycopg.errors.CheckViolation):
+            session.execute(text.encode(), [moment])
+    assert rows(session, "select count(*) from jobs") == [(1,)]
+
+
+@pytest.mark.parametrize("args", [f'{{"n": 1{"0" * 5000}}}', f'{{"n": {"[" * 5000}{"]" * 5000}}}', "[1]"])
+def test_a_job_that_python_cannot_read_fails_and_keeps_no_other_from_running(
+    dsn: str, session: psycopg.Connection, args: str
+) -> None:
+    app = pq.App(connector=pq.PsycopgConnector(dsn))
+
+    @app.task(name="t")
+    async def task(n: int = 0) -> int:
+        return n
+
+    session.execute("select defer('t', '{}') from generate_series(1, 2)")
+    session.execute("update jobs set args = %s where id = 1", [args])
+    assert app.jobs.get(1).unreadable
+    app.run_worker(wait=False, install_signal_handlers=False)
+    assert rows(session, "select id, state from finished_jobs order by id") == [(1, "failed"), (2, "succeeded")]
+    assert rows(session, "select errors -> 0 ->> 'type' from finished_jobs where id = 1") == [
+        ("pq_core.errors.InvalidArguments",)
+    ]
+    app.close()
 
 
 def test_the_longest_names_fit_into_the_indexes(session: psycopg.Connection) -> None:

@@ -20,8 +20,9 @@ Row = tuple[Any, ...]
 
 MAX_ID = 2**63 - 1
 _JOB_COLUMNS = (
-    "id, task, args, queue, priority, lock, lock_mode, state, attempt, claim, losses, max_losses, scheduled_at,"
-    " created_at, started_at, finished_at, worker, cancel_requested_at, errors, result, reason, metadata"
+    "id, task, args::text, queue, priority, lock, lock_mode, state, attempt, claim, losses, max_losses, scheduled_at,"
+    " created_at, started_at, finished_at, worker, cancel_requested_at, errors::text, result::text, reason,"
+    " metadata::text"
 )
 
 
@@ -84,7 +85,7 @@ class Statements:
         ordered = _by_job(outcomes)
         parameters = [
             [outcome.job_id for outcome in ordered],
-            [min(outcome.claim, 2**31 - 1) for outcome in ordered],
+            [_within(outcome.claim) for outcome in ordered],
             [outcome.kind for outcome in ordered],
             _unless_all([outcome.keep for outcome in ordered], usual=True),
             _unless_all([outcome.delay.total_seconds() for outcome in ordered], usual=0.0),
@@ -195,8 +196,8 @@ _FETCHED_COLUMNS = (
 )
 _FETCH = "%s::bigint, %s::text[], %s::int, %s::timestamptz"
 _FINISH = (
-    "%s::bigint[], %s::int[], %s::text[], %s::bool[], %s::float8[], %s::text[], %s::smallint[], %s::bool[], %s::text[],"
-    " %s::text[], %s::text[], %s::text[], %s::timestamptz"
+    "%s::bigint[], %s::bigint[], %s::text[], %s::bool[], %s::float8[], %s::text[], %s::smallint[], %s::bool[],"
+    " %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz"
 )
 _RESCHEDULE = "%s::bigint[], %s::timestamptz, %s::float8, %s, %s::smallint, %s, %s, %s::timestamptz"
 
@@ -281,11 +282,13 @@ def _check_changes(changes: JobChanges) -> None:
 
 def _read_fetched(rows: list[Row], worker: int) -> Fetched:
     again, solo, next_in = rows.pop()[-3:]
-    jobs = [
-        Job(
+    jobs = []
+    for row in rows:
+        args, errors, metadata, _, unreadable = _carried(row[2], row[16], row[17])
+        job = Job(
             id=row[0],
             task=row[1],
-            args={} if row[2] == "{}" else load(row[2]),
+            args=args,
             queue=row[3],
             priority=row[4],
             lock=row[5],
@@ -301,22 +304,55 @@ def _read_fetched(rows: list[Row], worker: int) -> Fetched:
             worker=worker,
             cancel_requested_at=row[14] and row[14].astimezone(UTC),
             reason=row[15],
-            errors=[] if row[16] == "[]" else load(row[16]),
-            metadata={} if row[17] == "{}" else load(row[17]),
+            errors=errors,
+            metadata=metadata,
+            unreadable=unreadable,
         )
-        for row in rows
-    ]
+        jobs.append(job)
     jobs.sort(key=lambda job: (-job.priority, job.id))
     return Fetched(jobs=jobs, again=again, solo=solo, next_in=next_in)
 
 
 def _read_job(row: Row) -> Job:
-    names = (name.strip() for name in _JOB_COLUMNS.split(","))
+    names = (name.strip().removesuffix("::text") for name in _JOB_COLUMNS.split(","))
     values: dict[str, Any] = {
         name: value.astimezone(UTC) if isinstance(value, datetime) else value
         for name, value in zip(names, row, strict=True)
     }
-    return Job(**(values | {"state": State(values["state"])}))
+    args, errors, metadata, result, unreadable = _carried(*(values[name] for name in _CARRIED))
+    read = {"args": args, "errors": errors, "metadata": metadata, "result": result, "unreadable": unreadable}
+    return Job(**(values | read | {"state": State(values["state"])}))
+
+
+_CARRIED = ("args", "errors", "metadata", "result")
+
+
+def _carried(
+    args: str, errors: str, metadata: str, result: str | None = None
+) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any], Any, str | None]:
+    """Read a job's JSON, and say why it could not be read, if so.
+
+    Written by hand, it may nest deeper or have longer numbers than Python takes. One such job must not keep others from
+    being fetched.
+    """
+    try:
+        return (
+            {} if args == "{}" else _object(args),
+            [] if errors == "[]" else load(errors),
+            {} if metadata == "{}" else _object(metadata),
+            None if result is None else load(result),
+            None,
+        )
+    except (ValueError, RecursionError) as reason:
+        return {}, [], {}, None, f"what is stored of the job cannot be read: {reason}"
+
+
+def _object(text: str) -> dict[str, Any]:
+    value = load(text)
+    if not isinstance(value, dict):
+        msg = f"{text[:80]} is not a JSON object"
+        raise ValueError(msg)  # noqa: TRY004 - as the parser would say it
+    return value
 
 
 def _read_ids(rows: list[Row]) -> list[int]:

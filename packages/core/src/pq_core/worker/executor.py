@@ -14,7 +14,7 @@ import anyio
 import attrs
 
 from pq_core.context import CURRENT, Host, JobContext, Keep, RunnableTask
-from pq_core.errors import InvalidResult, TaskNotFound
+from pq_core.errors import InvalidArguments, InvalidResult, TaskNotFound
 from pq_core.job import Job
 from pq_core.middleware import surround
 from pq_core.outcome import Outcome, describe
@@ -64,7 +64,7 @@ class Executor:
             return Outcome.failed(job, error)
         self._journal.started(job)
         try:
-            arguments = plan.task.unbind(job.args)
+            arguments = plan.task.unbind(_readable(job).args)
         except Exception as error:  # noqa: BLE001 - whatever it is, another run would meet it too
             return self._failed(plan, run, error)
         try:
@@ -155,6 +155,12 @@ class Executor:
         # Released in both cases: the store ends a job with a cancel request as cancelled, for the request's own reason.
         self._journal.stopped(run)
         return attrs.evolve(Outcome.released(run.job), keep=plan.keep_success)
+
+
+def _readable(job: Job) -> Job:
+    if job.unreadable:
+        raise InvalidArguments(job.unreadable, field="args")
+    return job
 
 
 def _worker_is_cancelled() -> bool:

@@ -8,7 +8,7 @@
 -- sort that is disabled but needed would start the JIT compiler at every call.
 create or replace function "fetch"(worker bigint, queues text[], max_jobs integer, now timestamptz default null)
 returns table (
-    id bigint, task text, args json, queue text, priority smallint, lock text, lock_mode text, attempt integer, claim integer,
+    id bigint, task text, args json, queue text, priority smallint, lock text, lock_mode text, attempt bigint, claim bigint,
     losses smallint, max_losses smallint, scheduled_at timestamptz, created_at timestamptz, started_at timestamptz,
     cancel_requested_at timestamptz, reason text, errors jsonb, metadata json,
     again boolean, solo boolean, next_in double precision
@@ -44,7 +44,7 @@ begin
     serving := array(select q from unnest(serving) q where not exists (select from paused_queues p where p.name = q));
     if cardinality(serving) > 2 * wanted then
         serving := best_queues(serving, 2 * wanted);
-        more := true;
+        more := more or cardinality(serving) = 2 * wanted;
     end if;
     last_life := exists (
         select from unnest(serving) q, lateral (
@@ -93,7 +93,7 @@ begin
                 order by j.priority desc, j.id limit 1) one);
     end if;
     return query
-        select null::bigint, null::text, null::json, null::text, null::smallint, null::text, null::text, null::integer, null::integer,
+        select null::bigint, null::text, null::json, null::text, null::smallint, null::text, null::text, null::bigint, null::bigint,
             null::smallint, null::smallint, null::timestamptz, null::timestamptz, null::timestamptz, null::timestamptz, null::text,
             null::jsonb, null::json,
             more and wanted > 0, last_life and not idle,

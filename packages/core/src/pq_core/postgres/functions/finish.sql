@@ -7,7 +7,7 @@
 -- Three phases, see docs/explanation/locks.md: change the rows in the order of ids; take the advisory locks of the locks that
 -- were freed; in a new statement wake who waited for them.
 create or replace function finish(
-    ids bigint[], claims integer[], kinds text[], keeps boolean[] default null, delays double precision[] default null,
+    ids bigint[], claims bigint[], kinds text[], keeps boolean[] default null, delays double precision[] default null,
     queues text[] default null, priorities smallint[] default null, relocks boolean[] default null, locks text[] default null,
     errors text[] default null, results text[] default null, reasons text[] default null, now timestamptz default null
 )

@@ -33,11 +33,13 @@ create table jobs (
     lock_key bigint generated always as (hashtextextended(lock, 0)) stored,
     state text not null default 'ready'
         check (state in ('scheduled', 'ready', 'blocked', 'running', 'succeeded', 'failed', 'cancelled')),
-    attempt integer not null default 0,
-    claim integer not null default 0,
+    attempt bigint not null default 0,
+    claim bigint not null default 0,
     losses smallint not null default 0,
     max_losses smallint not null default 3 check (max_losses > 0),
-    scheduled_at timestamptz not null default now(),
+    -- Within what every client can read, so that one job cannot stop those who fetch it.
+    scheduled_at timestamptz not null default now()
+        check (scheduled_at >= '1900-01-01 00:00+00' and scheduled_at < '9000-01-01 00:00+00'),
     created_at timestamptz not null default now(),
     started_at timestamptz,
     worker bigint,
@@ -72,8 +74,8 @@ create table finished_jobs (
     lock text,
     lock_mode text not null,
     state text not null check (state in ('succeeded', 'failed', 'cancelled')),
-    attempt integer not null,
-    claim integer not null,
+    attempt bigint not null,
+    claim bigint not null,
     losses smallint not null,
     max_losses smallint not null,
     scheduled_at timestamptz not null,
