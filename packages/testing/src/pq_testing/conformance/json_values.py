@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from collections import OrderedDict
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -125,6 +127,20 @@ class JsonValues(Case):
     async def test_an_argument_is_named_by_a_storable_text(self, scene: Scene, key: Any) -> None:
         with pytest.raises(InvalidArguments):
             await scene.defer(new(args={key: 1}))
+        assert await scene.jobs() == []
+
+    async def test_arguments_and_metadata_may_be_any_mapping(self, scene: Scene) -> None:
+        job = await scene.run(args=MappingProxyType({"z": 1, "a": [2]}), metadata=OrderedDict(m=1))
+        assert (repr(job.args), repr(job.metadata)) == ("{'z': 1, 'a': [2]}", "{'m': 1}")
+
+    @pytest.mark.parametrize("value", [[], [("a", 1)], (), "", "{}", 0, None])
+    @pytest.mark.parametrize("field", ["args", "metadata"])
+    async def test_arguments_and_metadata_that_are_no_mapping_are_refused(
+        self, scene: Scene, field: str, value: Any
+    ) -> None:
+        with pytest.raises(InvalidJob) as caught:
+            await scene.defer(new(**{field: value}))
+        assert caught.value.field == field
         assert await scene.jobs() == []
 
     async def test_a_value_that_holds_itself_is_refused(self, scene: Scene) -> None:

@@ -43,6 +43,12 @@ class Finding(Case):
         assert len(await scene.connector.find(EVERYTHING, now=scene.now)) == 100
         assert len(await scene.connector.find(EVERYTHING, limit=120, now=scene.now)) == 120
 
+    async def test_a_page_may_be_empty_but_not_less(self, scene: Scene) -> None:
+        await scene.add()
+        assert await scene.connector.find(EVERYTHING, limit=0, now=scene.now) == []
+        with pytest.raises(ValueError, match="-1"):
+            await scene.connector.find(EVERYTHING, limit=-1, now=scene.now)
+
     async def test_a_page_is_of_those_that_fit(self, scene: Scene) -> None:
         ids = await scene.defer(*(new("even" if n % 2 == 0 else "odd") for n in range(20)))
         page = await scene.connector.find(JobFilter(task="odd"), limit=4, after=ids[4], now=scene.now)

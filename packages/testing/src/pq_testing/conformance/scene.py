@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import anyio
 import attrs
 
 from pq_core.connector import Connector, Fetched, JobFilter, QueueInfo, WorkerInfo
@@ -56,6 +57,9 @@ async def fetch_out(
         if len(jobs) >= limit or not fetched.again:
             jobs.sort(key=lambda job: (-job.priority, job.id))
             return attrs.evolve(fetched, jobs=jobs, solo=solo)
+        if not fetched.jobs:
+            # What there is, others have in hand for the moment.
+            await anyio.sleep(0.005)
     raise AssertionError(f"fetch said `again` {ROUNDS} times in a row, and gave {len(jobs)} of {limit} jobs")
 
 
