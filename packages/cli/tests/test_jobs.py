@@ -8,7 +8,7 @@ import pytest
 FIELDS = {
     "id", "task", "args", "queue", "priority", "lock", "lock_mode", "state", "attempt", "claim", "losses", "max_losses",
     "scheduled_at", "created_at", "started_at", "finished_at", "worker", "cancel_requested_at", "errors", "result",
-    "reason", "metadata",
+    "reason", "metadata", "unreadable",
 }  # fmt: skip
 
 

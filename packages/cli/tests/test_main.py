@@ -79,6 +79,16 @@ def test_an_error_that_nobody_expected_keeps_its_traceback(command: Any, monkeyp
         command("jobs", "list")
 
 
+def test_an_interrupted_command_ends_with_the_code_that_shells_give(
+    command: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pq.App, "check", interrupt)
+    assert command("schema", "status", code=130).stderr == ""
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_shell_completes_commands_and_the_words_that_options_take(shell: str) -> None:
     line = "pq jobs list --state fai"

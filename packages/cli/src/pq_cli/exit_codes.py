@@ -19,7 +19,6 @@ USAGE = 2
 APP_NOT_FOUND = 3
 DATABASE_AWAY = 4
 SCHEMA_UNFIT = 5
-INTERRUPTED = 130
 
 _CODES: dict[type[PQError], int] = {
     AppNotFound: APP_NOT_FOUND,

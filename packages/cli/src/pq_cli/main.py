@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from pq_cli.commands import check, defer, demo, dev, jobs, schema, worker
 
 DEBUG = "PQ_DEBUG"
+INTERRUPTED = 130
 
 
 class Commands(TyperGroup):
@@ -25,6 +26,8 @@ class Commands(TyperGroup):
         """
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
         except Exception as error:
             from pq_core.errors import PQError
 
