@@ -98,7 +98,7 @@ def test_a_moment_that_some_client_could_not_read_is_refused(session: psycopg.Co
     assert rows(session, "select count(*) from jobs") == [(1,)]
 
 
-@pytest.mark.parametrize("args", [f'{{"n": 1{"0" * 5000}}}', f'{{"n": {"[" * 5000}{"]" * 5000}}}', "[1]"])
+@pytest.mark.parametrize("args", [f'{{"n": 1{"0" * 5000}}}', "[1]"])
 def test_a_job_that_python_cannot_read_fails_and_keeps_no_other_from_running(
     dsn: str, session: psycopg.Connection, args: str
 ) -> None:
