@@ -19,7 +19,7 @@ from pq_core.memory import InMemoryConnector
 from pq_core.memory.record import Record
 from pq_core.outcome import Outcome
 from pq_core.states import State
-from pq_testing.conformance import TOPICS, ConnectorConformance, Transactions, case
+from pq_testing.conformance import TOPICS, Case, ConnectorConformance, Transactions, case
 from pq_testing.conformance.deferring import Deferring
 from pq_testing.conformance.fetching import Fetching, Sharing
 from pq_testing.conformance.finishing import Fencing, Finishing, GoingOn
@@ -537,7 +537,22 @@ class TestCheating(OnMemory, ConnectorConformance):
         return
 
 
-CASES = ["TestCheating::test_no_case_is_overridden_but_to_say_why_it_fails"]
+class TestModest(OnMemory, ConnectorConformance):
+    """Does not claim to do all that can be done."""
+
+    make = InMemoryConnector
+    supports_connection = supports_listen = supports_fork = False
+    transactions = Case.transactions
+
+
+CASES = [
+    "TestCheating::test_no_case_is_overridden_but_to_say_why_it_fails",
+    "TestModest::test_ids_grow_in_the_order_of_deferring",
+    "TestModest::test_a_rollback_leaves_no_job",
+    "TestModest::test_it_wakes_at_the_commit_and_not_before",
+    "TestModest::test_it_wakes_once_at_the_start",
+    "TestModest::test_a_connector_in_a_fork_says_so",
+]
 """What test_mutants is to run of this file."""
 
 for mutant in BROKEN:

@@ -38,7 +38,7 @@ BROKEN_SQL: list[Any] = FUNCTIONS.BROKEN
 
 
 def failures_of(module: ModuleType, report: Path) -> dict[str, set[str]]:
-    """Run the cases that a module of mutants names in a pytest of its own; return by mutant which of them failed."""
+    """Run the cases that a module of mutants names in a pytest of its own; return by mutant which did not pass."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}"]
     cases = [f"{module.__file__}::{case}" for case in module.CASES]
     done = subprocess.run([*command, *cases], capture_output=True, text=True, timeout=200, check=False)
@@ -46,9 +46,11 @@ def failures_of(module: ModuleType, report: Path) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for case in ET.parse(report).iter("testcase"):
         assert case.find("error") is None, ET.tostring(case, "unicode")
-        if case.find("failure") is not None:
+        skipped = case.find("skipped")
+        if case.find("failure") is not None or skipped is not None:
             mutant = case.get("classname", "").rpartition(".")[2].removeprefix("Test")
-            found.setdefault(mutant, set()).add(case.get("name", "").partition("[")[0])
+            reason = "" if skipped is None else f": {skipped.get('message')}".partition(" is False")[0]
+            found.setdefault(mutant, set()).add(case.get("name", "").partition("[")[0] + reason)
     return found
 
 
@@ -80,6 +82,15 @@ def test_its_case_catches_sql(mutant: Any, sql_failures: dict[str, set[str]]) ->
 
 def test_a_case_left_out_is_noticed(failures: dict[str, set[str]]) -> None:
     assert failures.get("Cheating") == {"test_no_case_is_overridden_but_to_say_why_it_fails"}
+
+
+def test_what_a_connector_does_not_claim_is_skipped_by_name(failures: dict[str, set[str]]) -> None:
+    assert failures.get("Modest") == {
+        "test_a_rollback_leaves_no_job: supports_connection",
+        "test_it_wakes_at_the_commit_and_not_before: supports_connection",
+        "test_it_wakes_once_at_the_start: supports_listen",
+        "test_a_connector_in_a_fork_says_so: supports_fork",
+    }
 
 
 @pytest.mark.parametrize("mutant", [kind for kind in BROKEN if kind.seen_by_model], ids=lambda mutant: mutant.__name__)

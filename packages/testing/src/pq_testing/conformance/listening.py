@@ -10,7 +10,7 @@ import anyio
 import attrs
 import pytest
 
-from pq_core.connector import Connector, JobChanges
+from pq_core.connector import JobChanges
 from pq_core.outcome import Outcome
 from pq_core.states import State
 from pq_testing.conformance.case import Case, Transactions, Undo, until
@@ -48,67 +48,73 @@ Deed = Callable[[Scene], Awaitable[object]]
 class Listening(Case):
     """The verb `listen`. Only what a listener must hear is asked for; now and then it may hear more."""
 
-    @pytest.fixture(autouse=True)
-    def listening(self) -> None:
-        """Leave out what a connector does not claim to do."""
+    @asynccontextmanager
+    async def listener(self, scene: Scene, queues: Sequence[str] | None) -> AsyncIterator[Ear]:
+        """Listen, from when it works until the end."""
         if not self.supports_listen:
-            pytest.skip("supports_listen is False: workers of that connector poll")
+            pytest.skip("supports_listen is False: workers of this connector poll")
+        ear = Ear()
+        async with anyio.create_task_group() as group:
+            group.start_soon(scene.connector.listen, queues, ear.wake)
+            await ear.hears(1)
+            yield ear
+            group.cancel_scope.cancel()
 
     async def test_it_wakes_once_at_the_start(self, scene: Scene) -> None:
         await scene.add()
-        async with listener(scene.connector, ["default"]) as ear:
+        async with self.listener(scene, ["default"]) as ear:
             assert ear.heard == 1
 
     async def test_it_wakes_when_a_job_is_deferred_to_its_queues(self, scene: Scene) -> None:
-        async with listener(scene.connector, ["a", "b"]) as ear:
+        async with self.listener(scene, ["a", "b"]) as ear:
             await scene.add(queue="a")
             await ear.hears(2)
             await scene.add(queue="b")
             await ear.hears(3)
 
     async def test_it_does_not_wake_for_other_queues(self, scene: Scene) -> None:
-        async with listener(scene.connector, ["mine"]) as ear:
+        async with self.listener(scene, ["mine"]) as ear:
             await scene.add(queue="other")
             await ear.hears_just(1)
             await scene.add(queue="mine")
             await ear.hears_just(2)
 
     async def test_none_listens_to_every_queue(self, scene: Scene) -> None:
-        async with listener(scene.connector, None) as ear:
+        async with self.listener(scene, None) as ear:
             await scene.add(queue="whatever")
             await ear.hears(2)
 
     @pytest.mark.parametrize("name", ["x" * 500, "🐘" * 500, 'it\'s "a" queue; --\n\\'])
     async def test_a_queue_of_any_name_is_heard(self, scene: Scene, name: str) -> None:
-        async with listener(scene.connector, [name]) as ear:
+        async with self.listener(scene, [name]) as ear:
             await scene.add(queue=name)
             await ear.hears(2)
 
     async def test_one_call_of_defer_wakes_once_per_queue(self, scene: Scene) -> None:
-        async with listener(scene.connector, ["a"]) as ear:
+        async with self.listener(scene, ["a"]) as ear:
             await scene.defer(*(new(queue="a") for _ in range(50)))
             await ear.hears(2)
             await scene.add(queue="a")
             await ear.hears_just(3)
 
     async def test_all_who_listen_are_woken(self, scene: Scene) -> None:
-        async with listener(scene.connector, ["a"]) as one, listener(scene.connector, None) as two:
+        async with self.listener(scene, ["a"]) as one, self.listener(scene, None) as two:
             await scene.add(queue="a")
             await one.hears(2)
             await two.hears(2)
 
     async def test_who_stopped_listening_is_not_woken(self, scene: Scene) -> None:
-        async with listener(scene.connector, ["a"]) as gone:
+        async with self.listener(scene, ["a"]) as gone:
             pass
         heard = gone.heard
-        async with listener(scene.connector, ["a"]) as ear:
+        async with self.listener(scene, ["a"]) as ear:
             await scene.add(queue="a")
             await ear.hears(2)
         assert gone.heard == heard
 
     async def test_a_connector_may_be_listened_to_again_and_again(self, scene: Scene) -> None:
         for _ in range(3):
-            async with listener(scene.connector, ["a"]) as ear:
+            async with self.listener(scene, ["a"]) as ear:
                 await scene.add(queue="a")
                 await ear.hears(2)
 
@@ -118,12 +124,12 @@ class Listening(Case):
     )
     async def test_it_wakes_for_all_that_makes_a_job_ready_or_asks_it_to_stop(self, scene: Scene, deed: str) -> None:
         prepared = await DEEDS[deed](scene)
-        async with listener(scene.connector, ["q"]) as ear:
+        async with self.listener(scene, ["q"]) as ear:
             await prepared(scene)
             await ear.hears(2)
 
     async def test_it_wakes_at_the_commit_and_not_before(self, scene: Scene, transactions: Transactions) -> None:
-        async with listener(scene.connector, ["a", "b"]) as ear:
+        async with self.listener(scene, ["a", "b"]) as ear:
             async with transactions.begin() as connection:
                 await scene.connector.defer([new(queue="a"), new(queue="a")], connection=connection, now=scene.now)
                 await scene.add(queue="b")
@@ -135,7 +141,7 @@ class Listening(Case):
             await ear.hears_just(5)
 
     async def test_it_does_not_wake_for_a_rollback(self, scene: Scene, transactions: Transactions) -> None:
-        async with listener(scene.connector, ["a", "b"]) as ear:
+        async with self.listener(scene, ["a", "b"]) as ear:
             with suppress(Undo):
                 async with transactions.begin() as connection:
                     await scene.connector.defer([new(queue="a")], connection=connection, now=scene.now)
@@ -144,17 +150,6 @@ class Listening(Case):
             await ear.hears(2)
             await scene.add(queue="b")
             await ear.hears_just(3)
-
-
-@asynccontextmanager
-async def listener(connector: Connector, queues: Sequence[str] | None) -> AsyncIterator[Ear]:
-    """Listen, from when it works until the end."""
-    ear = Ear()
-    async with anyio.create_task_group() as group:
-        group.start_soon(connector.listen, queues, ear.wake)
-        await ear.hears(1)
-        yield ear
-        group.cancel_scope.cancel()
 
 
 async def resume(scene: Scene) -> Deed:

@@ -38,6 +38,7 @@ class Side:
     transactions: Transactions | None
     ids: list[int] = attrs.field(factory=list)
     numbers: dict[int, int] = attrs.field(factory=dict)
+    twin_is_open: bool = False
 
     def learn(self, ids: Sequence[int]) -> None:
         """Number jobs that were stored."""
@@ -55,9 +56,15 @@ class Side:
         """Call a verb, or in another thread that of the sync twin."""
         if not twin:
             return await getattr(self.connector, verb)(*args, **options)
-        sync = self.connector.sync
-        await to_thread.run_sync(sync.open)
-        return await to_thread.run_sync(partial(getattr(sync, verb), *args, **options))
+        if not self.twin_is_open:
+            await to_thread.run_sync(self.connector.sync.open)
+            self.twin_is_open = True
+        return await to_thread.run_sync(partial(getattr(self.connector.sync, verb), *args, **options))
+
+    async def close_twin(self) -> None:
+        """Close the sync twin, if it was used."""
+        if self.twin_is_open:
+            await to_thread.run_sync(self.connector.sync.close)
 
 
 Ask = Callable[[Side], Awaitable[Any]]

@@ -86,6 +86,7 @@ class Stage(RuleBasedStateMachine):
     async def tear_down(self) -> None:
         """Run all that is left, unless the example has failed already."""
         async with self.stack:
+            self.stack.push_async_callback(self.pair.subject.close_twin)
             if self.agreed:
                 await self.drain()
 
