@@ -56,7 +56,7 @@ def test_a_peer_is_compared_with_pq() -> None:
         *(sample("idle", "pq", 0, p50_ms=2.0), sample("idle", "peer", 0, p50_ms=3.0)),
     ).table()
     assert "3.00 times as fast" in row(text, "peer", "1,000")
-    assert "1.50 times better" in row(text, "peer", "p50 3.00 ms")
+    assert "1.50 times as fast" in row(text, "peer", "p50 3.00 ms")
 
 
 def test_the_contract_of_each_contender_stands_beside_its_figures() -> None:

@@ -13,7 +13,7 @@ from pq_benchmarks.figures import Sample, Spread, Target, ratios, spread, values
 from pq_benchmarks.scenarios import Scenario
 
 HEADINGS = ("measured", "queue", "jobs/s", "client or worker µs/job", "PostgreSQL µs/job", "other", "pq is", "target")
-_BETTER_SMALL = ("p50_ms", "rss_mb", "import_ms")
+_TIMES = ("p50_ms", "import_ms")
 _SHOWN = {
     "p50_ms": "p50 {:.2f} ms",
     "p95_ms": "p95 {:.2f} ms",
@@ -92,13 +92,13 @@ class Report:
         return {name: spread([one.values[name] for one in mine if name in one.values]) for name in names}
 
     def _advantage(self, scenario: Scenario, peer: Contender) -> str:
-        """Say how many times faster, or smaller, pq is: the median over the rounds."""
-        for name in ("jobs_per_s", *_BETTER_SMALL):
+        """Say how many times as fast pq is: the median over the rounds."""
+        for name in ("jobs_per_s", *_TIMES):
             mine = values(self.samples, scenario.name, PQ.name, name)
             theirs = values(self.samples, scenario.name, peer.name, name)
-            found = ratios(theirs, mine) if name in _BETTER_SMALL else ratios(mine, theirs)
+            found = ratios(theirs, mine) if name in _TIMES else ratios(mine, theirs)
             if found:
-                return f"{spread(found).median:.2f} times {'better' if name in _BETTER_SMALL else 'as fast'}"
+                return f"{spread(found).median:.2f} times as fast"
         return ""
 
     def _verdicts(self, scenario: Scenario) -> list[str]:
