@@ -21,6 +21,7 @@ PACKAGES = ROOT / "packages"
 PUBLISHED = ("core", "testing", "cli")
 SOURCES = [str(PACKAGES / name / "src") for name in PUBLISHED]
 WORKFLOWS = sorted(map(str, (ROOT / ".github" / "workflows").glob("*.yml")))
+BENCHMARKS = str(PACKAGES / "benchmarks")
 CONFORMANCE = "packages/testing/tests/conformance"
 ADAPTERS = "packages/testing/tests/adapters"
 
@@ -45,7 +46,7 @@ def types(session: nox.Session) -> None:
     """Check the types of the packages, and the typed usage in tests/typing, with mypy and pyright."""
     install_group(session, "types")
     install_group(session, "tests")  # Whose types the packages and the usage may name.
-    install_pq(session, testing="[embedded,hypothesis]")
+    install_pq(session, "-e", BENCHMARKS, testing="[embedded,hypothesis]")
     session.run("mypy", *SOURCES)
     for usage in sorted(PACKAGES.glob("*/tests/typing")):
         session.run("mypy", str(usage))
@@ -106,7 +107,7 @@ def build(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure speed and memory. Arguments are the benchmarks'."""
-    install_pq(session, "-e", str(PACKAGES / "benchmarks"), testing="[embedded]")
+    install_pq(session, "-e", BENCHMARKS, testing="[embedded]")
     session.run("python", "-m", "pq_benchmarks", *session.posargs)
 
 
@@ -128,7 +129,7 @@ def run_conformance_on(session: nox.Session, extra: str) -> None:
 def run_pytest(session: nox.Session, *arguments: str) -> None:
     """Run pytest, measuring coverage when the variable PQ_COVERAGE is set."""
     install_group(session, "tests")
-    install_pq(session, testing="[embedded,hypothesis]")
+    install_pq(session, "-e", BENCHMARKS, testing="[embedded,hypothesis]")
     if os.environ.get("PQ_COVERAGE"):
         session.run("coverage", "run", "-m", "pytest", *arguments)
         return

@@ -23,6 +23,8 @@ _DEFAULTS: dict[str, Any] = {
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
+    # Keepalives do not count while sent data waits for an answer.
+    "tcp_user_timeout": 30_000,
 }
 # libpq reads these itself, but only where the connection string leaves them open; our defaults would close them.
 _ENVIRONMENT = {"PGAPPNAME": "application_name", "PGCONNECT_TIMEOUT": "connect_timeout"}
@@ -97,6 +99,9 @@ class Link:
             "max_size": self.max_size,
             "timeout": self.timeout,
             "num_workers": 1,
+            # The pool doubles its pauses between attempts until it gives up; the next caller then starts it anew. So it is
+            # to give up soon: after a long outage it would be away for as long again.
+            "reconnect_timeout": 5.0,
             "name": "pq",
             "open": False,
         }
