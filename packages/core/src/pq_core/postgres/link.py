@@ -99,8 +99,8 @@ class Link:
             "max_size": self.max_size,
             "timeout": self.timeout,
             "num_workers": 1,
-            # The pool doubles its pauses between attempts until it gives up; the next caller then starts it anew. So it is
-            # to give up soon: after a long outage it would be away for as long again.
+            # The pool doubles its pauses between attempts until it gives up, and the next caller starts it anew. Let it
+            # give up soon, or after a long outage it stays away for as long again.
             "reconnect_timeout": 5.0,
             "name": "pq",
             "open": False,
