@@ -25,7 +25,6 @@ from pq_core.errors import (
     ForkedConnector,
     InvalidOption,
     StoreBusy,
-    TransactionRequired,
     WrongConnection,
 )
 from pq_core.job import NewJob
@@ -272,15 +271,52 @@ async def test_a_finish_under_a_frozen_snapshot_is_refused(session: psycopg.Conn
     assert caught.value.sqlstate == "PQ003"
 
 
-async def test_a_database_whose_default_is_a_frozen_snapshot_is_reported(dsn: str, session: psycopg.Connection) -> None:
+@pytest.mark.parametrize(
+    "setting", ["default_transaction_isolation = serializable", "datestyle = 'German'", "client_encoding = 'LATIN1'"]
+)
+async def test_a_setting_of_the_database_that_pq_could_not_work_with_is_mended(
+    dsn: str, session: psycopg.Connection, setting: str
+) -> None:
     session.execute(
-        "do $$ begin execute format("
-        "'alter database %I set default_transaction_isolation = serializable', current_database()); end $$"
+        f"do $do$ begin execute format($$alter database %I set {setting}$$, current_database()); end $do$".encode()
     )
     connector = PsycopgConnector(dsn)
-    with pytest.raises(TransactionRequired, match="SERIALIZABLE"):
-        await connector.cancel([1])
+    await connector.heartbeat(WorkerInfo(id=1), timedelta(minutes=1))
+    await connector.defer([NewJob(task="schön"), NewJob(task="\u65e5\u672c", delay=timedelta(days=1))])
+    (job,) = (await connector.fetch(1, None, 2)).jobs
+    assert await connector.finish([Outcome.succeeded(job)]) == [job.id]
+    assert [job.task for job in connector.sync.find(JobFilter())] == ["schön", "\u65e5\u672c"]
+    assert [found.id for found in connector.sync.cancel([2])] == [2]
+    connector.sync.close()
     await connector.close()
+
+
+async def test_a_server_that_takes_no_writes_counts_as_away(dsn: str, session: psycopg.Connection) -> None:
+    session.execute(
+        "do $do$ begin execute format($$alter database %I set default_transaction_read_only = on$$,"
+        " current_database()); end $do$"
+    )
+    connector = PsycopgConnector(dsn)
+    with pytest.raises(ConnectionFailed, match="read-only"):
+        await connector.defer([NewJob(task="t")])
+    await connector.close()
+
+
+def test_a_program_that_closes_nothing_ends_all_the_same(dsn: str) -> None:
+    code = """if True:
+        import asyncio, sys
+        from pq_core.job import NewJob
+        from pq_core.postgres import PsycopgConnector
+        connector = PsycopgConnector(sys.argv[1])
+        for _ in range(8):
+            asyncio.run(connector.defer([NewJob(task="t")]))
+        connector.sync.defer([NewJob(task="t")])
+        print("done")
+    """
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, dsn], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (ran.stdout, ran.stderr, ran.returncode) == ("done\n", "", 0)
 
 
 async def test_a_finish_that_waits_for_a_stranger_gives_up_and_can_be_repeated(

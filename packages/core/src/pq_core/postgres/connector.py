@@ -27,7 +27,7 @@ from pq_core.outcome import Outcome
 from pq_core.postgres import schema as schema_
 from pq_core.postgres.door import Door
 from pq_core.postgres.faults import breaks_preparing, translate
-from pq_core.postgres.link import Link
+from pq_core.postgres.link import ISOLATION, Link, settings_to_mend
 from pq_core.postgres.listening import listen
 from pq_core.postgres.schema import Conversation
 from pq_core.postgres.statements import Statement
@@ -72,6 +72,7 @@ class PsycopgConnector:
         )
         self._sync = SyncPsycopgConnector(self._link)
         self._pool: AsyncConnectionPool[psycopg.AsyncConnection] | None = None
+        self._guard: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._door = Door()
 
@@ -116,8 +117,9 @@ class PsycopgConnector:
     async def close(self) -> None:
         """Close the pool. That of `sync` stays open."""
         pool, self._pool = self._pool, None
-        if self._door.close() and pool is not None:
-            await pool.close()
+        if self._door.close() and pool is not None and self._guard is not None:
+            self._guard.cancel()
+            await asyncio.gather(self._guard, return_exceptions=True)
 
     async def defer(
         self, jobs: Sequence[NewJob], *, connection: Any = None, now: datetime | None = None
@@ -252,10 +254,17 @@ class PsycopgConnector:
             await self._probe()
             if self._pool is None:
                 self._loop = loop
-                self._pool = AsyncConnectionPool(**self._link.pool_options, kwargs=self._link.connection_options)
+                self._pool = AsyncConnectionPool(
+                    **self._link.pool_options, kwargs=self._link.connection_options, configure=_configure
+                )
             pool = self._pool
         if pool.closed:
-            await pool.open()
+            try:
+                await pool.open(wait=True)
+            except psycopg.Error as fault:
+                self._pool = None
+                raise translate(fault, self._link.schema) from fault
+            self._guard = loop.create_task(_close_at_the_end(pool), name="pq closes its pool")
             self._door.enter()
         return pool
 
@@ -270,6 +279,22 @@ class PsycopgConnector:
             await connection.close()
         except psycopg.Error as fault:
             raise translate(fault, self._link.schema) from fault
+
+
+async def _close_at_the_end(pool: AsyncConnectionPool[psycopg.AsyncConnection]) -> None:
+    """Wait to be cancelled, by close() or by the end of an event loop in which nobody closed; then close the pool.
+
+    The pool's own tasks take a cancellation for a request to reconnect: the loop would wait for them for ever.
+    """
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await pool.close(timeout=1)
+
+
+async def _configure(connection: psycopg.AsyncConnection) -> None:
+    for statement in settings_to_mend(connection, await (await connection.execute(ISOLATION)).fetchone()):
+        await connection.execute(statement)
 
 
 def _check_asyncio() -> None:

@@ -17,7 +17,8 @@ from pq_core.errors import (
 )
 
 _OURS: dict[str, type[PQError]] = {"PQ001": LeaseLost, "PQ002": InvalidJob, "PQ003": TransactionRequired}
-_BUSY = (driver.LockNotAvailable, driver.DeadlockDetected, driver.SerializationFailure)
+_BUSY = (driver.LockNotAvailable, driver.DeadlockDetected, driver.SerializationFailure, driver.QueryCanceled)
+_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, driver.ReadOnlySqlTransaction)
 _NOT_INSTALLED = (driver.UndefinedFunction, driver.UndefinedTable, driver.InvalidSchemaName, driver.UndefinedColumn)
 _PREPARED = (driver.DuplicatePreparedStatement, driver.InvalidSqlStatementName)
 
@@ -36,9 +37,7 @@ def translate(fault: psycopg.Error, schema: str) -> Exception:
         )
     if isinstance(fault, driver.InsufficientPrivilege):
         return ConnectorError(f"the role may not do this in schema {schema!r}: {_line(fault)}")
-    if isinstance(fault, (psycopg.OperationalError, psycopg.InterfaceError)) and not isinstance(
-        fault, (driver.QueryCanceled, driver.ProgramLimitExceeded)
-    ):
+    if isinstance(fault, _AWAY) and not isinstance(fault, driver.ProgramLimitExceeded):
         return ConnectionFailed(f"the database does not answer: {_line(fault)}")
     return fault
 

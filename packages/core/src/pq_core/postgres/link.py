@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Any
+from typing import Any, LiteralString
 
 import attrs
 import psycopg
@@ -18,6 +18,7 @@ logger = logging.getLogger("pq_core.postgres")
 
 _DEFAULTS: dict[str, Any] = {
     "application_name": "pq",
+    "client_encoding": "utf8",
     "connect_timeout": 10,
     # A peer that is gone without a word is noticed within a minute, also by a connection that only listens.
     "keepalives_idle": 30,
@@ -26,6 +27,8 @@ _DEFAULTS: dict[str, Any] = {
     # Keepalives do not count while sent data waits for an answer.
     "tcp_user_timeout": 30_000,
 }
+ISOLATION = "select current_setting('default_transaction_isolation')"
+
 # libpq reads these itself, but only where the connection string leaves them open; our defaults would close them.
 _ENVIRONMENT = {"PGAPPNAME": "application_name", "PGCONNECT_TIMEOUT": "connect_timeout"}
 
@@ -110,3 +113,20 @@ class Link:
     def connection_options(self) -> dict[str, Any]:
         """Keywords for a connection of either colour."""
         return {"autocommit": True, "prepare_threshold": 5 if self.preparing else None}
+
+
+def settings_to_mend(
+    connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], found: Any
+) -> list[LiteralString]:
+    """Return statements against what a database, or a role, may have set that pq could not work with.
+
+    Args:
+        connection: a new one.
+        found: the row that it gave for :data:`ISOLATION`.
+    """
+    statements: list[LiteralString] = []
+    if not (connection.info.parameter_status("DateStyle") or "").startswith("ISO"):
+        statements.append("set datestyle = iso")
+    if found != ("read committed",):
+        statements.append("set session characteristics as transaction isolation level read committed")
+    return statements

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
@@ -17,7 +19,7 @@ from pq_core.job import Job, NewJob
 from pq_core.postgres import schema
 from pq_core.postgres.door import Door
 from pq_core.postgres.faults import breaks_preparing, translate
-from pq_core.postgres.link import Link
+from pq_core.postgres.link import ISOLATION, Link, settings_to_mend
 from pq_core.postgres.schema import Conversation
 from pq_core.postgres.statements import Statement
 from pq_core.states import State
@@ -147,8 +149,15 @@ class SyncPsycopgConnector:
                 pool = self._pool
                 if pool is None:
                     self._probe()
-                    pool = ConnectionPool(**self._link.pool_options, kwargs=self._link.connection_options)
-                    pool.open()
+                    pool = ConnectionPool(
+                        **self._link.pool_options, kwargs=self._link.connection_options, configure=_configure
+                    )
+                    try:
+                        pool.open(wait=True)
+                    except psycopg.Error as fault:
+                        raise translate(fault, self._link.schema) from fault
+                    # Threads that wait for work would hold up the end of a program that closes nothing.
+                    weakref.finalize(self, _close_at_exit, pool, os.getpid())
                     self._door.enter()
                     self._pool = pool
         return pool
@@ -159,6 +168,16 @@ class SyncPsycopgConnector:
             psycopg.connect(self._link.conninfo, autocommit=True).close()
         except psycopg.Error as fault:
             raise translate(fault, self._link.schema) from fault
+
+
+def _close_at_exit(pool: ConnectionPool[psycopg.Connection], pid: int) -> None:
+    if os.getpid() == pid and not pool.closed:
+        pool.close(timeout=1)
+
+
+def _configure(connection: psycopg.Connection) -> None:
+    for statement in settings_to_mend(connection, connection.execute(ISOLATION).fetchone()):
+        connection.execute(statement)
 
 
 def _drive(connection: psycopg.Connection[Any], conversation: Conversation[T]) -> T:
