@@ -132,6 +132,36 @@ async def test_a_result_that_json_cannot_carry_fails_the_job(
     assert (job.state, job.attempt, job.errors[0]["type"]) == ("failed", 1, "pq_core.errors.InvalidResult")
 
 
+@pytest.mark.parametrize("fault", [RuntimeError("dictionary changed size during iteration"), SystemExit(3)], ids=repr)
+async def test_a_result_whose_encoding_raises_fails_its_job_alone(
+    app: pq.App, memory: pq.InMemoryConnector, drain: Drain, fault: BaseException
+) -> None:
+    class Lazy(dict[str, int]):
+        def items(self) -> Any:
+            raise fault
+
+    @app.task(retry=5)
+    async def give() -> object:
+        given.set()
+        return Lazy(a=1)
+
+    @app.task
+    async def bystander() -> str:
+        await given.wait()
+        for _ in range(10):
+            await anyio.lowlevel.checkpoint()
+        return "unhurt"
+
+    given = anyio.Event()
+    ids = [bystander.defer(), give.defer()]
+    await drain()
+    unhurt, failed = (memory.jobs[number] for number in ids)
+    assert (unhurt.state, unhurt.result, unhurt.claim) == ("succeeded", "unhurt", 1)
+    assert (failed.state, failed.attempt, failed.claim) == ("failed", 1, 1)
+    assert failed.errors[0]["type"] == "pq_core.errors.InvalidResult"
+    assert str(fault) in failed.errors[0]["traceback"]
+
+
 async def test_a_retry_may_move_a_job(app: pq.App, memory: pq.InMemoryConnector, drain: Drain) -> None:
     class Move(pq.BaseRetryStrategy):
         def get_retry_decision(self, exception: BaseException, job: pq.Job) -> pq.RetryDecision:
@@ -167,6 +197,66 @@ async def test_a_retry_strategy_that_raises_fails_the_job_with_both_errors(
     job = memory.jobs[number]
     assert (job.state, job.errors[0]["type"]) == ("failed", "KeyError")
     assert "ZeroDivisionError: in the strategy" in job.errors[0]["traceback"]
+
+
+@pytest.mark.parametrize("fault", [ZeroDivisionError, SystemExit])
+async def test_a_retry_strategy_that_raises_beside_an_exception_that_takes_no_notes_fails_the_job(
+    app: pq.App, memory: pq.InMemoryConnector, drain: Drain, fault: type[BaseException]
+) -> None:
+    class Broken(pq.BaseRetryStrategy):
+        def get_schedule_in(self, attempts: int) -> float:
+            raise fault
+
+    class Frozen(Exception):
+        def __setattr__(self, name: str, value: object) -> None:
+            raise AttributeError(name)
+
+    @app.task(retry=Broken())
+    async def fail() -> None:
+        raise Frozen
+
+    number = fail.defer()
+    await drain()
+    job = memory.jobs[number]
+    assert (job.state, job.claim) == ("failed", 1)
+    assert job.errors[0]["type"].endswith("Frozen")
+
+
+async def test_what_the_executor_did_not_foresee_fails_the_job_alone(
+    app: pq.App, memory: pq.InMemoryConnector, drain: Drain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(Executor, "_after_return", broken)
+
+    @app.task
+    async def task() -> None: ...
+
+    number = task.defer()
+    await drain()
+    job = memory.jobs[number]
+    assert (job.state, job.claim, job.errors[0]["type"]) == ("failed", 1, "ZeroDivisionError")
+
+
+async def test_a_log_filter_that_raises_changes_no_outcome(
+    app: pq.App, memory: pq.InMemoryConnector, drain: Drain
+) -> None:
+    def refuse(_: logging.LogRecord) -> bool:
+        raise ZeroDivisionError("in the filter")
+
+    @app.task
+    async def task() -> str:
+        return "done"
+
+    number = task.defer()
+    logger = logging.getLogger("pq_core.worker")
+    logger.addFilter(refuse_jobs := lambda record: not hasattr(record, "job") or refuse(record))
+    try:
+        await drain()
+    finally:
+        logger.removeFilter(refuse_jobs)
+    assert (memory.jobs[number].state, memory.jobs[number].result) == ("succeeded", "done")
 
 
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit, StopIteration, BaseException])

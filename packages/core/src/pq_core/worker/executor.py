@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import attrs
 
 from pq_core.context import CURRENT, Host, JobContext, Keep, RunnableTask
@@ -53,15 +55,20 @@ class Executor:
 
     async def execute(self, run: Run) -> Outcome:
         """Run a job; return what became of it. Raises nothing but the cancellation of the worker itself."""
+        try:
+            return await self._execute(run)
+        except BaseException as error:
+            if isinstance(error, self._cancelled) and _worker_is_cancelled():
+                raise
+            return self._unforeseen(run, error)
+
+    async def _execute(self, run: Run) -> Outcome:
         job = run.job
         try:
             plan = self._plans.get(job.task) or self._plan(job.task)
         except TaskNotFound:
             self._journal.task_unknown(job, UNKNOWN_TASK_DELAY)
             return Outcome.released(job, UNKNOWN_TASK_DELAY)
-        except Exception as error:  # noqa: BLE001 - the app's modules and middleware are the user's code
-            self._journal.failed(run, error)
-            return Outcome.failed(job, error)
         self._journal.started(job)
         try:
             arguments = plan.task.unbind(_readable(job).args)
@@ -69,10 +76,10 @@ class Executor:
             return self._failed(plan, run, error)
         try:
             result = await self._call(plan, run, *arguments)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - tasks may raise what they like
             asked_to = run.stop_asked is not None and plan.is_async
             if not asked_to and _worker_is_cancelled():
-                raise
+                await anyio.lowlevel.checkpoint()  # raises the worker's cancellation, whatever the task made of it
             return self._after_error(plan, run, error)
         return self._after_return(plan, run, result)
 
@@ -112,8 +119,8 @@ class Executor:
             return self._stopped(plan, run)
         try:
             outcome = Outcome.succeeded(run.job, result, keep=plan.keep_success)
-        except InvalidResult as error:
-            return self._failed(plan, run, error)
+        except BaseException as error:  # noqa: BLE001 - encoding runs methods of the result, which is the user's
+            return self._failed(plan, run, error if isinstance(error, InvalidResult) else _unencodable(result, error))
         self._journal.succeeded(run)
         return outcome
 
@@ -126,9 +133,10 @@ class Executor:
             return self._failed(plan, run, error)
         try:
             return self._retried(plan, run, error) or self._failed(plan, run, error)
-        except Exception as fault:  # noqa: BLE001 - a strategy is the user's code
+        except BaseException as fault:  # noqa: BLE001 - a strategy is the user's code
             what = describe(fault, run.job.attempt)
-            error.add_note(f"The retry strategy of {plan.task.name} failed too: {what['type']}: {what['message']}")
+            with suppress(Exception):  # exceptions may refuse notes, as frozen ones do
+                error.add_note(f"The retry strategy of {plan.task.name} failed too: {what['type']}: {what['message']}")
             return self._failed(plan, run, error)
 
     def _retried(self, plan: Plan, run: Run, error: BaseException) -> Outcome | None:
@@ -151,6 +159,11 @@ class Executor:
         self._journal.failed(run, error)
         return Outcome.failed(run.job, error, keep=plan.keep_failure)
 
+    def _unforeseen(self, run: Run, error: BaseException) -> Outcome:
+        """Fail the job alone: whatever it has broken, the jobs beside it must not be cut off for it."""
+        self._journal.failed(run, error)
+        return Outcome.failed(run.job, error)
+
     def _stopped(self, plan: Plan, run: Run) -> Outcome:
         # Released in both cases: the store ends a job with a cancel request as cancelled, for the request's own reason.
         self._journal.stopped(run)
@@ -161,6 +174,14 @@ def _readable(job: Job) -> Job:
     if job.unreadable:
         raise InvalidArguments(job.unreadable, field="args")
     return job
+
+
+def _unencodable(result: object, reason: BaseException) -> InvalidResult:
+    error = InvalidResult(
+        f"a {type(result).__qualname__} could not be encoded as JSON: {type(reason).__name__} was raised"
+    )
+    error.__cause__ = reason
+    return error
 
 
 def _worker_is_cancelled() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from datetime import timedelta
 from time import perf_counter
 from typing import Any
@@ -80,7 +81,8 @@ class Journal:
         self, level: int, action: str, message: str, job: Job, error: BaseException | None = None, **more: Any
     ) -> None:
         extra = fields(action, job=job_fields(job, arguments=self.arguments), worker=self.worker, **more)
-        logger.log(level, message, call_text(job, arguments=self.arguments), extra=extra, exc_info=error)
+        with suppress(Exception):  # filters and handlers are the user's: what they raise must not decide a job's fate
+            logger.log(level, message, call_text(job, arguments=self.arguments), extra=extra, exc_info=error)
 
 
 def _seconds(run: Run) -> float:
