@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 
@@ -50,17 +51,12 @@ def verify(command: str | bytes) -> subprocess.CompletedProcess[bytes]:
 
 
 def descendants(pid: int) -> set[int]:
-    listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,stat="], check=True, capture_output=True, text=True).stdout
-    rows = [line.split() for line in listing.splitlines()]
-    found = {pid}
-    for _ in rows:
-        found |= {int(child) for child, parent, _ in rows if int(parent) in found}
-    return found - {pid}
+    return {child.pid for child in psutil.Process(pid).children(recursive=True)}
 
 
 def alive(pids: set[int]) -> set[int]:
-    listing = subprocess.run(["ps", "-A", "-o", "pid=,stat="], check=True, capture_output=True, text=True).stdout
-    return pids & {int(pid) for pid, state in map(str.split, listing.splitlines()) if state[0] != "Z"}
+    listing = psutil.process_iter(["status"])
+    return pids & {each.pid for each in listing if each.info["status"] != psutil.STATUS_ZOMBIE}
 
 
 def test_every_regular_file_is_in_a_manifest_that_sha256sum_accepts(shell: Any, tree: Path) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pq_testing.postgres import DatabaseServer, PostgresNotFound, Server, find_binaries
@@ -98,11 +99,12 @@ def processes_of() -> Callable[[Path], list[int]]:
     """The live processes of the server in a directory, found by what they run."""
 
     def find(directory: Path) -> list[int]:
-        listing = subprocess.run(
-            ["ps", "-A", "-o", "pid=,stat=,args="], check=True, capture_output=True, text=True
-        ).stdout
-        rows = (line.split(None, 2) for line in listing.splitlines())
-        return [int(pid) for pid, state, *command in rows if str(directory) in "".join(command) and state[0] != "Z"]
+        listing = psutil.process_iter(["cmdline", "status"])
+        return [
+            each.pid
+            for each in listing
+            if str(directory) in " ".join(each.info["cmdline"] or ()) and each.info["status"] != psutil.STATUS_ZOMBIE
+        ]
 
     return find
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -52,7 +53,7 @@ def postmaster(directory: Path) -> int:
 
 
 def parent_of(pid: int) -> int:
-    return int(subprocess.run(["ps", "-o", "ppid=", "-p", str(pid)], check=True, capture_output=True, text=True).stdout)
+    return psutil.Process(pid).ppid()
 
 
 def test_a_server_ends_with_a_parent_that_is_killed(
