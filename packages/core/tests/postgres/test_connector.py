@@ -25,6 +25,7 @@ from pq_core.errors import (
     ForkedConnector,
     InvalidOption,
     StoreBusy,
+    TransactionRequired,
     WrongConnection,
 )
 from pq_core.job import NewJob
@@ -51,6 +52,24 @@ async def test_a_job_deferred_on_the_callers_connection_lives_and_dies_with_its_
     assert await connector.find(JobFilter()) == []
     await elsewhere.commit()
     assert [job.task for job in await connector.find(JobFilter())] == ["done", "done too"]
+
+
+async def test_a_failed_transaction_takes_no_job(
+    connector: PsycopgConnector, elsewhere: psycopg.AsyncConnection[dict[str, object]]
+) -> None:
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        await elsewhere.execute("select 1 / 0")
+    with pytest.raises(TransactionRequired, match="roll it back"):
+        await connector.defer([NewJob(task="t")], connection=elsewhere)
+
+
+async def test_whatever_cursors_the_callers_connection_makes_it_can_be_joined(
+    connector: PsycopgConnector, elsewhere: psycopg.AsyncConnection[dict[str, object]]
+) -> None:
+    elsewhere.cursor_factory = psycopg.AsyncRawCursor
+    await connector.defer([NewJob(task="t")], connection=elsewhere)
+    await elsewhere.commit()
+    assert [job.task for job in await connector.find(JobFilter())] == ["t"]
 
 
 async def test_a_savepoint_takes_its_jobs_with_it(

@@ -217,7 +217,8 @@ class PsycopgConnector:
 
     async def _run_on(self, connection: psycopg.AsyncConnection, statement: Statement[T]) -> T:
         try:
-            async with connection.cursor(row_factory=tuple_row) as cursor:
+            # Not the kind of cursor that a caller's connection may have been told to make.
+            async with psycopg.AsyncCursor(connection, row_factory=tuple_row) as cursor:
                 await cursor.execute(statement.text, statement.parameters)
                 return statement.read(await cursor.fetchall())
         except psycopg.Error as fault:

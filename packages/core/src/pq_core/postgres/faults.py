@@ -35,6 +35,8 @@ def translate(fault: psycopg.Error, schema: str) -> Exception:
             f"pq is not installed in schema {schema!r}, or an older version of it: {_line(fault)}. "
             "Run `pq schema apply`, or app.migrate()."
         )
+    if isinstance(fault, driver.InFailedSqlTransaction):
+        return TransactionRequired("the transaction has failed already; roll it back before deferring in it")
     if isinstance(fault, driver.InsufficientPrivilege):
         return ConnectorError(f"the role may not do this in schema {schema!r}: {_line(fault)}")
     if isinstance(fault, _AWAY) and not isinstance(fault, driver.ProgramLimitExceeded):

@@ -121,7 +121,8 @@ class SyncPsycopgConnector:
 
     def _run_on(self, connection: psycopg.Connection, statement: Statement[T]) -> T:
         try:
-            with connection.cursor(row_factory=tuple_row) as cursor:
+            # Not the kind of cursor that a caller's connection may have been told to make.
+            with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
                 return statement.read(cursor.execute(statement.text, statement.parameters).fetchall())
         except psycopg.Error as fault:
             if not (breaks_preparing(fault) and connection.autocommit and self._link.stop_preparing()):
