@@ -305,6 +305,63 @@ async def test_a_task_that_cancels_its_own_asyncio_task_fails_and_leaves_no_mark
     assert (second.state, second.result) == ("succeeded", 0)
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_task_that_cancels_its_asyncio_task_as_its_last_act_does_not_hurt_the_next(
+    app: pq.App, memory: pq.InMemoryConnector, drain: Drain
+) -> None:
+    @app.task
+    async def cancel_myself() -> str:
+        here = asyncio.current_task()
+        assert here
+        here.cancel()
+        return "done"
+
+    @app.task
+    async def wait() -> int:
+        await asyncio.sleep(0)
+        here = asyncio.current_task()
+        assert here
+        return here.cancelling()
+
+    ids = [cancel_myself.defer(), wait.defer(), cancel_myself.defer(), wait.defer()]
+    await drain(concurrency=1)
+    assert [(memory.jobs[number].state, memory.jobs[number].result) for number in ids] == [
+        ("succeeded", "done"),
+        ("succeeded", 0),
+    ] * 2
+    assert {job.claim for job in memory.jobs.values()} == {1}
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_cancellation_that_a_job_leaves_behind_takes_no_slot_away(
+    app: pq.App, memory: pq.InMemoryConnector, running: Any, until: Any
+) -> None:
+    kept: list[asyncio.Task[Any]] = []
+
+    @app.task
+    async def leave() -> None:
+        here = asyncio.current_task()
+        assert here
+        kept.append(here)
+
+    @app.task
+    async def wait() -> str:
+        await asyncio.sleep(0)
+        return "done"
+
+    async with running(concurrency=1):
+        for _ in range(2):
+            await leave.defer_async()
+            await until(lambda: kept and all(job.state == "succeeded" for job in memory.jobs.values()))
+            await anyio.wait_all_tasks_blocked()
+            late = kept.pop()
+            late.cancel()
+            await until(late.done)
+            number = await wait.defer_async()
+            await until(lambda number=number: memory.jobs[number].ended)
+            assert (memory.jobs[number].result, memory.jobs[number].claim) == ("done", 1)
+
+
 async def test_a_context_variable_of_one_job_is_not_seen_by_the_next(
     app: pq.App, memory: pq.InMemoryConnector, drain: Drain
 ) -> None:

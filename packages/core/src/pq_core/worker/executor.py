@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
@@ -20,6 +19,7 @@ from pq_core.errors import InvalidArguments, InvalidResult, TaskNotFound
 from pq_core.job import Job
 from pq_core.middleware import surround
 from pq_core.outcome import Outcome, describe
+from pq_core.worker.interruption import everything_is_cancelled
 from pq_core.worker.isolation import isolated
 from pq_core.worker.journal import Journal
 from pq_core.worker.run import Run
@@ -58,7 +58,7 @@ class Executor:
         try:
             return await self._execute(run)
         except BaseException as error:
-            if isinstance(error, self._cancelled) and _worker_is_cancelled():
+            if isinstance(error, self._cancelled) and everything_is_cancelled():
                 raise
             return self._unforeseen(run, error)
 
@@ -78,7 +78,7 @@ class Executor:
             result = await self._call(plan, run, *arguments)
         except BaseException as error:  # noqa: BLE001 - tasks may raise what they like
             asked_to = run.stop_asked is not None and plan.is_async
-            if not asked_to and _worker_is_cancelled():
+            if not asked_to and everything_is_cancelled():
                 await anyio.lowlevel.checkpoint()  # raises the worker's cancellation, whatever the task made of it
             return self._after_error(plan, run, error)
         return self._after_return(plan, run, result)
@@ -127,8 +127,6 @@ class Executor:
     def _after_error(self, plan: Plan, run: Run, error: BaseException) -> Outcome:
         if run.stop_seen or (run.stop_asked is not None and plan.is_async):
             return self._stopped(plan, run)
-        if isinstance(error, self._cancelled):
-            run.spoilt = True  # the task cancelled the asyncio.Task that it runs in, and that stays marked
         if isinstance(error, TypeError) and not _fits(plan, run.job):
             return self._failed(plan, run, error)
         try:
@@ -182,10 +180,6 @@ def _unencodable(result: object, reason: BaseException) -> InvalidResult:
     )
     error.__cause__ = reason
     return error
-
-
-def _worker_is_cancelled() -> bool:
-    return anyio.current_effective_deadline() == -math.inf
 
 
 async def _awaiting(awaitable: Any) -> Any:

@@ -23,7 +23,6 @@ class Run:
         interruptible: whether that reaches the task now: it is async, and it runs.
         stop_asked: why it is to stop, if it is.
         stop_seen: whether the task knows that.
-        spoilt: whether the task that ran it must run nothing else.
     """
 
     job: Job
@@ -32,7 +31,6 @@ class Run:
     interruptible: bool = False
     stop_asked: Stop | None = None
     stop_seen: bool = False
-    spoilt: bool = False
 
     def stop(self, why: Stop) -> None:
         """Ask the run to stop. The first reason counts."""

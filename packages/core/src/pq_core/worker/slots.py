@@ -12,6 +12,7 @@ import anyio.lowlevel
 
 from pq_core.job import Job
 from pq_core.outcome import Outcome
+from pq_core.worker.interruption import Interruption, everything_is_cancelled, interruption_of_this_task
 from pq_core.worker.run import Run, Stop
 
 HORIZON = 0.25
@@ -126,14 +127,18 @@ class Slots:
                 runners.start_soon(self._runner, runners)
 
     async def _runner(self, runners: anyio.abc.TaskGroup) -> None:
-        while True:
+        """Run jobs until cancelled. A runner that was cancelled alone, by whomever, leaves its place to a new one."""
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        try:
             with anyio.CancelScope() as scope:
-                if not await self._serve(scope):
-                    runners.start_soon(self._runner, runners)
-                    return
+                await self._serve(interruption_of_this_task(scope))
+        except anyio.get_cancelled_exc_class():  # a task has kept this asyncio.Task, and cancels it now
+            if everything_is_cancelled():
+                raise
+        runners.start_soon(self._runner, runners)
 
-    async def _serve(self, scope: anyio.CancelScope) -> bool:
-        """Run one job after the other. Return when one was cancelled: whether this asyncio.Task may run more."""
+    async def _serve(self, interruption: Interruption) -> None:
+        """Run one job after the other, until one was cancelled."""
         turn_ends = clock() + TURN
         while True:
             if not self._line:
@@ -142,7 +147,7 @@ class Slots:
                 continue
             run = self._line.popleft()
             began = run.since = clock()
-            run.interrupt = scope.cancel
+            run.interrupt = interruption.begin
             self._running.add(run)
             try:
                 outcome = await self._execute(run)
@@ -156,11 +161,12 @@ class Slots:
             self._learn(ended - began)
             if len(self._line) <= self._refill_below:
                 self._room()
-            if scope.cancel_called or run.spoilt:
-                return not run.spoilt
-            if ended > turn_ends:
-                await anyio.lowlevel.checkpoint()
+            felt = interruption.felt()
+            if felt or ended > turn_ends:
+                await anyio.lowlevel.checkpoint()  # here a cancellation comes out that the job did not wait for
                 turn_ends = clock() + TURN
+            if felt:
+                return
 
     async def _wait_for_job(self) -> None:
         arrival = anyio.Event()
