@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pkgutil
 import threading
 import time
@@ -100,7 +101,7 @@ def test_run_has_an_event_loop_of_its_own_and_can_be_repeated(app: pq.App, memor
 
 
 async def test_stop_waits_for_running_jobs_and_fetches_no_more(
-    app: pq.App, running: Any, until: Until, memory: pq.InMemoryConnector
+    app: pq.App, running: Any, until: Until, memory: pq.InMemoryConnector, caplog: pytest.LogCaptureFixture
 ) -> None:
     may_end = anyio.Event()
 
@@ -113,6 +114,7 @@ async def test_stop_waits_for_running_jobs_and_fetches_no_more(
     async with running() as worker:
         await until(lambda: states(memory) == ["running"])
         worker.stop()
+        await until(lambda: "worker_stopping" in [record.action for record in caplog.records])
         await wait.defer_async()
         await anyio.wait_all_tasks_blocked()
         may_end.set()
@@ -160,6 +162,60 @@ async def test_after_the_graceful_timeout_async_jobs_are_cancelled_and_released(
         await until(lambda: states(memory) == ["running"])
     assert tidied
     assert (memory.jobs[1].state, memory.jobs[1].attempt, memory.jobs[1].claim) == ("ready", 0, 1)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("why", ["cancel", "shutdown"])
+async def test_under_asyncio_a_cancelled_job_may_await_while_it_tidies_up(
+    app: pq.App, running: Any, until: Until, memory: pq.InMemoryConnector, why: str
+) -> None:
+    tidied: list[int] = []
+
+    @app.task
+    async def forever() -> None:
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            for step in range(3):
+                await asyncio.sleep(0.001)
+                tidied.append(step)
+
+    @app.task
+    async def after() -> int:
+        here = asyncio.current_task()
+        assert here
+        await asyncio.sleep(0)
+        return here.cancelling()
+
+    forever.defer()
+    async with running(graceful_timeout=0.05, lease=0.1, concurrency=1):
+        await until(lambda: states(memory) == ["running"])
+        if why == "cancel":
+            await memory.cancel([1])
+            await until(lambda: states(memory) == ["cancelled"])
+            await after.defer_async()
+            await until(lambda: states(memory) == ["cancelled", "succeeded"])
+    assert tidied == [0, 1, 2]
+    assert states(memory) == (["cancelled", "succeeded"] if why == "cancel" else ["ready"])
+    assert why == "shutdown" or memory.jobs[2].result == 0
+
+
+async def test_a_job_whose_tidying_up_does_not_end_is_cut_off_at_the_firm_end(
+    app: pq.App, running: Any, until: Until, memory: pq.InMemoryConnector
+) -> None:
+    @app.task
+    async def forever() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            await anyio.sleep_forever()
+
+    forever.defer()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker_module, "FIRM", 0.05)
+        async with running(graceful_timeout=0):
+            await until(lambda: states(memory) == ["running"])
+    assert (memory.jobs[1].state, memory.jobs[1].attempt) == ("ready", 0)
 
 
 async def test_a_job_that_answers_its_cancellation_with_an_error_is_released_all_the_same(
@@ -267,11 +323,10 @@ async def test_a_job_that_completes_in_spite_of_its_cancellation_has_succeeded(
 ) -> None:
     @app.task
     async def stubborn() -> str:
-        with anyio.CancelScope(shield=True):
-            while not memory.jobs[1].cancel_requested_at:  # noqa: ASYNC110 - what is awaited is the request itself
-                await anyio.sleep(0.001)
-            await anyio.sleep(0.2)
-        return "done"
+        try:
+            await anyio.sleep_forever()
+        except anyio.get_cancelled_exc_class():
+            return "done"
 
     stubborn.defer()
     async with running(lease=0.1):

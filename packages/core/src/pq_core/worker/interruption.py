@@ -1,4 +1,8 @@
-"""How one runner is cancelled and its neighbours are not, and how it knows that it was."""
+"""How one runner is cancelled and its neighbours are not, and how it knows that it was.
+
+Each as its event loop is used to. Under asyncio the cancellation is raised once, and code that tidies up may await;
+under trio every await of the task is cancelled that is not shielded.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +33,7 @@ def interruption_of_this_task(scope: anyio.CancelScope) -> Interruption:
     if anyio.get_cancelled_exc_class() is asyncio.CancelledError:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - async code runs in a task
-        return Interruption(scope.cancel, task.cancelling)
+        return Interruption(task.cancel, task.cancelling)
     return Interruption(scope.cancel, lambda: scope.cancel_called)
 
 

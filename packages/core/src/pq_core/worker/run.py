@@ -19,7 +19,7 @@ class Run:
 
     Attributes:
         since: when it was claimed; when its slot took it, once it has one. Seconds of `time.perf_counter`.
-        interrupt: cancels the slot that it has.
+        interrupt: cancels the runner that it has.
         interruptible: whether that reaches the task now: it is async, and it runs.
         stop_asked: why it is to stop, if it is.
         stop_seen: whether the task knows that.
