@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from pq_core.connector import JobChanges
 from pq_core.outcome import Outcome
 from pq_core.states import State
@@ -76,6 +78,17 @@ class Mutex(Case):
         await scene.add(lock="l", lock_mode="mutex")
         urgent = await scene.add(lock="l", lock_mode="mutex", priority=1)
         assert await scene.fetch_ids() == [urgent]
+
+    @pytest.mark.parametrize("ordered", [1, 3])
+    async def test_a_job_overtakes_those_ordered_ones_that_must_wait_at_any_limit(
+        self, scene: Scene, ordered: int
+    ) -> None:
+        await scene.hire()
+        await scene.add(lock="l", delay=HOUR, priority=9)
+        await scene.defer(*(new(lock="l", priority=5) for _ in range(ordered)))
+        job = await scene.add(lock="l", lock_mode="mutex", priority=4)
+        await scene.add()
+        assert await scene.fetch_ids(limit=1) == [job]
 
     async def test_a_freed_lock_is_had_by_a_blocked_job_behind_a_scheduled_head(self, scene: Scene) -> None:
         running = await scene.run(lock="l", lock_mode="mutex")

@@ -247,6 +247,14 @@ class LastLife(Case):
         assert await scene.fetch_ids(3) == [innocent]
         assert await scene.state(first.id) is State.RUNNING
 
+    async def test_a_mutex_job_in_its_last_life_is_claimed_past_an_ordered_one_of_its_lock(self, scene: Scene) -> None:
+        await scene.hire()
+        await scene.add(lock="l", delay=timedelta(hours=1))
+        await scene.add(lock="l", max_losses=1)
+        poison = await scene.add(lock="l", lock_mode="mutex", max_losses=1)
+        await scene.add()
+        assert await scene.fetch_ids() == [poison]
+
     async def test_with_one_loss_allowed_every_life_is_the_last(self, scene: Scene) -> None:
         await scene.hire(1)
         ids = await scene.defer(new(max_losses=1), new(max_losses=1, priority=1), new())

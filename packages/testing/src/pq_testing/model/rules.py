@@ -165,7 +165,7 @@ class Rules(Stage):
         """Retry jobs of any state."""
         self.step("retry", self.verb_of_jobs("retry", places, prefer=ENDED, twin=twin))
 
-    @rule(places=some_places, changes=values.changes | values.bad_changes, twin=st.booleans())
+    @rule(places=some_places, changes=values.changes, twin=st.booleans())
     def reschedule(self, places: list[int], changes: JobChanges, *, twin: bool) -> None:
         """Reschedule jobs of any state."""
         self.step("reschedule", self.verb_of_jobs("reschedule", places, changes, twin=twin))

@@ -85,10 +85,13 @@ class Stage(RuleBasedStateMachine):
 
     async def tear_down(self) -> None:
         """Run all that is left, unless the example has failed already."""
-        async with self.stack:
-            self.stack.push_async_callback(self.pair.subject.close_twin)
+        self.stack.push_async_callback(self.pair.subject.close_twin)
+        try:
             if self.agreed:
                 await self.drain()
+        finally:
+            # Not with the error: a context manager without `finally` would leave its connector open.
+            await self.stack.aclose()
 
     def step(self, what: str, ask: Ask, *, learn: bool = False) -> tuple[Any, Any]:
         """Ask both connectors, then compare their stores.

@@ -113,9 +113,6 @@ changes = st.builds(
     priority=st.none() | priorities,
     lock=st.just(UNCHANGED) | locks,
 )
-bad_changes = st.sampled_from(
-    [JobChanges(delay=timedelta(-1)), JobChanges(queue=""), JobChanges(priority=10**6), JobChanges(lock="\x00")]
-)
 
 WAITING_ALIKE = (State.READY, State.BLOCKED)
 """Found out lazily, so they may differ from connector to connector where no fetch has come to the job."""
