@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
@@ -12,11 +12,12 @@ import attrs
 from pq_core.blueprint import Blueprint
 from pq_core.connector import Connector, SchemaStatus
 from pq_core.deferrer import DeferOptions, Deferrer, defer_many, defer_many_async
-from pq_core.errors import AppNotFound, InvalidOption
+from pq_core.errors import AppNotFound, InvalidOption, shown
+from pq_core.given import several
 from pq_core.import_path import import_modules, load
-from pq_core.job import NewJob
+from pq_core.job import NewJob, check_name
 from pq_core.job_admin import JobAdmin
-from pq_core.middleware import Middleware
+from pq_core.middleware import Middleware, check_common_middleware
 from pq_core.registry import TaskRegistry
 
 if TYPE_CHECKING:  # The worker costs anyio, which an app that only defers does not need.
@@ -57,8 +58,12 @@ class App(Blueprint):
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
         _check_connector(self.connector)
-        if isinstance(self.import_paths, str):
-            raise InvalidOption(f"import_paths {self.import_paths!r} is one text; give a list: [{self.import_paths!r}]")
+        check_common_middleware(self.middleware)
+        for path in several("import_paths", self.import_paths, "a list of names of modules"):
+            if not isinstance(path, str) or not path:
+                raise InvalidOption(f"import_paths holds {shown(path)}, which does not name a module")
+        if not isinstance(self.worker_defaults, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - users need no type checker
+            raise InvalidOption(f"worker_defaults {shown(self.worker_defaults)} is not a dict of options")
         self.jobs = JobAdmin(lambda: self.connector)
 
     @classmethod
@@ -108,6 +113,7 @@ class App(Blueprint):
             InvalidJob: a value that no job may have.
             InvalidOption: there is no such option.
         """
+        name = check_name("task", name)
         tasks = self.tasks
         known: Deferrer[...] = (
             Deferrer(self, NewJob(task=name)) if allow_unknown and name not in tasks else tasks[name].deferrer
@@ -238,4 +244,4 @@ class AsyncOpening:
 
 def _check_connector(given: object) -> None:
     if isinstance(given, type) or not hasattr(given, "defer") or not hasattr(given, "sync"):
-        raise InvalidOption(f"connector {given!r} is none; make one, such as PsycopgConnector('dbname=mine')")
+        raise InvalidOption(f"connector {shown(given)} is none; make one, such as PsycopgConnector('dbname=mine')")

@@ -12,7 +12,9 @@ import attrs
 
 from pq_core.connector import Connector
 from pq_core.context import JobContext
-from pq_core.errors import InvalidOption, TaskNotBound
+from pq_core.errors import InvalidOption, TaskNotBound, shown
+from pq_core.given import as_option
+from pq_core.job import check_name
 from pq_core.main_module import refuse_second_run
 from pq_core.registry import TaskRegistry
 from pq_core.task import ContextTask, Task, TaskOptions, make_task
@@ -89,8 +91,13 @@ class Blueprint:
 
         Raises:
             TaskAlreadyRegistered: a name or alias is taken; then nothing is included.
-            InvalidOption: the blueprint includes this one.
+            InvalidOption: the blueprint includes this one, or is none; or a name would be too long.
         """
+        if not isinstance(blueprint, Blueprint):  # pyright: ignore[reportUnnecessaryIsInstance] - users need no type checker
+            raise InvalidOption(f"{shown(blueprint)} is not a blueprint")
+        if namespace is not None:
+            with as_option():
+                namespace = check_name("namespace", namespace)
         if blueprint._includes(self):
             raise InvalidOption("a blueprint cannot include itself")
         _add(self._additions(self._copied(blueprint.tasks.values(), namespace)))
@@ -127,15 +134,16 @@ class Blueprint:
             yield from includer._additions(includer._copied(tasks, namespace))  # noqa: SLF001 - of this class
 
     def _copied(self, tasks: Iterable[Task[..., Any]], namespace: str | None) -> list[Task[..., Any]]:
-        return [
-            attrs.evolve(
-                task,
-                home=self,
-                name=_prefixed(namespace, task.name),
-                aliases=tuple(_prefixed(namespace, alias) for alias in task.aliases),
-            )
-            for task in tasks
-        ]
+        with as_option():
+            return [
+                attrs.evolve(
+                    task,
+                    home=self,
+                    name=_prefixed(namespace, task.name),
+                    aliases=tuple(_prefixed(namespace, alias) for alias in task.aliases),
+                )
+                for task in tasks
+            ]
 
     def _places(self, task: str) -> Iterator[tuple[str, Connector]]:
         for includer, namespace in self._includers():

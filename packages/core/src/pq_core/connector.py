@@ -24,8 +24,21 @@ from typing import Any, Protocol
 
 import attrs
 
-from pq_core.job import Job, NewJob
+from pq_core.errors import InvalidJob
+from pq_core.given import as_option, check_ids, check_queues, check_states, check_worker
+from pq_core.job import (
+    Job,
+    NewJob,
+    check_delay,
+    check_lock,
+    check_moment,
+    check_name,
+    check_priority,
+    overwrite,
+    refuse_two_times,
+)
 from pq_core.outcome import UNCHANGED, Outcome, Unchanged
+from pq_core.payload import check_mapping
 from pq_core.states import State
 
 
@@ -65,6 +78,9 @@ class JobState:
 class JobFilter:
     """Which jobs are meant: all that fit every field given; live and ended ones alike.
 
+    Raises:
+        InvalidOption: a value that no job may have. An id may be any whole number.
+
     .. versionadded:: 0.1
     """
 
@@ -74,10 +90,26 @@ class JobFilter:
     states: Sequence[State] | None = None
     lock: str | None = None
 
+    def __attrs_post_init__(self) -> None:
+        if self.ids is not None:
+            overwrite(self, ids=check_ids(self.ids))
+        if self.states is not None:
+            overwrite(self, states=check_states(self.states))
+        with as_option():
+            if self.queue is not None:
+                overwrite(self, queue=check_name("queue", self.queue))
+            if self.task is not None:
+                overwrite(self, task=check_name("task", self.task))
+            if self.lock is not None:
+                overwrite(self, lock=check_lock(self.lock))
+
 
 @attrs.frozen(kw_only=True)
 class JobChanges:
     """New values for waiting jobs. `scheduled_at` and `delay` exclude each other; a delay of zero means now.
+
+    Raises:
+        InvalidJob: a value that no job may have.
 
     .. versionadded:: 0.1
     """
@@ -88,10 +120,26 @@ class JobChanges:
     priority: int | None = None
     lock: str | Unchanged | None = UNCHANGED
 
+    def __attrs_post_init__(self) -> None:
+        refuse_two_times(self.scheduled_at, self.delay)
+        if self.scheduled_at is not None:
+            check_moment("scheduled_at", self.scheduled_at)
+        if self.delay is not None:
+            check_delay("delay", self.delay)
+        if self.queue is not None:
+            overwrite(self, queue=check_name("queue", self.queue))
+        if self.priority is not None:
+            overwrite(self, priority=check_priority(self.priority))
+        if self.lock is not None and self.lock is not UNCHANGED:
+            overwrite(self, lock=check_lock(self.lock))
+
 
 @attrs.frozen(kw_only=True)
 class WorkerInfo:
     """Who a worker is. The id is a random 63-bit number, so that it needs no trip to the database.
+
+    Raises:
+        InvalidOption: a value that cannot be stored.
 
     Attributes:
         queues: the queues it serves; None means every queue.
@@ -102,6 +150,12 @@ class WorkerInfo:
     name: str = "worker"
     queues: Sequence[str] | None = None
     details: Mapping[str, Any] = attrs.field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        overwrite(self, id=check_worker(self.id), queues=check_queues(self.queues))
+        with as_option():
+            overwrite(self, name=check_name("name", self.name))
+            check_mapping(self.details, "details", error=InvalidJob)
 
 
 @attrs.frozen(kw_only=True)
@@ -216,7 +270,7 @@ class Connector(Protocol):
 
         Raises:
             LeaseLost: the worker has no live lease.
-            ValueError: `limit` is less than 1.
+            InvalidOption: `limit` is less than 1.
         """
         ...
 
@@ -304,8 +358,6 @@ class Connector(Protocol):
         becomes ``ready`` (fetch finds out anew) and any other keeps its state. Running, ended and unknown jobs are
         left alone.
 
-        Raises:
-            InvalidJob: a change that no job may have.
         """
         ...
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Generic, ParamSpec, Protocol, TypedDict, Unpack, cast
+from typing import Any, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, cast
 
 import attrs
 
 from pq_core.binding import Binding
 from pq_core.connector import Connector
 from pq_core.delays import Delay, as_timedelta
-from pq_core.errors import InvalidArguments, InvalidJob, InvalidOption
+from pq_core.errors import InvalidArguments, InvalidJob, InvalidOption, shown
 from pq_core.job import LockMode, NewJob, check_moment
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Home(Protocol):
@@ -110,7 +111,7 @@ class Deferrer(Generic[P]):
 
     def _jobs(self, name: str, arguments: Iterable[Mapping[str, Any]]) -> list[NewJob]:
         jobs: list[NewJob] = []
-        for index, kwargs in enumerate(arguments):
+        for index, kwargs in enumerate(_several("arguments", arguments, "a list of dicts, one for each job")):
             try:
                 jobs.append(self._job(name, (), _checked(kwargs)))
             except InvalidJob as reason:
@@ -176,8 +177,9 @@ def time_fields(schedule_at: datetime | None, schedule_in: Delay | timedelta | N
         InvalidJob: both are given, the moment is naive, or the wait is negative.
     """
     if schedule_at is not None and schedule_in is not None:
+        both = f"schedule_at {shown(schedule_at)} and schedule_in {shown(schedule_in)}"
         raise InvalidJob(
-            f"schedule_at {schedule_at} and schedule_in {schedule_in!r} exclude each other; give one of them",
+            f"{both} exclude each other; give one of them",
             field="schedule_in",
             value=schedule_in,
         )
@@ -189,20 +191,26 @@ def time_fields(schedule_at: datetime | None, schedule_in: Delay | timedelta | N
     return {}
 
 
+def _several(field: str, given: Iterable[T], wanted: str) -> Iterable[T]:
+    if isinstance(given, (str, bytes, Mapping, NewJob)) or not hasattr(given, "__iter__"):
+        raise InvalidJob(f"{field} {shown(given)} is not {wanted}", field=field, value=given)
+    return given
+
+
 def _checked(kwargs: object) -> Mapping[str, Any]:
     if isinstance(kwargs, Mapping):
         named = cast("Mapping[str, Any]", kwargs)
         if all(type(name) is str for name in named):
             return named
-    raise InvalidArguments(f"{kwargs!r} is not a dict of arguments by name", field="args", value=kwargs)
+    raise InvalidArguments(f"{shown(kwargs)} is not a dict of arguments by name", field="args", value=kwargs)
 
 
 def _only_jobs(jobs: Iterable[NewJob]) -> list[NewJob]:
-    given = list(jobs)
+    given = list(_several("jobs", jobs, "a list of jobs; make them with task.job(...)"))
     for index, job in enumerate(given):
         if not isinstance(job, NewJob):  # pyright: ignore[reportUnnecessaryIsInstance] - users need no type checker
             raise InvalidJob(
-                f"job {index} of the batch is {job!r}, not a NewJob; make one with task.job(...)",
+                f"job {index} of the batch is {shown(job)}, not a NewJob; make one with task.job(...)",
                 value=job,
                 index=index,
             )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, TypedDict, cast
 
-from pq_core.errors import InvalidJob
+from pq_core.errors import InvalidJob, shown
 from pq_core.job import check_delay
 
 DAYS_IN_YEAR = 365.25
@@ -76,4 +76,4 @@ def _sum(parts: object, field: str) -> timedelta:
 
 
 def _invalid(field: str, value: Any, why: str) -> InvalidJob:
-    return InvalidJob(f"{field} {value!r} {why}", field=field, value=value)
+    return InvalidJob(f"{field} {shown(value)} {why}", field=field, value=value)

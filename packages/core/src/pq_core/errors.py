@@ -142,3 +142,12 @@ class SchemaTooOld(SchemaError):
 
 class SchemaTooNew(SchemaError):
     """The schema was migrated by a later version of pq than this one."""
+
+
+def shown(value: object, most: int = 80) -> str:
+    """Return how a message shows a value that was refused: in at most `most` characters, and whatever the value is."""
+    try:
+        text = ascii(value)
+    except Exception:  # noqa: BLE001 - a number of too many digits, nesting too deep, a __repr__ of the user's
+        text = f"<{type(value).__qualname__}>"
+    return text if len(text) <= most else f"{text[: most - 3]}..."

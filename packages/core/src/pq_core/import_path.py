@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Iterable
 from typing import Any
 
-from pq_core.errors import AppNotFound, InvalidOption
+from pq_core.errors import AppNotFound, InvalidOption, shown
 from pq_core.main_module import refuse_to_import_main
 
 
@@ -18,6 +18,8 @@ def load(path: str) -> Any:
             module raised is the cause.
         InvalidOption: the module is the program that runs.
     """
+    if not isinstance(path, str):  # pyright: ignore[reportUnnecessaryIsInstance] - users need no type checker
+        raise AppNotFound(f"{shown(path)} is not a text; an app is named like 'package.module:app'")
     module_name, name = _split(path)
     refuse_to_import_main(module_name)
     try:

@@ -8,13 +8,14 @@ from typing import Any, Literal
 
 import attrs
 
-from pq_core.errors import InvalidJob
+from pq_core.errors import InvalidArguments, InvalidJob, shown
+from pq_core.payload import check_mapping
 from pq_core.states import ENDED, State
 
 LockMode = Literal["ordered", "mutex"]
 """``ordered``: wait for every earlier live job of the lock. ``mutex``: wait only for a running one."""
 
-_LOCK_MODES = ("ordered", "mutex")
+_LOCK_MODES: tuple[LockMode, ...] = ("ordered", "mutex")
 
 MAX_NAME = 500
 """Longest name of a queue or a task, in characters: an entry of a PostgreSQL index holds about 2,700 bytes."""
@@ -29,7 +30,7 @@ MAX_LOSSES = 3
 
 @attrs.frozen(kw_only=True)
 class NewJob:
-    """A job to be stored. It is checked when it is made.
+    """A job to be stored. It is checked when it is made; texts and numbers of an enum become plain ones.
 
     `scheduled_at` (aware) and `delay` exclude each other; with neither, the job may run at once. A delay is added by
     the database, to its own time.
@@ -52,19 +53,27 @@ class NewJob:
     metadata: Mapping[str, Any] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
+        if not (str is type(self.task) is type(self.queue) is type(self.lock_mode)):
+            overwrite(self, task=_plain_text(self.task), queue=_plain_text(self.queue))
+            overwrite(self, lock_mode=_plain_text(self.lock_mode))
+        if not (int is type(self.priority) is type(self.max_losses)):
+            overwrite(self, priority=_plain_number(self.priority), max_losses=_plain_number(self.max_losses))
         check_name("task", self.task)
         check_name("queue", self.queue)
         check_priority(self.priority)
-        if self.lock is not None:
-            check_lock(self.lock)
+        if self.lock is not None and check_lock(self.lock) is not self.lock:
+            overwrite(self, lock=check_lock(self.lock))
         if self.lock_mode not in _LOCK_MODES:
             raise _invalid("lock_mode", self.lock_mode, "is neither 'ordered' nor 'mutex'")
         if type(self.max_losses) is not int or not 1 <= self.max_losses <= MAX_PRIORITY:
             raise _invalid("max_losses", self.max_losses, f"is not a whole number from 1 to {MAX_PRIORITY}")
+        if type(self.args) is not dict:
+            check_mapping(self.args, "args", error=InvalidArguments)
+        if type(self.metadata) is not dict:
+            check_mapping(self.metadata, "metadata", error=InvalidJob)
         if self.scheduled_at is not None:
+            refuse_two_times(self.scheduled_at, self.delay)
             check_moment("scheduled_at", self.scheduled_at)
-            if self.delay is not None:
-                raise _invalid("delay", self.delay, "and scheduled_at exclude each other; give one of them")
         if self.delay is not None:
             check_delay("delay", self.delay)
 
@@ -119,42 +128,88 @@ class Job:
         return self.state in ENDED
 
 
-def check_name(field: str, value: object) -> None:
-    """Refuse what cannot name a queue or a task: 1 to 500 characters, none of them NUL."""
-    if type(value) is not str or not value:
+def overwrite(fact: object, **fields: object) -> None:
+    """Give a frozen value, while it is being made, the plain form of its fields: a `str` for a `StrEnum`."""
+    for name, value in fields.items():
+        object.__setattr__(fact, name, value)
+
+
+def refuse_two_times(scheduled_at: object, delay: object) -> None:
+    """Refuse a time and a delay together.
+
+    Raises:
+        InvalidJob: neither is None.
+    """
+    if scheduled_at is not None and delay is not None:
+        raise _invalid("delay", delay, "and scheduled_at exclude each other; give one of them")
+
+
+def check_name(field: str, value: object) -> str:
+    """Return what names a queue or a task as a plain text: 1 to 500 characters, none of them NUL.
+
+    Raises:
+        InvalidJob: `value` is none; `field` says how the message calls it.
+    """
+    text = value if type(value) is str else _plain_text(value)
+    if not isinstance(text, str) or not text:
         raise _invalid(field, value, "is not a text of at least one character")
-    if len(value) > MAX_NAME:
-        raise _invalid(field, value, f"has {len(value)} characters; at most {MAX_NAME} are allowed")
-    _check_text(field, value)
+    if len(text) > MAX_NAME:
+        raise _invalid(field, value, f"has {len(text)} characters; at most {MAX_NAME} are allowed")
+    _check_text(field, text)
+    return text
 
 
-def check_lock(value: object) -> None:
-    """Refuse what cannot be a lock: 1 to 2,000 characters, none of them NUL."""
-    if type(value) is not str or not value:
+def check_lock(value: object) -> str:
+    """Return a lock as a plain text: 1 to 2,000 characters, none of them NUL.
+
+    Raises:
+        InvalidJob: `value` is none.
+    """
+    text = value if type(value) is str else _plain_text(value)
+    if not isinstance(text, str) or not text:
         raise _invalid("lock", value, "is not a text of at least one character; None means no lock")
-    if len(value) > MAX_LOCK:
-        raise _invalid("lock", value, f"has {len(value)} characters; at most {MAX_LOCK} are allowed")
-    _check_text("lock", value)
+    if len(text) > MAX_LOCK:
+        raise _invalid("lock", value, f"has {len(text)} characters; at most {MAX_LOCK} are allowed")
+    _check_text("lock", text)
+    return text
 
 
-def check_priority(value: object) -> None:
-    """Refuse what cannot be a priority: a whole number from -32,768 to 32,767; higher runs first."""
-    if type(value) is not int or not MIN_PRIORITY <= value <= MAX_PRIORITY:
+def check_priority(value: object) -> int:
+    """Return a priority as a plain number: a whole one from -32,768 to 32,767; higher runs first.
+
+    Raises:
+        InvalidJob: `value` is none.
+    """
+    number = value if type(value) is int else _plain_number(value)
+    if type(number) is not int or not MIN_PRIORITY <= number <= MAX_PRIORITY:
         raise _invalid("priority", value, f"is not a whole number from {MIN_PRIORITY} to {MAX_PRIORITY}")
+    return number
 
 
 def check_moment(field: str, value: object) -> None:
-    """Refuse a datetime that does not say where on Earth, so when, it is."""
+    """Refuse a datetime that does not say where on Earth, so when, it is; or that is too far away.
+
+    Raises:
+        InvalidJob: it is such a one, or no datetime.
+    """
     if not isinstance(value, datetime):
         raise _invalid(field, value, "is not a datetime")
-    if value.utcoffset() is None:
+    try:
+        offset = value.utcoffset()
+    except Exception as reason:
+        raise _invalid(field, value, f"has a time zone that does not tell its offset: {shown(reason)}") from reason
+    if offset is None:
         raise _invalid(field, value, "has no time zone; use for example datetime.now(timezone.utc)")
     if not FIRST_YEAR < value.year < LAST_YEAR:
         raise _invalid(field, value, f"is not between the years {FIRST_YEAR} and {LAST_YEAR}")
 
 
 def check_delay(field: str, value: object) -> None:
-    """Refuse a delay that is negative or longer than a thousand years."""
+    """Refuse a delay that is negative or longer than a thousand years.
+
+    Raises:
+        InvalidJob: it is such a one, or no timedelta.
+    """
     if not isinstance(value, timedelta):
         raise _invalid(field, value, "is not a timedelta")
     if value < timedelta(0):
@@ -168,21 +223,23 @@ FIRST_YEAR, LAST_YEAR = 1900, 8999
 LONGEST_DELAY = timedelta(days=365_250)
 
 
+def _plain_text(value: Any) -> Any:
+    return str.__str__(value) if isinstance(value, str) else value
+
+
+def _plain_number(value: Any) -> Any:
+    return int.__int__(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def _check_text(field: str, value: str) -> None:
-    if value.isascii():
-        if "\x00" in value:
-            raise _invalid(field, value, "holds a NUL character, which PostgreSQL does not store")
-        return
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise _invalid(field, value, "holds half of a surrogate pair, which is not valid Unicode") from None
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise _invalid(field, value, "holds half of a surrogate pair, which is not valid Unicode") from None
     if "\x00" in value:
         raise _invalid(field, value, "holds a NUL character, which PostgreSQL does not store")
 
 
 def _invalid(field: str, value: object, why: str) -> InvalidJob:
-    shown = ascii(value)
-    if len(shown) > 80:  # noqa: PLR2004 - one line of a terminal
-        shown = f"{shown[:77]}..."
-    return InvalidJob(f"{field} {shown} {why}", field=field, value=value)
+    return InvalidJob(f"{field} {shown(value)} {why}", field=field, value=value)

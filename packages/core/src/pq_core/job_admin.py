@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypedDict, Unpack
 
@@ -11,7 +11,8 @@ import attrs
 from pq_core.connector import Connector, JobChanges, JobFilter, JobState
 from pq_core.deferrer import refuse_unknown, time_fields
 from pq_core.delays import Delay
-from pq_core.errors import InvalidOption, JobNotFound
+from pq_core.errors import JobNotFound, shown
+from pq_core.given import check_id, check_ids, check_states
 from pq_core.job import Job
 from pq_core.outcome import UNCHANGED, Unchanged
 from pq_core.states import State
@@ -66,12 +67,13 @@ class JobAdmin:
 
         Raises:
             JobNotFound: there is none, or it was pruned.
+            InvalidOption: `job_id` is not a whole number.
         """
-        return _only(job_id, self._connector().sync.find(JobFilter(ids=[job_id])))
+        return _only(job_id, self._connector().sync.find(JobFilter(ids=[check_id(job_id)])))
 
     async def get_async(self, job_id: int) -> Job:
         """Do what :meth:`get` does."""
-        return _only(job_id, await self._connector().find(JobFilter(ids=[job_id])))
+        return _only(job_id, await self._connector().find(JobFilter(ids=[check_id(job_id)])))
 
     def find(self, *, limit: int = 100, after: int = 0, **which: Unpack[Which]) -> list[Job]:
         """Return jobs that fit, in order of their ids.
@@ -82,7 +84,7 @@ class JobAdmin:
             which: ids, queue, task, state, lock.
 
         Raises:
-            InvalidOption: there is no such state, or option.
+            InvalidOption: there is no such option, or it has a value that it cannot have.
         """
         return self._connector().sync.find(_filter(which), limit=limit, after=after)
 
@@ -94,7 +96,7 @@ class JobAdmin:
         """Return how many jobs fit, by state; every state is there.
 
         Raises:
-            InvalidOption: there is no such state, or option.
+            InvalidOption: there is no such option, or it has a value that it cannot have.
         """
         return self._connector().sync.count(_filter(which))
 
@@ -106,6 +108,9 @@ class JobAdmin:
         """End waiting jobs as cancelled, and ask running ones to stop; return those with their state after it.
 
         Jobs that have ended, or never were, are left alone and not in the answer.
+
+        Raises:
+            InvalidOption: these are not ids, or the reason is not a text.
         """
         return self._connector().sync.cancel(_listed(ids), reason=reason)
 
@@ -117,6 +122,9 @@ class JobAdmin:
         """Make ended jobs run again, under their ids and with all their attempts; return those.
 
         Jobs that have not ended, or never were, are left alone and not in the answer.
+
+        Raises:
+            InvalidOption: these are not ids.
         """
         return self._connector().sync.retry(_listed(ids))
 
@@ -131,7 +139,7 @@ class JobAdmin:
 
         Raises:
             InvalidJob: a value that no job may have.
-            InvalidOption: there is no such option.
+            InvalidOption: there is no such option, or these are not ids.
         """
         return self._connector().sync.reschedule(_listed(ids), _changes(changes))
 
@@ -142,7 +150,7 @@ class JobAdmin:
 
 def _only(job_id: int, found: list[Job]) -> Job:
     if not found:
-        raise JobNotFound(f"no job has the id {job_id!r}: it was never stored, or it has ended and was pruned")
+        raise JobNotFound(f"no job has the id {shown(job_id)}: it was never stored, or it has ended and was pruned")
     return found[0]
 
 
@@ -150,23 +158,20 @@ def _filter(which: Which) -> JobFilter:
     refuse_unknown("a search for jobs", which, Which)
     task = which.get("task")
     return JobFilter(
-        ids=_listed(which["ids"]) if "ids" in which else None,
+        ids=None if which.get("ids") is None else _listed(which["ids"]),
         queue=which.get("queue"),
         task=task.located_name if isinstance(task, Task) else task,
-        states=_states(which["state"]) if "state" in which else None,
+        states=None if which.get("state") is None else _states(which["state"]),
         lock=which.get("lock"),
     )
 
 
-def _states(given: str | Iterable[str]) -> list[State]:
-    try:
-        return [State(state) for state in ([given] if isinstance(given, str) else given)]
-    except ValueError:
-        raise InvalidOption(f"state {given!r}: there are only {', '.join(State)}") from None
+def _states(given: str | Iterable[str]) -> Sequence[State]:
+    return check_states([given] if isinstance(given, str) else given)
 
 
-def _listed(ids: Ids) -> list[int]:
-    return [ids] if isinstance(ids, int) else list(ids)
+def _listed(ids: Ids) -> Sequence[int]:
+    return check_ids([ids] if isinstance(ids, int) else ids)
 
 
 def _changes(changes: Changes) -> JobChanges:

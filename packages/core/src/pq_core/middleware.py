@@ -15,7 +15,8 @@ from functools import partial
 from typing import Any
 
 from pq_core.context import JobContext
-from pq_core.errors import InvalidOption
+from pq_core.errors import InvalidOption, shown
+from pq_core.given import several
 
 AsyncMiddleware = Callable[[Callable[[], Awaitable[Any]], JobContext], Awaitable[Any]]
 SyncMiddleware = Callable[[Callable[[], Any], JobContext], Any]
@@ -36,12 +37,23 @@ def check_middleware(middleware: Sequence[Callable[..., Any]], *, is_async: bool
     """
     for each in middleware:
         if not callable(each):
-            raise InvalidOption(f"middleware {each!r} of task {task!r} cannot be called")
+            raise InvalidOption(f"middleware {shown(each)} of task {task!r} cannot be called")
         if is_async_middleware(each) is not is_async:
             kind, wanted = ("sync", "async def") if is_async else ("async", "def")
             raise InvalidOption(
                 f"middleware {each!r} of task {task!r} is {kind} and the task is not; write it with `{wanted}`"
             )
+
+
+def check_common_middleware(middleware: object) -> None:
+    """Refuse what is no list of functions.
+
+    Raises:
+        InvalidOption: it is none.
+    """
+    for each in several("middleware", middleware, "a list of functions"):
+        if not callable(each):
+            raise InvalidOption(f"middleware {shown(each)} of the app cannot be called")
 
 
 def surround(

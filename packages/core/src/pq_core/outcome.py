@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import timedelta
 from enum import Enum
 from typing import Any, Final, Literal
@@ -87,13 +88,11 @@ class Outcome:
         Raises:
             InvalidOption: the delay, queue, priority or lock is not one that a job may have.
         """
-        _check(job, check_delay, "delay", delay)
-        if queue is not None:
-            _check(job, check_name, "queue", queue)
-        if priority is not None:
-            _check(job, check_priority, priority)
-        if isinstance(lock, str):
-            _check(job, check_lock, lock)
+        with _naming(job):
+            check_delay("delay", delay)
+            queue = None if queue is None else check_name("queue", queue)
+            priority = None if priority is None else check_priority(priority)
+            lock = lock if lock is None or lock is UNCHANGED else check_lock(lock)
         return cls(
             job_id=job.id,
             claim=job.claim,
@@ -112,7 +111,8 @@ class Outcome:
         Raises:
             InvalidOption: the delay is negative, or longer than a thousand years.
         """
-        _check(job, check_delay, "delay", delay)
+        with _naming(job):
+            check_delay("delay", delay)
         return cls(job_id=job.id, claim=job.claim, kind="snoozed", delay=delay)
 
     @classmethod
@@ -127,7 +127,8 @@ class Outcome:
         Raises:
             InvalidOption: the delay is negative, or longer than a thousand years.
         """
-        _check(job, check_delay, "delay", delay)
+        with _naming(job):
+            check_delay("delay", delay)
         return cls(job_id=job.id, claim=job.claim, kind="released", delay=delay)
 
 
@@ -149,9 +150,10 @@ def describe(error: BaseException, attempt: int) -> dict[str, Any]:
     }
 
 
-def _check(job: Job, check: Callable[..., None], *values: object) -> None:
+@contextmanager
+def _naming(job: Job) -> Generator[None]:
     try:
-        check(*values)
+        yield
     except InvalidJob as reason:
         raise InvalidOption(f"outcome of job {job.id}: {reason}") from None
 

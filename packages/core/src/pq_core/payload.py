@@ -8,17 +8,21 @@ surrogate pair) is an error here, before anything is written. Tuples become list
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import isfinite
 from typing import Any
 
-from pq_core.errors import InvalidArguments, InvalidJob
+from pq_core.errors import InvalidArguments, InvalidJob, shown
 
 JSON = Any
 """A value that JSON carries: None, bool, int, float, str, a list of these, or a dict of these by str."""
 
-_LINE = 80
+MAX_DEPTH = 500
+"""Lists and dicts inside of each other: more, and a Python with a deep stack may not read them back."""
+
 _SCALARS = frozenset({str, int, float, bool, type(None)})
+_PLAIN_KEYS = frozenset({str})
+_TOO_DEEP = f"it is nested more than {MAX_DEPTH} levels deep, or holds itself"
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 load: Callable[[str | bytes], Any] = json.loads
@@ -39,28 +43,47 @@ def dump(value: Any, field: str = "args", *, error: type[InvalidJob] = InvalidAr
         text = _encode(value)
         if not text.isascii():
             text.encode()
-    except (TypeError, ValueError, RecursionError) as reason:  # UnicodeEncodeError is a ValueError
-        raise _refusal(value, field, error, str(reason)) from None
-    nested = value.values() if type(value) is dict else (value,)
-    if "\\u0000" in text or any(type(item) not in _SCALARS for item in nested) or not _keys_fit(value):
+        if "\\u0000" not in text and _fits(value):
+            return text
         culprit = _culprit(value, field)
-        if culprit:
-            raise _refusal(value, field, error, "")
+    except Exception as reason:  # noqa: BLE001 - a class of the user's may raise anything when it is looked into
+        raise _refusal(value, field, error, reason) from None
+    if culprit:
+        raise _named(culprit, field, error)
     return text
 
 
 def dump_mapping(value: object, field: str, *, error: type[InvalidJob]) -> str:
     """Return the JSON text of a mapping, as an object.
 
+    Args:
+        value: any mapping: a dict, a MappingProxyType, one of yours.
+        field: how an error names it.
+        error: the class of the error.
+
     Raises:
-        InvalidJob: it is no mapping, or JSON cannot carry it.
+        InvalidJob: `value` is no mapping, or JSON cannot carry it.
     """
     if type(value) is dict:
-        return dump(value, field, error=error) if value else "{}"
-    if not isinstance(value, Mapping):
-        kind = type(value).__qualname__
-        raise error(f"{field} is a {kind}, not a mapping of names to values", field=field, value=value)
-    return dump({**value}, field, error=error)
+        return dump(value, field, error=error)
+    mapping = check_mapping(value, field, error=error)
+    try:
+        plain = {**mapping}
+    except Exception as reason:  # noqa: BLE001 - as above
+        raise _refusal(value, field, error, reason) from None
+    return dump(plain, field, error=error)
+
+
+def check_mapping(value: object, field: str, *, error: type[InvalidJob]) -> Mapping[Any, Any]:
+    """Return `value`, a mapping.
+
+    Raises:
+        InvalidJob: it is none.
+    """
+    if isinstance(value, Mapping):
+        return value
+    kind = type(value).__qualname__
+    raise error(f"{field} {shown(value)} is a {kind}, not a mapping of names to values", field=field, value=value)
 
 
 def clean_text(text: str) -> str:
@@ -68,47 +91,93 @@ def clean_text(text: str) -> str:
     return text.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
-def _keys_fit(value: Any) -> bool:
-    return type(value) is not dict or all(type(key) is str for key in value)
+def _fits(value: Any) -> bool:
+    """Whether all keys are plain texts and nothing is too deep. JSON was made of `value`, so all else is right."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        below: list[Any] = []
+        for part in level:
+            if isinstance(part, dict):
+                if not _PLAIN_KEYS.issuperset(map(type, part)):
+                    return False
+                below += [item for item in part.values() if type(item) not in _SCALARS]
+            elif isinstance(part, (list, tuple)):
+                below += [item for item in part if type(item) not in _SCALARS]
+        if not below:
+            return True
+        level = below
+    return False
 
 
-def _refusal(value: Any, field: str, error: type[InvalidJob], reason: str) -> InvalidJob:
+def _refusal(value: Any, field: str, error: type[InvalidJob], reason: Exception) -> InvalidJob:
     try:
-        path, found, why = _culprit(value, field) or (field, value, reason)
-    except RecursionError:
-        path, found, why = field, "...", "it is nested too deeply, or holds itself"
-    return error(f"{path} = {_short(found)} cannot be stored as JSON: {why}", field=field, value=found)
+        culprit = _culprit(value, field)
+    except Exception:  # noqa: BLE001 - as in dump
+        culprit = None
+    why = _TOO_DEEP if isinstance(reason, RecursionError) else f"{type(reason).__qualname__}: {reason}"
+    return _named(culprit or (field, value, why), field, error)
 
 
-def _culprit(value: Any, path: str) -> tuple[str, Any, str] | None:
-    """Find the first part of `value` that JSON cannot carry: its path, the part, and why."""
-    if isinstance(value, str):
-        return _text_fault(value, path)
-    if value is None or isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        try:
-            int.__repr__(value)
-        except ValueError:
-            return path, "...", "the integer has more digits than Python will convert"
-        return None
-    if isinstance(value, float):
-        return (path, value, "JSON has no NaN and no infinity") if not isfinite(value) else None
-    if isinstance(value, (list, tuple)):
-        return next(filter(None, (_culprit(item, f"{path}[{place}]") for place, item in enumerate(value))), None)
-    if isinstance(value, dict):
-        return _mapping_fault(value, path)
-    return path, value, f"a {type(value).__qualname__} is not a JSON value; convert it, or pass an id instead"
+def _named(culprit: tuple[str, Any, str], field: str, error: type[InvalidJob]) -> InvalidJob:
+    path, part, why = culprit
+    return error(f"{path} = {shown(part)} cannot be stored as JSON: {why}", field=field, value=part)
 
 
-def _mapping_fault(value: Mapping[Any, Any], path: str) -> tuple[str, Any, str] | None:
-    for key, item in value.items():
-        if not isinstance(key, str):
-            return path, key, "a key of a JSON object is a string"
-        fault = _text_fault(key, f"key of {path}") or _culprit(item, f"{path}[{key!r}]")
+def _culprit(value: Any, field: str) -> tuple[str, Any, str] | None:
+    """Find the first part of `value` that JSON cannot carry: its path, the part, and why. Without recursion."""
+    branches = [iter([(field, value)])]
+    trail: list[str] = []
+    while branches:
+        path, part = next(branches[-1], (None, None))
+        if path is None:
+            branches.pop()
+            del trail[len(branches) :]
+            continue
+        fault = _fault(part, path)
         if fault:
             return fault
+        parts = _parts(part, path)
+        if parts is None:
+            continue
+        if len(branches) > MAX_DEPTH:
+            return trail[1], "...", _TOO_DEEP
+        del trail[len(branches) - 1 :]
+        trail.append(path)
+        branches.append(parts)
     return None
+
+
+def _fault(part: Any, path: str) -> tuple[str, Any, str] | None:
+    """Say what is wrong with `part` itself, whatever it holds."""
+    if isinstance(part, str):
+        return _text_fault(part, path)
+    if part is None or isinstance(part, (bool, list, tuple)):
+        return None
+    if isinstance(part, int):
+        try:
+            int.__repr__(part)
+        except ValueError:
+            return path, part, "the integer has more digits than Python will convert"
+        return None
+    if isinstance(part, float):
+        return (path, part, "JSON has no NaN and no infinity") if not isfinite(part) else None
+    if isinstance(part, dict):
+        return next(filter(None, (_key_fault(key, path) for key in part)), None)
+    return path, part, f"a {type(part).__qualname__} is not a JSON value; convert it, or pass an id instead"
+
+
+def _parts(part: Any, path: str) -> Iterator[tuple[str, Any]] | None:
+    if isinstance(part, (list, tuple)):
+        return ((f"{path}[{place}]", item) for place, item in enumerate(part))
+    if isinstance(part, dict):
+        return ((f"{path}[{key!r}]", item) for key, item in part.items())
+    return None
+
+
+def _key_fault(key: object, path: str) -> tuple[str, Any, str] | None:
+    if not isinstance(key, str):
+        return path, key, "a key of a JSON object is a string"
+    return _text_fault(key, f"key of {path}")
 
 
 def _text_fault(text: str, path: str) -> tuple[str, Any, str] | None:
@@ -119,8 +188,3 @@ def _text_fault(text: str, path: str) -> tuple[str, Any, str] | None:
     except UnicodeEncodeError:
         return path, text, "it holds half of a surrogate pair, which is not valid Unicode"
     return None
-
-
-def _short(value: Any) -> str:
-    text = ascii(value)
-    return text if len(text) <= _LINE else f"{text[:_LINE]}..."

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from pq_core.errors import TaskAlreadyRegistered, TaskNotFound
+from pq_core.errors import TaskAlreadyRegistered, TaskNotFound, shown
 from pq_core.task import Task
 
 
@@ -27,9 +27,11 @@ class TaskRegistry(Mapping[str, Task[..., Any]]):
         Raises:
             TaskNotFound: there is none; the message says which names are near.
         """
+        if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance] - users need no type checker
+            raise TaskNotFound(f"no task is named {shown(name)}; names of tasks are texts")
         found = self._tasks.get(self._aliases.get(name, name))
         if found is None:
-            raise TaskNotFound(f"no task is named {name!r}; {self._near(name)}")
+            raise TaskNotFound(f"no task is named {shown(name)}; {self._near(name)}")
         return found
 
     def __contains__(self, name: object) -> bool:

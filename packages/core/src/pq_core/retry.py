@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import cast
 
 import attrs
 
 from pq_core.delays import Delay, as_timedelta
-from pq_core.errors import InvalidJob, InvalidOption
-from pq_core.job import LONGEST_DELAY, Job, check_lock, check_moment, check_name, check_priority
+from pq_core.errors import InvalidOption, shown
+from pq_core.given import as_option, several
+from pq_core.job import LONGEST_DELAY, Job, check_lock, check_moment, check_name, check_priority, overwrite
 from pq_core.outcome import UNCHANGED, Unchanged
 
 
@@ -39,20 +41,20 @@ class RetryDecision:
 
     def __attrs_post_init__(self) -> None:
         if self.retry_in is not None and self.retry_at is not None:
-            raise InvalidOption(f"retry_in {self.retry_in!r} and retry_at {self.retry_at} exclude each other; give one")
-        try:
+            raise InvalidOption(
+                f"retry_in {shown(self.retry_in)} and retry_at {shown(self.retry_at)} exclude each other; give one"
+            )
+        with as_option():
             if self.retry_in is not None:
                 _wait("retry_in", self.retry_in)
             if self.retry_at is not None:
                 check_moment("retry_at", self.retry_at)
             if self.queue is not None:
-                check_name("queue", self.queue)
+                overwrite(self, queue=check_name("queue", self.queue))
             if self.priority is not None:
-                check_priority(self.priority)
+                overwrite(self, priority=check_priority(self.priority))
             if self.lock is not None and self.lock is not UNCHANGED:
-                check_lock(self.lock)
-        except InvalidJob as reason:
-            raise InvalidOption(str(reason)) from None
+                overwrite(self, lock=check_lock(self.lock))
 
     def delay(self, now: datetime) -> timedelta:
         """Return how long to wait, counted from `now` (aware); never negative."""
@@ -88,7 +90,8 @@ def _exceptions(
 ) -> tuple[type[BaseException], ...] | None:
     if given is None:
         return None
-    kinds = (given,) if isinstance(given, type) else tuple(given)
+    wanted = "a class of exceptions or a list of them; None means all"
+    kinds = (given,) if isinstance(given, type) else several("retry_exceptions", given, wanted)
     for kind in kinds:
         _check_exception(kind)
     return kinds
@@ -130,7 +133,7 @@ class RetryStrategy(BaseRetryStrategy):
         if self.max_wait is not None:
             _check_seconds("max_wait", self.max_wait)
         if self.jitter > 1:
-            raise InvalidOption(f"jitter {self.jitter!r} is not from 0 to 1: it is a fraction of the wait")
+            raise InvalidOption(f"jitter {shown(self.jitter)} is not from 0 to 1: it is a fraction of the wait")
 
     def get_schedule_in(self, attempts: int) -> float | None:
         """Return the seconds to wait after run number `attempts`, or None after the last."""
@@ -140,6 +143,8 @@ class RetryStrategy(BaseRetryStrategy):
         try:
             seconds = self.wait + self.linear_wait * attempts + float(self.exponential_wait) ** (attempts + 1)
         except OverflowError:
+            return longest
+        if seconds >= longest:
             return longest
         return min(seconds + _part(seconds * self.jitter), longest)
 
@@ -171,6 +176,8 @@ def strategy(retry: bool | int | BaseRetryStrategy | None) -> BaseRetryStrategy 
     if isinstance(retry, BaseRetryStrategy):
         _check_decides(type(retry))
         return retry
+    if isinstance(retry, type):
+        raise InvalidOption(f"retry {shown(cast('object', retry))} is a class; give an instance of it")
     _check_runs("retry", retry)
     return RetryStrategy(max_attempts=retry)
 
@@ -184,20 +191,21 @@ def _check_decides(kind: type[BaseRetryStrategy]) -> None:
 
 
 def _check_runs(name: str, value: object) -> None:
-    if type(value) is not int or value < 1:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise InvalidOption(
-            f"{name} {value!r} is not a number of runs: a whole number from 1; to never retry, use False"
+            f"{name} {shown(value)} is not a number of runs: a whole number from 1; to never retry, use False"
         )
 
 
 def _check_seconds(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
-        raise InvalidOption(f"{name} {value!r} is not a finite number from 0")
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not 0 <= cast("float", value) <= sys.float_info.max:
+        raise InvalidOption(f"{name} {shown(value)} is not a finite number from 0")
 
 
 def _check_exception(value: object) -> None:
     if not (isinstance(value, type) and issubclass(value, BaseException)):
-        raise InvalidOption(f"retry_exceptions holds {value!r}, which is not a class of exceptions")
+        raise InvalidOption(f"retry_exceptions holds {shown(value)}, which is not a class of exceptions")
 
 
 def _wait(field: str, value: float | timedelta | Delay) -> timedelta:

@@ -11,8 +11,9 @@ import attrs
 from pq_core.binding import Binding, binding_of
 from pq_core.context import JobContext, Keep
 from pq_core.deferrer import DeferOptions, Deferrer, Home, refuse_unknown
-from pq_core.errors import InvalidJob, InvalidOption
-from pq_core.job import MAX_LOSSES, LockMode, NewJob, check_name
+from pq_core.errors import InvalidOption, shown
+from pq_core.given import as_option, several
+from pq_core.job import MAX_LOSSES, LockMode, NewJob, check_name, overwrite
 from pq_core.main_module import importable_name
 from pq_core.middleware import Middleware, check_middleware
 from pq_core.retry import BaseRetryStrategy, strategy
@@ -94,7 +95,13 @@ class Task(Generic[P, R]):
         if inspect.isgeneratorfunction(self.func) or inspect.isasyncgenfunction(self.func):
             raise InvalidOption(f"task {self.name!r} is a generator, which would not run when called; return a list")
         if self.keep not in (None, "all", "failed", "none"):
-            raise InvalidOption(f"task {self.name!r}: keep {self.keep!r} is none of 'all', 'failed', 'none' and None")
+            raise InvalidOption(
+                f"task {self.name!r}: keep {shown(self.keep)} is none of 'all', 'failed', 'none' and None"
+            )
+        overwrite(self, aliases=tuple(check_name("alias", alias) for alias in self.aliases))
+        plain = self.deferrer.template
+        overwrite(self, name=plain.task, queue=plain.queue, lock=plain.lock, lock_mode=plain.lock_mode)
+        overwrite(self, priority=plain.priority, max_losses=plain.max_losses)
         check_middleware(self.middleware, is_async=self.is_async, task=self.name)
         for name in ("__doc__", "__name__", "__qualname__", "__module__"):
             if hasattr(self.func, name):
@@ -181,32 +188,18 @@ def make_task(func: Callable[..., Any], home: Home, *, pass_context: bool, optio
         InvalidOption: an option has a value that it cannot have, or the function has no name to be found by.
     """
     refuse_unknown("task", options, TaskOptions)
+    if not isinstance(pass_context, bool):  # pyright: ignore[reportUnnecessaryIsInstance] - users need no type checker
+        raise InvalidOption(f"pass_context {shown(pass_context)} is neither True nor False")
     given: dict[str, Any] = dict(options)
     name = given.pop("name", None)
     if name is None:
         name = stable_name(func)
     kind = cast("type[Task[..., Any]]", ContextTask if pass_context else Task)
-    try:
+    with as_option(f"task {shown(name)}: "):
         given["retry"] = strategy(given.get("retry"))
-        given["aliases"] = _names(given.get("aliases", ()))
-        given["middleware"] = _several(given.get("middleware", ()))
+        given["aliases"] = several("aliases", given.get("aliases", ()), "a list of names")
+        given["middleware"] = several("middleware", given.get("middleware", ()), "a list")
         return kind(func=func, name=name, home=home, pass_context=pass_context, **given)
-    except InvalidJob as reason:
-        raise InvalidOption(f"task {name!r}: {reason}") from None
-
-
-def _names(given: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(given, str):
-        raise InvalidOption(f"aliases {given!r} is one name; give a list: [{given!r}]")
-    for name in (names := tuple(given)):
-        check_name("alias", name)
-    return names
-
-
-def _several(given: Iterable[Middleware]) -> tuple[Middleware, ...]:
-    if callable(given):
-        raise InvalidOption(f"middleware {given!r} is one; give a list")
-    return tuple(given)
 
 
 def stable_name(func: Callable[..., Any]) -> str:

@@ -10,13 +10,13 @@ import attrs
 import pytest
 
 from pq_core.connector import JobChanges, JobFilter, WorkerInfo
-from pq_core.errors import InvalidArguments, InvalidJob, LeaseLost
+from pq_core.errors import InvalidArguments, InvalidJob, InvalidOption, LeaseLost
 from pq_core.job import Job, NewJob
 from pq_core.memory.claiming import Fetch, Heartbeat
 from pq_core.memory.deferring import Defer
-from pq_core.memory.ending import Finish, Rescue, worker_lost
+from pq_core.memory.ending import Finish, Leave, Rescue, worker_lost
 from pq_core.memory.listing import Find
-from pq_core.memory.steering import Cancel, Reschedule, Resume
+from pq_core.memory.steering import Cancel, Prune, Reschedule, Resume
 from pq_core.memory.store import Lock, Operation, Store, apply
 from pq_core.outcome import Outcome
 from pq_core.states import State
@@ -115,11 +115,15 @@ def test_behind_a_mutex_job_in_its_last_life_the_next_is_ready_too(scene: Scene)
     [
         (Defer([NewJob(task="t"), NewJob(task="t", args={"a": object()})]), InvalidArguments),
         (Defer([NewJob(task="t"), NewJob(task="t", metadata={"a": float("nan")})]), InvalidJob),
-        (Fetch(1, None, 0), ValueError),
+        (Fetch(1, None, 0), InvalidOption),
         (Fetch(2, None, 1), LeaseLost),
-        (Reschedule([1], JobChanges(priority=1, queue="")), InvalidJob),
+        (Cancel([2.5], "late"), InvalidOption),  # type: ignore[list-item]
+        (Cancel([1], None), InvalidOption),  # type: ignore[arg-type]
+        (Prune(timedelta(-1)), InvalidOption),
+        (Leave(2**70), InvalidOption),
+        (Heartbeat(WorkerInfo(id=1), timedelta.max), InvalidOption),
         (Resume("\x00"), InvalidJob),
-        (Find(JobFilter(), -1, 0), ValueError),
+        (Find(JobFilter(), -1, 0), InvalidOption),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, type) else value.__name__,
 )
@@ -153,7 +157,7 @@ def test_a_bad_job_of_a_batch_is_named_by_its_index_and_a_single_one_is_not(scen
 @pytest.mark.parametrize("field", ["args", "metadata"])
 def test_arguments_that_are_no_mapping_are_refused(scene: Scene, field: str) -> None:
     values: dict[str, Any] = {field: [("a", 1)]}
-    with pytest.raises(InvalidJob, match=f"{field} is a list, not a mapping"):
+    with pytest.raises(InvalidJob, match=f"{field} .* is a list, not a mapping"):
         scene.defer(NewJob(task="t", **values))
 
 

@@ -9,11 +9,12 @@ from heapq import heapify, heappop, heapreplace
 import attrs
 
 from pq_core.connector import Fetched, WorkerInfo
-from pq_core.errors import LeaseLost
+from pq_core.errors import InvalidJob, LeaseLost
+from pq_core.given import check_lease, check_limit, check_queues, check_worker
 from pq_core.job import MIN_PRIORITY
 from pq_core.memory.record import Record
 from pq_core.memory.store import Rank, Store
-from pq_core.payload import dump
+from pq_core.payload import dump_mapping
 from pq_core.states import State
 
 LAST_RANK = (-MIN_PRIORITY + 1, 0)
@@ -29,8 +30,8 @@ class Heartbeat:
 
     def apply(self, store: Store, now: datetime) -> list[int]:
         """Return the ids of its running jobs that were asked to stop."""
-        dump(dict(self.worker.details), "details")
-        store.leases[self.worker.id] = now + self.lease
+        dump_mapping(self.worker.details, "details", error=InvalidJob)
+        store.leases[self.worker.id] = now + check_lease(self.lease)
         theirs = store.running.get(self.worker.id, ())
         return sorted(number for number in theirs if store.live[number].cancel_requested_at is not None)
 
@@ -45,15 +46,16 @@ class Fetch:
 
     def apply(self, store: Store, now: datetime) -> Fetched:
         """Return what the worker got."""
+        queues, limit = check_queues(self.queues), check_limit(self.limit, 1)
         self._check(store, now)
         due = _promote(store, now)
-        names = {queue for queue, _ in store.ready} if self.queues is None else set(self.queues)
+        names = {queue for queue, _ in store.ready} if queues is None else set(queues)
         open_queues = names - store.paused
         running = [store.live[number] for number in store.running.get(self.worker, ())]
         alone = None if running else self._claim_last_life(store, open_queues, now)
         claimed, again = [alone] if alone else [], False
         if not alone and not any(record.last_life for record in running):
-            claimed, again = self._claim(store, open_queues, _share(self.limit, len(names)), now)
+            claimed, again = self._claim(store, open_queues, limit, _share(limit, len(names)), now)
         store.rung.update(record.queue for record in due if record.state is State.READY)
         upcoming = store.scheduled.first()
         return Fetched(
@@ -64,9 +66,7 @@ class Fetch:
         )
 
     def _check(self, store: Store, now: datetime) -> None:
-        if self.limit < 1:
-            raise ValueError(f"limit {self.limit} is less than 1; a worker without free slots does not fetch")
-        lease = store.leases.get(self.worker)
+        lease = store.leases.get(check_worker(self.worker))
         if lease is None or lease <= now:
             raise LeaseLost(
                 f"worker {self.worker} has no lease"
@@ -83,13 +83,15 @@ class Fetch:
                 return record
         return None
 
-    def _claim(self, store: Store, queues: Iterable[str], share: int, now: datetime) -> tuple[list[Record], bool]:
+    def _claim(
+        self, store: Store, queues: Iterable[str], limit: int, share: int, now: datetime
+    ) -> tuple[list[Record], bool]:
         """Return the jobs claimed, and whether the share of a queue left a runnable one that would have come before."""
         claimed: list[Record] = []
         left = dict.fromkeys(queues, share)
         heads = [(place, queue) for queue in left if (place := _first(store, queue))]
         heapify(heads)
-        while heads and len(claimed) < self.limit:
+        while heads and len(claimed) < limit:
             place, queue = heads[0]
             record = store.live[place[1]]
             if _judge(store, record):
@@ -101,7 +103,7 @@ class Fetch:
                 heapreplace(heads, (following, queue))
             else:
                 heappop(heads)
-        last = claimed[-1].rank if len(claimed) == self.limit else LAST_RANK
+        last = claimed[-1].rank if len(claimed) == limit else LAST_RANK
         return claimed, any(_has_runnable(store, queue, last) for queue, more in left.items() if not more)
 
 

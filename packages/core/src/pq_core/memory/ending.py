@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from pq_core.connector import JobState
+from pq_core.given import check_worker
 from pq_core.job import LONGEST_DELAY
 from pq_core.memory.record import Record
 from pq_core.memory.store import Store
@@ -61,7 +62,7 @@ class Leave:
 
     def apply(self, store: Store, now: datetime) -> list[JobState]:
         """Return the released jobs with their states."""
-        store.leases.pop(self.worker, None)
+        store.leases.pop(check_worker(self.worker), None)
         theirs = [store.live[number] for number in sorted(store.running.get(self.worker, ()))]
         for record in theirs:
             _write(store, record, Outcome(job_id=record.id, claim=record.claim, kind="released"), now)

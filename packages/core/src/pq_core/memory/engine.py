@@ -11,7 +11,7 @@ from threading import Lock
 from typing import TypeVar
 from weakref import WeakSet
 
-from pq_core.errors import InvalidOption
+from pq_core.given import check_now
 from pq_core.memory.bells import Bell
 from pq_core.memory.store import Operation, Store, apply
 
@@ -38,7 +38,7 @@ class Engine:
     def do(self, operation: Operation[Answer], now: datetime | None = None) -> Answer:
         """Carry out `operation` at `now`, or at the time of the clock."""
         with self._turn:
-            moment = _moment(self.clock() if now is None else now)
+            moment = check_now(self.clock() if now is None else now).astimezone(UTC)
             answer = apply(self.store, operation, moment)
             if self.store.rung:
                 self._ring()
@@ -110,11 +110,3 @@ if hasattr(os, "register_at_fork"):  # Windows has no fork.
         after_in_parent=partial(_after_fork, in_child=False),
         after_in_child=partial(_after_fork, in_child=True),
     )
-
-
-def _moment(now: datetime) -> datetime:
-    if now.tzinfo is UTC:
-        return now
-    if now.utcoffset() is None:
-        raise InvalidOption(f"now {now!r} has no time zone; use for example datetime.now(timezone.utc)")
-    return now.astimezone(UTC)

@@ -10,6 +10,7 @@ from itertools import islice
 import attrs
 
 from pq_core.connector import JobFilter, QueueInfo
+from pq_core.given import check_id, check_limit
 from pq_core.job import Job
 from pq_core.memory.record import Record
 from pq_core.memory.store import Store
@@ -26,11 +27,10 @@ class Find:
 
     def apply(self, store: Store, now: datetime) -> list[Job]:  # noqa: ARG002 - as every operation
         """Return them in order of id."""
-        if self.limit < 0:
-            raise ValueError(f"limit {self.limit} is negative")
+        limit, after = check_limit(self.limit), check_id(self.after, "after")
         ids = store.all_ids() if self.which.ids is None else sorted(set(self.which.ids))
-        fitting = _fitting(store, self.which, ids[bisect_right(ids, self.after) :])
-        return [record.as_job() for record in islice(fitting, self.limit)]
+        fitting = _fitting(store, self.which, ids[bisect_right(ids, after) :])
+        return [record.as_job() for record in islice(fitting, limit)]
 
 
 @attrs.frozen

@@ -8,12 +8,11 @@ from datetime import UTC, datetime, timedelta
 import attrs
 
 from pq_core.connector import JobChanges, JobState
-from pq_core.errors import InvalidJob
-from pq_core.job import check_delay, check_lock, check_moment, check_name, check_priority
+from pq_core.given import check_age, check_ids, check_reason
+from pq_core.job import check_name
 from pq_core.memory.record import Record
 from pq_core.memory.store import Store
 from pq_core.outcome import Unchanged
-from pq_core.payload import clean_text
 from pq_core.states import WAITING, State
 
 
@@ -26,8 +25,8 @@ class Cancel:
 
     def apply(self, store: Store, now: datetime) -> list[JobState]:
         """Return the live jobs among them with their states after it."""
-        reason = clean_text(self.reason)
-        found = [record for number in sorted(set(self.ids)) if (record := store.live.get(number))]
+        ids, reason = check_ids(self.ids), check_reason(self.reason)
+        found = [record for number in sorted(set(ids)) if (record := store.live.get(number))]
         for record in found:
             if record.state in WAITING:
                 record.reason = reason
@@ -47,7 +46,7 @@ class Retry:
 
     def apply(self, store: Store, now: datetime) -> list[JobState]:
         """Return the ended jobs among them with their states after it."""
-        found = [record for number in sorted(set(self.ids)) if (record := store.ended.pop(number, None))]
+        found = [record for number in sorted(set(check_ids(self.ids))) if (record := store.ended.pop(number, None))]
         for record in found:
             record.state = State.READY
             record.attempt = record.losses = 0
@@ -67,8 +66,7 @@ class Reschedule:
 
     def apply(self, store: Store, now: datetime) -> list[JobState]:
         """Return the waiting jobs among them with their states after it."""
-        _check(self.changes)
-        live = [record for number in sorted(set(self.ids)) if (record := store.live.get(number))]
+        live = [record for number in sorted(set(check_ids(self.ids))) if (record := store.live.get(number))]
         found = [record for record in live if record.state in WAITING]
         for record in found:
             with store.changing(record):
@@ -84,10 +82,11 @@ class Prune:
 
     def apply(self, store: Store, now: datetime) -> int:
         """Return how many."""
-        if self.older_than is None:
+        older_than = check_age(self.older_than)
+        if older_than is None:
             return 0
         try:
-            bound = now - self.older_than
+            bound = now - older_than
         except OverflowError:  # no datetime is that long ago
             return 0
         old = [record.id for record in store.ended.values() if record.finished_at and record.finished_at < bound]
@@ -104,8 +103,7 @@ class Pause:
 
     def apply(self, store: Store, now: datetime) -> None:  # noqa: ARG002 - as every operation
         """Refuse what cannot name a queue."""
-        check_name("queue", self.queue)
-        store.paused.add(self.queue)
+        store.paused.add(check_name("queue", self.queue))
 
 
 @attrs.frozen
@@ -116,32 +114,13 @@ class Resume:
 
     def apply(self, store: Store, now: datetime) -> None:  # noqa: ARG002 - as every operation
         """Refuse what cannot name a queue."""
-        check_name("queue", self.queue)
-        store.paused.discard(self.queue)
-        store.rung.add(self.queue)
+        queue = check_name("queue", self.queue)
+        store.paused.discard(queue)
+        store.rung.add(queue)
 
 
 def _states(records: Sequence[Record]) -> list[JobState]:
     return [JobState(record.id, record.state) for record in records]
-
-
-def _check(changes: JobChanges) -> None:
-    if changes.scheduled_at is not None:
-        check_moment("scheduled_at", changes.scheduled_at)
-        if changes.delay is not None:
-            raise InvalidJob(
-                f"delay {changes.delay!r} and scheduled_at exclude each other; give one of them",
-                field="delay",
-                value=changes.delay,
-            )
-    if changes.delay is not None:
-        check_delay("delay", changes.delay)
-    if changes.queue is not None:
-        check_name("queue", changes.queue)
-    if changes.priority is not None:
-        check_priority(changes.priority)
-    if changes.lock is not None and not isinstance(changes.lock, Unchanged):
-        check_lock(changes.lock)
 
 
 def _change(record: Record, changes: JobChanges, now: datetime) -> None:

@@ -14,6 +14,8 @@ from pq_core.errors import (
     SchemaMissing,
     StoreBusy,
     TransactionRequired,
+    WrongConnection,
+    shown,
 )
 
 _OURS: dict[str, type[PQError]] = {"PQ001": LeaseLost, "PQ002": InvalidJob, "PQ003": TransactionRequired}
@@ -23,14 +25,14 @@ _NOT_INSTALLED = (driver.UndefinedFunction, driver.UndefinedTable, driver.Invali
 _PREPARED = (driver.DuplicatePreparedStatement, driver.InvalidSqlStatementName)
 
 
-def translate(fault: psycopg.Error, schema: str) -> Exception:
-    """Return the error to raise instead of `fault`, or `fault` itself where pq has no better word."""
+def translate(fault: psycopg.Error, schema: str) -> PQError:
+    """Return the error to raise instead of `fault`."""
     ours = _OURS.get(fault.sqlstate or "")
     if ours is not None:
         return ours(fault.diag.message_primary or str(fault))
     if isinstance(fault, _BUSY):
         return StoreBusy(f"{_line(fault)}; try again")
-    if isinstance(fault, _NOT_INSTALLED):
+    if isinstance(fault, _NOT_INSTALLED) and not _is_operator(fault):
         return SchemaMissing(
             f"pq is not installed in schema {schema!r}, or an older version of it: {_line(fault)}. "
             "Run `pq schema apply`, or app.migrate()."
@@ -41,12 +43,23 @@ def translate(fault: psycopg.Error, schema: str) -> Exception:
         return ConnectorError(f"the role may not do this in schema {schema!r}: {_line(fault)}")
     if isinstance(fault, _AWAY) and not isinstance(fault, driver.ProgramLimitExceeded):
         return ConnectionFailed(f"the database does not answer: {_line(fault)}")
-    return fault
+    return ConnectorError(f"the database refuses ({fault.sqlstate or type(fault).__name__}): {_line(fault)}")
 
 
 def breaks_preparing(fault: psycopg.Error) -> bool:
     """Say whether a pooler between us and PostgreSQL has lost or mixed up prepared statements."""
     return isinstance(fault, _PREPARED)
+
+
+def unspeakable(fault: UnicodeEncodeError) -> WrongConnection:
+    """Return the error for a text that the encoding of a caller's own connection lacks; pq's own are in UTF-8."""
+    lacking = shown(fault.object[fault.start : fault.end])
+    return WrongConnection(f"connection= has the encoding {fault.encoding}, which lacks {lacking}; set it to utf8")
+
+
+def _is_operator(fault: psycopg.Error) -> bool:
+    """Whether an operator is missing, for types that nothing of pq compares. A function is named with its arguments."""
+    return isinstance(fault, driver.UndefinedFunction) and "(" not in _line(fault)
 
 
 def _line(fault: psycopg.Error) -> str:

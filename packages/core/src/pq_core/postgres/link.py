@@ -10,7 +10,8 @@ import attrs
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from pq_core.errors import InvalidOption
+from pq_core.errors import InvalidOption, shown
+from pq_core.given import check_id
 from pq_core.postgres.schema import check_schema_name
 from pq_core.postgres.statements import Statements
 
@@ -27,6 +28,7 @@ _DEFAULTS: dict[str, Any] = {
     # Keepalives do not count while sent data waits for an answer.
     "tcp_user_timeout": 30_000,
 }
+_LONGEST_TIMEOUT = 86_400
 ISOLATION = "select current_setting('default_transaction_isolation')"
 
 # libpq reads these itself, but only where the connection string leaves them open; our defaults would close them.
@@ -59,9 +61,16 @@ class Link:
         Raises:
             InvalidOption: a value that cannot be. The connection string is not repeated: it may hold a password.
         """
-        check_schema_name(schema)
+        schema = check_schema_name(schema)
+        min_size, max_size = check_id(min_size, "min_size"), check_id(max_size, "max_size")
         if min_size < 0 or max_size < max(1, min_size):
             msg = f"min_size {min_size} and max_size {max_size}: at least 0 and 1, the second not below the first"
+            raise InvalidOption(msg)
+        if not _is_seconds(timeout):
+            msg = f"timeout {shown(timeout)} is not a number of seconds above 0, up to a day"
+            raise InvalidOption(msg)
+        if not isinstance(dsn, str):
+            msg = f"the connection string is a {type(dsn).__qualname__}, not a text such as 'dbname=mine'"
             raise InvalidOption(msg)
         try:
             given = conninfo_to_dict(dsn, **keywords)
@@ -69,7 +78,7 @@ class Link:
                 if variable in os.environ:
                     given.setdefault(keyword, os.environ[variable])
             conninfo = make_conninfo(**(_DEFAULTS | given))
-        except psycopg.ProgrammingError as fault:
+        except (psycopg.Error, ValueError, TypeError) as fault:
             why = " ".join(str(fault).split())
             msg = f"the connection string, or a keyword beside it, is not one that libpq takes: {why}"
             raise InvalidOption(msg) from None
@@ -113,6 +122,10 @@ class Link:
     def connection_options(self) -> dict[str, Any]:
         """Keywords for a connection of either colour."""
         return {"autocommit": True, "prepare_threshold": 5 if self.preparing else None}
+
+
+def _is_seconds(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= _LONGEST_TIMEOUT
 
 
 def settings_to_mend(

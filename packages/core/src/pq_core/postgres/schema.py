@@ -16,6 +16,8 @@ import attrs
 
 from pq_core.connector import SchemaStatus
 from pq_core.errors import InvalidOption, SchemaMissing, SchemaTooNew
+from pq_core.given import as_option
+from pq_core.job import check_name
 from pq_core.postgres.statements import quote
 
 T = TypeVar("T")
@@ -65,13 +67,15 @@ def check_schema_name(schema: str) -> str:
     Raises:
         InvalidOption: it does not.
     """
-    if not schema or len(schema.encode()) > _MAX_IDENTIFIER or "\x00" in schema:
-        msg = f"schema {schema!r} is not a name of 1 to {_MAX_IDENTIFIER} bytes"
+    with as_option():
+        name = check_name("schema", schema)
+    if len(name.encode()) > _MAX_IDENTIFIER:
+        msg = f"schema {name!r} is not a name of 1 to {_MAX_IDENTIFIER} bytes"
         raise InvalidOption(msg)
-    if schema.startswith("pg_"):
-        msg = f"schema {schema!r}: PostgreSQL keeps names that begin with pg_ for itself"
+    if name.startswith("pg_"):
+        msg = f"schema {name!r}: PostgreSQL keeps names that begin with pg_ for itself"
         raise InvalidOption(msg)
-    return schema
+    return name
 
 
 def upgrade(schema: str) -> Conversation[list[str]]:

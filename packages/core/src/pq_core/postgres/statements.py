@@ -9,16 +9,27 @@ from typing import Any, Generic, TypeVar, cast
 import attrs
 
 from pq_core.connector import Deferred, Fetched, JobChanges, JobFilter, JobState, QueueInfo, WorkerInfo
-from pq_core.errors import InvalidArguments, InvalidJob, InvalidOption
-from pq_core.job import LONGEST_DELAY, Job, NewJob, check_delay, check_lock, check_moment, check_name, check_priority
+from pq_core.errors import InvalidArguments, InvalidJob
+from pq_core.given import (
+    MAX_ID,
+    check_age,
+    check_id,
+    check_ids,
+    check_lease,
+    check_limit,
+    check_now,
+    check_queues,
+    check_reason,
+    check_worker,
+)
+from pq_core.job import LONGEST_DELAY, Job, NewJob, check_name
 from pq_core.outcome import UNCHANGED, Outcome
-from pq_core.payload import clean_text, dump, dump_mapping, load
+from pq_core.payload import dump, dump_mapping, load
 from pq_core.states import State
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
 
-MAX_ID = 2**63 - 1
 _JOB_COLUMNS = (
     "id, task, args::text, queue, priority, lock, lock_mode, state, attempt, claim, losses, max_losses, scheduled_at,"
     " created_at, started_at, finished_at, worker, cancel_requested_at, errors::text, result::text, reason,"
@@ -74,12 +85,15 @@ class Statements:
         return self._call("defer_many", _DEFER_MANY, columns, lambda rows: [Deferred(id_) for id_ in rows[0][0]])
 
     def fetch(self, worker: int, queues: Sequence[str] | None, limit: int, now: datetime | None) -> Statement[Fetched]:
-        if limit < 1:
-            msg = f"limit {limit} is less than 1"
-            raise ValueError(msg)
-        names = None if queues is None else list(queues)
+        names = check_queues(queues)
+        parameters = [
+            check_worker(worker),
+            None if names is None else list(names),
+            check_limit(limit, 1),
+            _checked(now),
+        ]
         text = f"select {_FETCHED_COLUMNS} from {self.prefix}.fetch({_FETCH})"  # noqa: S608 - the prefix is quoted
-        return Statement(text, [worker, names, limit, _checked(now)], lambda rows: _read_fetched(rows, worker))
+        return Statement(text, parameters, lambda rows: _read_fetched(rows, worker))
 
     def finish(self, outcomes: Sequence[Outcome], now: datetime | None) -> Statement[list[int]]:
         ordered = _by_job(outcomes)
@@ -101,34 +115,29 @@ class Statements:
         return self._call("finish", _FINISH, parameters, _read_ids)
 
     def heartbeat(self, worker: WorkerInfo, lease: timedelta, now: datetime | None) -> Statement[list[int]]:
-        queues = None if worker.queues is None else list(worker.queues)
         parameters = [
             worker.id,
             worker.name,
-            queues,
-            dump(dict(worker.details), "details"),
-            lease.total_seconds(),
+            None if worker.queues is None else list(worker.queues),
+            dump_mapping(worker.details, "details", error=InvalidJob),
+            check_lease(lease).total_seconds(),
             _checked(now),
         ]
-        return self._call(
-            "heartbeat", "%s::bigint, %s, %s::text[], %s::json, %s::float8, %s::timestamptz", parameters, _read_ids
-        )
+        return self._call("heartbeat", _HEARTBEAT, parameters, _read_ids)
 
     def rescue(self, now: datetime | None) -> Statement[list[JobState]]:
         return self._call("rescue", "%s::timestamptz", [_checked(now)], _read_states)
 
     def leave(self, worker: int, now: datetime | None) -> Statement[list[JobState]]:
-        return self._call("leave", "%s::bigint, %s::timestamptz", [worker, _checked(now)], _read_states)
+        return self._call("leave", "%s::bigint, %s::timestamptz", [check_worker(worker), _checked(now)], _read_states)
 
     def find(self, which: JobFilter, limit: int, after: int, now: datetime | None) -> Statement[list[Job]]:
         _checked(now)  # though nothing that a search says depends on the time
-        if limit < 0:
-            msg = f"limit {limit} is less than 0"
-            raise ValueError(msg)
+        first, most = check_id(after, "after"), check_limit(limit)
         condition, parameters = _condition(which)
         source = f"{self.prefix}.all_jobs where id > %s{condition}"
         text = f"select {_JOB_COLUMNS} from {source} order by id limit %s"  # noqa: S608 - the prefix is quoted
-        return Statement(text, [_within(after), *parameters, limit], lambda rows: [_read_job(row) for row in rows])
+        return Statement(text, [_within(first), *parameters, most], lambda rows: [_read_job(row) for row in rows])
 
     def count(self, which: JobFilter, now: datetime | None) -> Statement[dict[State, int]]:
         _checked(now)
@@ -137,14 +146,13 @@ class Statements:
         return Statement(text, parameters, lambda rows: dict.fromkeys(State, 0) | {State(s): n for s, n in rows})
 
     def cancel(self, ids: Sequence[int], reason: str, now: datetime | None) -> Statement[list[JobState]]:
-        parameters = [_ids(ids), clean_text(reason), _checked(now)]
-        return self._call("cancel", "%s::bigint[], %s, %s::timestamptz", parameters, _read_states)
+        parameters = [_ids(ids), check_reason(reason), _checked(now)]
+        return self._call("cancel", "%s::bigint[], %s::text, %s::timestamptz", parameters, _read_states)
 
     def retry(self, ids: Sequence[int], now: datetime | None) -> Statement[list[JobState]]:
         return self._call("retry", "%s::bigint[], %s::timestamptz", [_ids(ids), _checked(now)], _read_states)
 
     def reschedule(self, ids: Sequence[int], changes: JobChanges, now: datetime | None) -> Statement[list[JobState]]:
-        _check_changes(changes)
         parameters = [
             _ids(ids),
             changes.scheduled_at,
@@ -158,22 +166,24 @@ class Statements:
         return self._call("reschedule", _RESCHEDULE, parameters, _read_states)
 
     def prune(self, older_than: timedelta | None, now: datetime | None) -> Statement[int]:
+        age = check_age(older_than)
         # As no job can be older, no time needs to be.
-        age = None if older_than is None else min(older_than, LONGEST_DELAY)
-        return self._call("prune", "%s::interval, %s::timestamptz", [age, _checked(now)], lambda rows: int(rows[0][0]))
+        bound = None if age is None else min(age, LONGEST_DELAY)
+        return self._call(
+            "prune", "%s::interval, %s::timestamptz", [bound, _checked(now)], lambda rows: int(rows[0][0])
+        )
 
     def queues(self, now: datetime | None) -> Statement[list[QueueInfo]]:
         _checked(now)
         return self._call("queue_counts", "", [], lambda rows: [_read_queue(row) for row in rows])
 
     def pause(self, queue: str, now: datetime | None) -> Statement[None]:
-        check_name("queue", queue)
-        return self._call("pause", "%s, %s::timestamptz", [queue, _checked(now)], lambda _: None)
+        parameters = [check_name("queue", queue), _checked(now)]
+        return self._call("pause", "%s::text, %s::timestamptz", parameters, lambda _: None)
 
     def resume(self, queue: str, now: datetime | None) -> Statement[None]:
         _checked(now)
-        check_name("queue", queue)
-        return self._call("resume", "%s", [queue], lambda _: None)
+        return self._call("resume", "%s::text", [check_name("queue", queue)], lambda _: None)
 
     def _call(
         self, function: str, placeholders: str, parameters: Sequence[Any], read: Callable[[list[Row]], T]
@@ -199,14 +209,12 @@ _FINISH = (
     "%s::bigint[], %s::bigint[], %s::text[], %s::bool[], %s::float8[], %s::text[], %s::smallint[], %s::bool[],"
     " %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz"
 )
-_RESCHEDULE = "%s::bigint[], %s::timestamptz, %s::float8, %s, %s::smallint, %s, %s, %s::timestamptz"
+_HEARTBEAT = "%s::bigint, %s::text, %s::text[], %s::json, %s::float8, %s::timestamptz"
+_RESCHEDULE = "%s::bigint[], %s::timestamptz, %s::float8, %s::text, %s::smallint, %s::bool, %s::text, %s::timestamptz"
 
 
 def _checked(now: datetime | None) -> datetime | None:
-    if now is not None and now.utcoffset() is None:
-        msg = f"now {now} has no time zone"
-        raise InvalidOption(msg)
-    return now
+    return None if now is None else check_now(now)
 
 
 def quote(identifier: str) -> str:
@@ -247,7 +255,7 @@ def _within(id_: int) -> int:
 
 def _ids(ids: Iterable[int]) -> list[int]:
     """Drop what no job can have as its id, and what is there twice."""
-    return sorted({id_ for id_ in ids if 0 < id_ <= MAX_ID})
+    return sorted({id_ for id_ in check_ids(ids) if 0 < id_ <= MAX_ID})
 
 
 def _condition(which: JobFilter) -> tuple[str, list[Any]]:
@@ -262,22 +270,6 @@ def _condition(which: JobFilter) -> tuple[str, list[Any]]:
         if value is not None:
             conditions.append((f"{column} = %s", value))
     return "".join(f" and {text}" for text, _ in conditions), [value for _, value in conditions]
-
-
-def _check_changes(changes: JobChanges) -> None:
-    if changes.scheduled_at is not None:
-        check_moment("scheduled_at", changes.scheduled_at)
-        if changes.delay is not None:
-            msg = f"delay {changes.delay} and scheduled_at exclude each other; give one of them"
-            raise InvalidJob(msg, field="delay", value=changes.delay)
-    if changes.delay is not None:
-        check_delay("delay", changes.delay)
-    if changes.queue is not None:
-        check_name("queue", changes.queue)
-    if changes.priority is not None:
-        check_priority(changes.priority)
-    if isinstance(changes.lock, str):
-        check_lock(changes.lock)
 
 
 def _read_fetched(rows: list[Row], worker: int) -> Fetched:

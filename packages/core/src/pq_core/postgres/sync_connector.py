@@ -18,7 +18,7 @@ from pq_core.errors import ConnectionFailed, WrongConnection
 from pq_core.job import Job, NewJob
 from pq_core.postgres import schema
 from pq_core.postgres.door import Door
-from pq_core.postgres.faults import breaks_preparing, translate
+from pq_core.postgres.faults import breaks_preparing, translate, unspeakable
 from pq_core.postgres.link import ISOLATION, Link, settings_to_mend
 from pq_core.postgres.schema import Conversation
 from pq_core.postgres.statements import Statement
@@ -127,6 +127,8 @@ class SyncPsycopgConnector:
         except psycopg.Error as fault:
             if not (breaks_preparing(fault) and connection.autocommit and self._link.stop_preparing()):
                 raise translate(fault, self._link.schema) from fault
+        except UnicodeEncodeError as fault:
+            raise unspeakable(fault) from fault
         connection.prepare_threshold = None
         return self._run_on(connection, statement)
 

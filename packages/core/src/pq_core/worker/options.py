@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, TypedDict
+from typing import Any, TypedDict, Unpack
 
 import attrs
 
 from pq_core.context import Keep
-from pq_core.errors import InvalidJob, InvalidOption
+from pq_core.deferrer import refuse_unknown
+from pq_core.errors import InvalidOption, shown
+from pq_core.given import as_option
 from pq_core.job import check_name
 
+LONGEST_TIME = 86_400
+"""Seconds that a lease or a pause between looks for work may last: a day."""
+LONGEST_GRACE = 365 * 86_400
+"""Seconds that a worker may wait for its jobs to end, unless it waits for ever: a year."""
 LARGEST_BATCH = 10_000
 """Jobs in one statement; a larger batch gains nothing and holds its locks for longer."""
 
@@ -38,60 +43,58 @@ class WorkerOptions(TypedDict, total=False):
     install_signal_handlers: bool
 
 
-def _check_queues(_: Any, __: Any, queues: Sequence[str] | None) -> None:
+def _queues(queues: Sequence[str] | None) -> Sequence[str] | None:
     if queues is None:
-        return
-    if not _is_list(queues):
-        raise InvalidOption(f"queues {queues!r} is not a list of names; None means every queue")
-    for queue in queues:
-        try:
-            check_name("queue", queue)
-        except InvalidJob as reason:
-            raise InvalidOption(f"queues: {reason}") from None
+        return None
+    if not isinstance(queues, (list, tuple)) or not queues:
+        raise InvalidOption(f"queues {shown(queues)} is not a list of names; None means every queue")
+    with as_option("queues: "):
+        return [check_name("queue", queue) for queue in queues]
 
 
-def _check_name(_: Any, __: Any, name: object) -> None:
-    try:
-        check_name("name", name)
-    except InvalidJob as reason:
-        raise InvalidOption(f"worker: {reason}") from None
+def _name(name: str) -> str:
+    with as_option("worker: "):
+        return check_name("name", name)
+
+
+def _check_switch(_: Any, option: attrs.Attribute[bool], value: object) -> None:
+    if not isinstance(value, bool):
+        raise InvalidOption(f"{option.name} {shown(value)} is neither True nor False")
 
 
 def _check_count(_: Any, option: attrs.Attribute[int], count: object) -> None:
     most = LARGEST_BATCH
-    if type(count) is not int or not 1 <= count <= most:
-        raise InvalidOption(f"{option.name} {count!r} is not a whole number from 1 to {most}")
+    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= most:
+        raise InvalidOption(f"{option.name} {shown(count)} is not a whole number from 1 to {most}")
 
 
 def _check_seconds(_: Any, option: attrs.Attribute[float], seconds: Any) -> None:
-    if not _is_number(seconds) or not 0 < seconds < math.inf:
-        raise InvalidOption(f"{option.name} {seconds!r} is not a number of seconds above 0")
+    if not _is_number(seconds) or not 0 < seconds <= LONGEST_TIME:
+        raise InvalidOption(f"{option.name} {shown(seconds)} is not a number of seconds above 0, up to a day")
 
 
 def _check_grace(_: Any, __: Any, seconds: Any) -> None:
-    if seconds is not None and (not _is_number(seconds) or not 0 <= seconds < math.inf):
-        raise InvalidOption(f"graceful_timeout {seconds!r} is not a number of seconds from 0; None means for ever")
+    if seconds is not None and (not _is_number(seconds) or not 0 <= seconds <= LONGEST_GRACE):
+        raise InvalidOption(
+            f"graceful_timeout {shown(seconds)} is not a number of seconds from 0, up to a year; None means for ever"
+        )
 
 
 def _check_keep(_: Any, __: Any, keep: object) -> None:
     if keep not in ("all", "failed", "none"):
-        raise InvalidOption(f"keep {keep!r} is none of 'all', 'failed', 'none'")
+        raise InvalidOption(f"keep {shown(keep)} is none of 'all', 'failed', 'none'")
 
 
 def _check_retention(_: Any, __: Any, retention: object) -> None:
     if retention is not None and (not isinstance(retention, timedelta) or retention < timedelta(0)):
-        raise InvalidOption(f"retention {retention!r} is not a timedelta from 0; None means for ever")
-
-
-def _is_list(value: Sequence[str]) -> bool:
-    return isinstance(value, (list, tuple)) and len(value) > 0
+        raise InvalidOption(f"retention {shown(retention)} is not a timedelta from 0; None means for ever")
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, init=False)
 class Settings:
     """The options of a worker.
 
@@ -111,19 +114,23 @@ class Settings:
         install_signal_handlers: whether SIGTERM and SIGINT stop the worker.
 
     Raises:
-        InvalidOption: an option has a value that it cannot have.
+        InvalidOption: there is no such option, or it has a value that it cannot have.
     """
 
-    queues: Sequence[str] | None = attrs.field(default=None, validator=_check_queues)
-    name: str = attrs.field(default="worker", validator=_check_name)
+    queues: Sequence[str] | None = attrs.field(default=None, converter=_queues)
+    name: str = attrs.field(default="worker", converter=_name)
     concurrency: int = attrs.field(default=10, validator=_check_count)
-    wait: bool = True
+    wait: bool = attrs.field(default=True, validator=_check_switch)
     poll_interval: float = attrs.field(default=5.0, validator=_check_seconds)
-    listen: bool = True
+    listen: bool = attrs.field(default=True, validator=_check_switch)
     graceful_timeout: float | None = attrs.field(default=30.0, validator=_check_grace)
     lease: float = attrs.field(default=30.0, validator=_check_seconds)
     keep: Keep = attrs.field(default="all", validator=_check_keep)
     retention: timedelta | None = attrs.field(default=timedelta(days=30), validator=_check_retention)
     batch: int = attrs.field(default=500, validator=_check_count)
-    log_arguments: bool = False
-    install_signal_handlers: bool = True
+    log_arguments: bool = attrs.field(default=False, validator=_check_switch)
+    install_signal_handlers: bool = attrs.field(default=True, validator=_check_switch)
+
+    def __init__(self, **options: Unpack[WorkerOptions]) -> None:
+        refuse_unknown("worker", options, WorkerOptions)
+        self.__attrs_init__(**options)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType] - made by attrs
