@@ -111,7 +111,7 @@ class Deferrer(Generic[P]):
 
     def _jobs(self, name: str, arguments: Iterable[Mapping[str, Any]]) -> list[NewJob]:
         jobs: list[NewJob] = []
-        for index, kwargs in enumerate(_several("arguments", arguments, "a list of dicts, one for each job")):
+        for index, kwargs in enumerate(_several("args", arguments, "a list of dicts, one for each job")):
             try:
                 jobs.append(self._job(name, (), _checked(kwargs)))
             except InvalidJob as reason:

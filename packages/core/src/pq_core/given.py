@@ -12,7 +12,7 @@ from pq_core.job import check_delay, check_moment
 from pq_core.payload import clean_text
 from pq_core.states import State
 
-MAX_LIMIT = 2**31 - 1
+MAX_LIMIT = 1_000_000_000
 """Jobs in one answer at most: who asks for more gets no more."""
 MAX_ID = 2**63 - 1
 

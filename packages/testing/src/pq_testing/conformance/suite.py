@@ -18,6 +18,7 @@ from pq_testing.conformance.listing import Finding, Pausing
 from pq_testing.conformance.locking import Freeing, Locking
 from pq_testing.conformance.mutex import Mutex
 from pq_testing.conformance.pruning import Pruning, TimeTravel
+from pq_testing.conformance.refusing import Refusing
 from pq_testing.conformance.rescuing import LastLife, Leasing, Rescuing
 from pq_testing.conformance.steering import Cancelling, Rescheduling, Reviving
 from pq_testing.conformance.sync_twin import SyncTwin
@@ -52,6 +53,7 @@ class ConnectorConformance(
     Opening,
     Forking,
     Hardening,
+    Refusing,
 ):
     """All cases. Subclass it and give it a fixture `connector`.
 
