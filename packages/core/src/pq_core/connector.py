@@ -260,7 +260,8 @@ class Connector(Protocol):
     ) -> Fetched:
         """Claim up to `limit` runnable jobs of `queues` (None: of every queue), highest priority first, then lowest id.
 
-        First makes due jobs ready, of every queue. Paused queues give nothing. Each job claimed is ``running``, its
+        First makes due jobs ready, of every queue (of more than a thousand, a connector may leave those that fell due
+        last to the next call, if it says `again`). Paused queues give nothing. Each job claimed is ``running``, its
         attempt and claim have grown by one, its `worker` and `started_at` are set. Of several queues, one call claims
         at most ``max(1, ceil(2 * limit / number of queues))`` jobs each, where queues given twice count once, and
         paused or empty ones too (with None, only queues with ready jobs count); `again` says if that left some. A

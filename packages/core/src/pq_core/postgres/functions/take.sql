@@ -1,6 +1,6 @@
 -- Find jobs that fetch may claim now: at most share of a queue and wanted in all. Part of fetch, with whose settings it runs.
 --
--- ids: to claim at once. locks_seen: locks looked at, not to be looked at again. refused: some candidate may not run.
+-- ids: to claim at once. locks_seen: locks from which nothing is to be had in this fetch. refused: some candidate may not run.
 -- crowded: behind the candidates there may be more. more: some candidate was left, or made ready; fetch again.
 --
 -- A lock is judged by one session at a time, which holds its advisory lock, and in a statement of its own: the snapshot that
@@ -60,7 +60,8 @@ begin
     revived := make_ready(verdict.idle_heads);
     return query select
         free || verdict.chosen,
-        take.seen_locks || locks,
+        -- A lock that is neither busy nor in others' hands may have a mutex job behind those that were just marked.
+        take.seen_locks || verdict.busy_locks || array(select k from unnest(locks) k where k <> all (judged)),
         -- To go on behind a long line that is not yet marked would be to read all of it.
         cardinality(verdict.chosen) < cardinality(locked) and (take.last_life or not unmarked),
         crowd,
