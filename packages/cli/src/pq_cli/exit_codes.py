@@ -19,6 +19,7 @@ USAGE = 2
 APP_NOT_FOUND = 3
 DATABASE_AWAY = 4
 SCHEMA_UNFIT = 5
+HELD_UP = 6
 
 _CODES: dict[type[PQError], int] = {
     AppNotFound: APP_NOT_FOUND,

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from pq_cli.commands import check, defer, demo, dev, jobs, schema, worker
+from pq_cli.forced_exit import end_without_threads
 
 DEBUG = "PQ_DEBUG"
 INTERRUPTED = 130
@@ -83,4 +84,7 @@ def main() -> None:
     """Run the command line."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    cli(prog_name="pq")
+    try:
+        cli(prog_name="pq")
+    finally:
+        end_without_threads()

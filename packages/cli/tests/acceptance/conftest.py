@@ -17,6 +17,7 @@ from pq_testing.postgres import fresh_database, server
 PQ = str(Path(sys.executable).with_name("pq"))
 
 TASKS = """
+import asyncio
 import time
 from pathlib import Path
 
@@ -44,6 +45,20 @@ def hold_on(context, began: str) -> None:
     Path(began).touch()
     while not context.should_stop():
         time.sleep(0.01)
+
+@app.task(name="hold_a_thread")
+async def hold_a_thread(began: str) -> None:
+    Path(began).touch()
+    await asyncio.to_thread(time.sleep, 120)
+
+@app.task(name="hold_the_loop")
+async def hold_the_loop(began: str) -> None:
+    Path(began).touch()
+    while True:
+        try:
+            await asyncio.sleep(120)
+        except asyncio.CancelledError:
+            pass
 """
 
 

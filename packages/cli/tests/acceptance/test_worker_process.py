@@ -53,6 +53,21 @@ def test_a_second_signal_does_not_wait_and_gives_the_job_back(
     assert app.jobs.get(job).state in {"ready", "succeeded"}
 
 
+@pytest.mark.parametrize("task, code", [("hold_a_thread", 6), ("hold_the_loop", 0)])
+def test_a_worker_ends_whatever_its_jobs_do(
+    installed: Any, app: pq.App, eventually: Eventually, task: str, code: int
+) -> None:
+    began = installed.cwd / "began"
+    job = app.configure_task(task).defer(began=str(began))
+    worker = installed.start("worker", "--graceful-timeout", "0.1s")
+    eventually(began.exists)
+    worker.send_signal(signal.SIGTERM)
+    _, log = worker.communicate(timeout=30)
+    assert worker.returncode == code, log
+    assert ("ended by force" in log) is (code == 6)
+    assert (app.jobs.get(job).state, app.jobs.get(job).attempt, app.jobs.get(job).losses) == ("ready", 0, 0)
+
+
 def test_the_pool_keeps_as_many_connections_as_asked(installed: Any, database: str, eventually: Eventually) -> None:
     def connections() -> int:
         with psycopg.connect(database) as connection:

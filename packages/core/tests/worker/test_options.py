@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from enum import StrEnum
 from typing import Any
 
 import attrs
@@ -10,6 +11,10 @@ import pytest
 
 import pq_core as pq
 from pq_core.worker.options import Settings
+
+
+class Color(StrEnum):
+    RED = "red"
 
 
 @pytest.fixture
@@ -47,7 +52,22 @@ def app() -> pq.App:
         ("keep", "some"),
         ("retention", 30),
         ("retention", timedelta(-1)),
+        ("queues", 5),
+        ("lease", 86_401),
+        ("lease", 1e300),
+        ("lease", 10**5000),
+        ("poll_interval", 86_401),
+        ("graceful_timeout", 1e300),
+        ("graceful_timeout", 10**400),
+        ("concurrency", 10**5000),
+        ("wait", "no"),
+        ("wait", None),
+        ("listen", 5),
+        ("log_arguments", "yes"),
+        ("install_signal_handlers", 0),
+        ("keep", []),
     ],
+    ids=lambda value: str(value)[:30] if not isinstance(value, int) or value < 2**64 else "huge",
 )
 def test_a_value_that_an_option_cannot_have_is_refused_by_name(app: pq.App, option: str, value: Any) -> None:
     with pytest.raises(pq.InvalidOption, match=option if option != "name" else "worker: name"):
@@ -64,10 +84,26 @@ def test_a_value_that_an_option_cannot_have_is_refused_by_name(app: pq.App, opti
         {"graceful_timeout": 0},
         {"retention": None},
         {"lease": 1},
+        {"lease": 86_400, "poll_interval": 86_400},
     ],
 )
 def test_a_value_that_an_option_can_have_is_taken(app: pq.App, options: Any) -> None:
     pq.Worker(app, **options)
+
+
+def test_an_option_that_there_is_not_is_refused_and_those_there_are_listed(app: pq.App) -> None:
+    unknown: Any = {"concurency": 5}
+    with pytest.raises(pq.InvalidOption, match="no option 'concurency'; its options are batch, concurrency, "):
+        pq.Worker(app, **unknown)
+    app.worker_defaults = unknown
+    with pytest.raises(pq.InvalidOption, match="no option 'concurency'"):
+        app.run_worker()
+
+
+def test_members_of_an_enum_name_queues_and_workers(app: pq.App) -> None:
+    settings = pq.Worker(app, queues=[Color.RED], name=Color.RED).settings
+    assert settings.queues is not None
+    assert [type(name) for name in (*settings.queues, settings.name)] == [str, str]
 
 
 def test_options_of_the_app_are_defaults_for_its_workers() -> None:

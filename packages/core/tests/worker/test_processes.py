@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import pq_core as pq
+from pq_core.worker.worker import FIRM
 from pq_testing.postgres import Server, server
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(120)]
@@ -42,10 +43,10 @@ class Scene:
         self._environment = os.environ | {"PROCESSES_DSN": dsn, "PROCESSES_PLACE": str(place)}
         self._stack = stack
 
-    def worker(self, lease: float = LEASE) -> subprocess.Popen[bytes]:
+    def worker(self, lease: float = LEASE, *patience: str) -> subprocess.Popen[bytes]:
         log = self._stack.enter_context((self.place / "log").open("ab"))
         process = self._stack.enter_context(
-            subprocess.Popen([sys.executable, str(SCRIPT), str(lease)], env=self._environment, stderr=log)
+            subprocess.Popen([sys.executable, str(SCRIPT), str(lease), *patience], env=self._environment, stderr=log)
         )
         self._stack.callback(process.kill)
         return process
@@ -141,6 +142,19 @@ def test_a_second_signal_ends_the_worker_at_once_and_its_jobs_go_back(scene: Sce
     assert worker.wait(5) == 0
     job = scene.app.jobs.get(number)
     assert (job.state, job.attempt, job.losses) == ("ready", 0, 0)
+
+
+@pytest.mark.parametrize("task", ["swallow", "shield", "wait_for_a_thread_of_asyncio", "wait_for_a_thread_of_anyio"])
+def test_the_call_that_runs_a_worker_returns_whatever_its_jobs_do(scene: Scene, task: str) -> None:
+    (number,) = scene.defer(task)
+    worker = scene.worker(300, "0.1")
+    eventually(scene.starts)
+    worker.terminate()
+    eventually(lambda: "worker_returned" in scene.log(), FIRM + 10)
+    job = scene.app.jobs.get(number)
+    assert (job.state, job.attempt, job.losses) == ("ready", 0, 0)
+    scene.open_gate()
+    assert worker.wait(DEADLINE) == 0
 
 
 def test_a_database_that_crashes_under_a_working_worker_costs_no_job(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pkgutil
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -98,6 +99,12 @@ def test_run_has_an_event_loop_of_its_own_and_can_be_repeated(app: pq.App, memor
         task.defer()
         app.run_worker(wait=False)
     assert states(memory) == ["succeeded"] * 2
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_run_refuses_a_thread_whose_event_loop_runs_already(app: pq.App) -> None:
+    with pytest.raises(pq.InvalidOption, match="run_worker_async"):
+        app.run_worker()
 
 
 async def test_stop_waits_for_running_jobs_and_fetches_no_more(
@@ -216,6 +223,36 @@ async def test_a_job_whose_tidying_up_does_not_end_is_cut_off_at_the_firm_end(
         async with running(graceful_timeout=0):
             await until(lambda: states(memory) == ["running"])
     assert (memory.jobs[1].state, memory.jobs[1].attempt) == ("ready", 0)
+
+
+@pytest.mark.parametrize("how", ["stopped", "cancelled"])
+async def test_a_job_that_swallows_its_cancellation_is_given_back_before_it_ends(
+    app: pq.App, until: Until, troubled: Any, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    @app.task
+    async def stubborn() -> None:
+        began.set()
+        while not may_end:
+            with suppress(anyio.get_cancelled_exc_class()):
+                await anyio.sleep(0.001)
+
+    began = anyio.Event()
+    may_end = False
+    memory = troubled.inner
+    number = stubborn.defer()
+    worker = pq.Worker(app, install_signal_handlers=False, graceful_timeout=0)
+    with pytest.MonkeyPatch.context() as patch, anyio.fail_after(10):
+        patch.setattr(worker_module, "FIRM", 0.01)
+        patch.setattr(rooms, "MOMENT", 0.01)
+        async with anyio.create_task_group() as group:
+            group.start_soon(worker.run_async)
+            await began.wait()
+            worker.stop() if how == "stopped" else group.cancel_scope.cancel()
+            with anyio.CancelScope(shield=True):
+                await until(lambda: troubled.calls["leave"] and states(memory) == ["ready"])
+            may_end = True
+    assert (memory.jobs[number].attempt, memory.jobs[number].losses) == (0, 0)
+    assert [record.jobs for record in caplog.records if record.action == "jobs_left_running"] == [[number]]
 
 
 async def test_a_job_that_answers_its_cancellation_with_an_error_is_released_all_the_same(

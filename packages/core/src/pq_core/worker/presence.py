@@ -71,8 +71,12 @@ class Presence:
         """Let arrive() try no longer."""
         self._attempts.cancel()
 
-    async def leave(self) -> None:
-        """Write what is not written, and sign off; what cannot be done soon is left to the end of the lease."""
+    async def leave(self, *, close: bool = False) -> None:
+        """Write what is not written, and sign off; what cannot be done soon is left to the end of the lease.
+
+        Args:
+            close: whether the connector is closed even if it was open before.
+        """
         with anyio.CancelScope(shield=True):
             if self._known:
                 with anyio.move_on_after(FAREWELL):
@@ -84,7 +88,7 @@ class Presence:
                         self._writer.unwritten,
                         extra=fields("outcomes_dropped", outcomes=self._writer.unwritten, worker=self._info.name),
                     )
-            if self._opened:
+            if self._opened or close:
                 with anyio.move_on_after(FAREWELL):
                     await self._connector.close()
         logger.info("Worker %s has stopped", self._info.name, extra=fields("worker_stopped", worker=self._info.name))

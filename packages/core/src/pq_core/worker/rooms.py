@@ -16,7 +16,7 @@ from anyio.abc import TaskGroup
 from pq_core.connector import Connector, WorkerInfo
 from pq_core.context import Host
 from pq_core.errors import ConnectorError
-from pq_core.log import fields
+from pq_core.log import call_text, fields
 from pq_core.worker.backoff import Backoff
 from pq_core.worker.dispatcher import Dispatcher
 from pq_core.worker.executor import Executor
@@ -31,6 +31,8 @@ from pq_core.worker.writer import Writer
 
 logger = logging.getLogger("pq_core.worker")
 
+MOMENT = 1.0
+"""Seconds for jobs to end that were cancelled because the worker leaves."""
 WELL_AGAIN = 60.0
 """Seconds without a failure after which the next one counts as the first."""
 
@@ -80,6 +82,8 @@ class Rooms:
         )
         self.presence = Presence(self.connector, self.info, keeper=self.keeper, writer=self.writer)
         self._listens = settings.listen
+        self._workshop_empty = anyio.Event()
+        self._workshop_empty.set()
 
     def look(self) -> None:
         """Let the dispatcher fetch: there may be something."""
@@ -94,9 +98,10 @@ class Rooms:
         self.dispatcher.look()
         self.keeper.look()
 
-    def open(self, house: TaskGroup) -> None:
-        """Start every loop but the dispatcher's, which ends by itself."""
-        house.start_soon(keep_open, "slots", self.slots.run)
+    def open(self, house: TaskGroup, workshop: TaskGroup) -> None:
+        """Start every loop but the dispatcher's, which ends by itself; jobs run in the workshop."""
+        self._workshop_empty = anyio.Event()
+        workshop.start_soon(self._work)
         house.start_soon(keep_open, "writer", self.writer.run)
         house.start_soon(keep_open, "heartbeat", self.keeper.keep_beating)
         house.start_soon(keep_open, "rescue", self.keeper.keep_rescuing)
@@ -109,10 +114,34 @@ class Rooms:
         self.presence.give_up()
         self.dispatcher.close()
 
-    async def leave(self) -> None:
-        """Sign off, and end what still waits for work."""
-        self.threads.close()
-        await self.presence.leave()
+    async def leave(self, *, close: bool) -> None:
+        """Sign off, with or without the jobs that were told to stop; end what still waits for work.
+
+        Args:
+            close: whether the connector is closed even if it was open before.
+        """
+        with anyio.CancelScope(shield=True):
+            with anyio.move_on_after(MOMENT):
+                await self._workshop_empty.wait()
+            if not self._workshop_empty.is_set():
+                self._tell_of_stubborn_jobs()
+            self.threads.close()
+            await self.presence.leave(close=close)
+
+    async def _work(self) -> None:
+        try:
+            await keep_open("slots", self.slots.run)
+        finally:
+            self._workshop_empty.set()
+
+    def _tell_of_stubborn_jobs(self) -> None:
+        jobs = self.slots.running
+        logger.error(
+            "Worker %s was cancelled and these jobs still run, though they are given back: %s",
+            self.info.name,
+            ", ".join(call_text(job) for job in jobs),
+            extra=fields("jobs_left_running", jobs=[job.id for job in jobs], worker=self.info.name),
+        )
 
     async def _listen(self) -> None:
         await self.connector.listen(self.info.queues, self.hear)

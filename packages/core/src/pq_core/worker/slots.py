@@ -64,6 +64,11 @@ class Slots:
         return bool(self._running or self._line)
 
     @property
+    def running(self) -> list[Job]:
+        """The jobs that run."""
+        return [run.job for run in self._running]
+
+    @property
     def claims(self) -> set[tuple[int, int]]:
         """The (job id, claim) of all jobs that run or wait to run."""
         return {(run.job.id, run.job.claim) for runs in (self._running, self._line) for run in runs}

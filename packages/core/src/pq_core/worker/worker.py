@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
 from typing import Unpack
 
 import anyio
+from anyio.abc import TaskGroup
 
 from pq_core.context import Host
 from pq_core.errors import ConnectorError
 from pq_core.log import fields
 from pq_core.worker.options import Settings, WorkerOptions
+from pq_core.worker.own_loop import run_in_own_loop
 from pq_core.worker.rooms import Rooms, keep_open
 from pq_core.worker.signals import obey_signals
 from pq_core.worker.stop_request import StopRequest
@@ -40,47 +44,62 @@ class Worker:
         self._stop_request = StopRequest()
 
     def run(self) -> None:
-        """Run jobs until told to stop, in an asyncio event loop of its own.
+        """Run jobs until told to stop, in an asyncio event loop of its own, which ends whatever its jobs do.
 
         Raises:
+            InvalidOption: an event loop runs in this thread already.
             SchemaError: pq is not installed in the database, or not in a version that this one can use.
         """
-        anyio.run(self._run_alone)
+        run_in_own_loop(partial(self._run, close=True))
 
     def stop(self) -> None:
         """Let the worker end: it claims no more jobs, and waits for those that run. Safe in any thread."""
         self._stop_request.make()
 
     async def run_async(self) -> None:
-        """Do what :meth:`run` does, in the caller's event loop. A closed connector is opened, and closed at the end."""
+        """Do what :meth:`run` does, in the caller's event loop. A closed connector is opened, and closed at the end.
+
+        Async jobs that do not stop when they are cancelled hold up the return of this call, but not its end as a
+        worker: it has signed off, and their jobs are given back.
+        """
+        await self._run(lambda: None)
+
+    async def _run(self, left: Callable[[], None], *, close: bool = False) -> None:
+        """Run jobs; call `left` when only jobs are left that do not stop.
+
+        Args:
+            left: what to call.
+            close: whether the connector is closed even if it was open: what it holds belongs to a loop that ends.
+        """
         _ = self.app.tasks  # imports their modules: a broken one is to be seen before a job is claimed
         rooms = Rooms(self.app, self.settings)
         refusal: ConnectorError | None = None
         with self._stop_request.heard_here() as told:
-            try:
-                async with anyio.create_task_group() as house:
-                    house.start_soon(self._end_when, told, rooms, house.cancel_scope)
-                    if self.settings.install_signal_handlers:
-                        house.start_soon(obey_signals, self.stop, house.cancel_scope.cancel)
-                    try:
-                        if not told.is_set() and await rooms.presence.arrive():
-                            rooms.open(house)
-                            await keep_open("dispatcher", rooms.dispatcher.run)
-                    except ConnectorError as error:  # raised below, so that no exception group wraps it
-                        refusal = error
-                    house.cancel_scope.cancel()
-            finally:
-                await rooms.leave()
+            async with anyio.create_task_group() as workshop:
+                try:
+                    refusal = await self._live(told, rooms, workshop)
+                finally:
+                    workshop.cancel_scope.cancel()
+                    await rooms.leave(close=close)
+                    left()
         if refusal is not None:
             raise refusal
 
-    async def _run_alone(self) -> None:
-        connector = self.app.connector
-        try:
-            await self.run_async()
-        finally:
-            with anyio.CancelScope(shield=True):
-                await connector.close()  # what it holds belongs to this event loop, which ends
+    async def _live(self, told: anyio.Event, rooms: Rooms, workshop: TaskGroup) -> ConnectorError | None:
+        """Run jobs, in the workshop, until told to stop; return why that cannot be, so that no group wraps it."""
+        refusal: ConnectorError | None = None
+        async with anyio.create_task_group() as house:
+            house.start_soon(self._end_when, told, rooms, house.cancel_scope)
+            if self.settings.install_signal_handlers:
+                house.start_soon(obey_signals, self.stop, house.cancel_scope.cancel)
+            try:
+                if not told.is_set() and await rooms.presence.arrive():
+                    rooms.open(house, workshop)
+                    await keep_open("dispatcher", rooms.dispatcher.run)
+            except ConnectorError as error:
+                refusal = error
+            house.cancel_scope.cancel()
+        return refusal
 
     async def _end_when(self, told: anyio.Event, rooms: Rooms, house: anyio.CancelScope) -> None:
         """Stop fetching, wait for the jobs, tell them to stop, leave without them."""
