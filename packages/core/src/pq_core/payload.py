@@ -69,8 +69,8 @@ def dump_mapping(value: object, field: str, *, error: type[InvalidJob]) -> str:
     mapping = check_mapping(value, field, error=error)
     try:
         plain = {**mapping}
-    except Exception as reason:  # noqa: BLE001 - as above
-        raise _refusal(value, field, error, reason) from None
+    except Exception as reason:
+        raise _named((field, value, f"{type(reason).__qualname__}: {reason}"), field, error) from reason
     return dump(plain, field, error=error)
 
 

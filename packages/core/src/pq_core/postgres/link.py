@@ -78,6 +78,8 @@ class Link:
                 if variable in os.environ:
                     given.setdefault(keyword, os.environ[variable])
             conninfo = make_conninfo(**(_DEFAULTS | given))
+            if "\x00" in f"{dsn}{conninfo}":
+                raise ValueError("it holds a NUL character")  # noqa: TRY301 - libpq would stop reading there
         except (psycopg.Error, ValueError, TypeError) as fault:
             why = " ".join(str(fault).split())
             msg = f"the connection string, or a keyword beside it, is not one that libpq takes: {why}"
