@@ -13,7 +13,7 @@ import pytest
 
 import pq_core as pq
 from pq_core.connector import Fetched, WorkerInfo
-from pq_core.worker import dispatcher, slots
+from pq_core.worker import dispatcher, rooms, slots
 
 pytestmark = pytest.mark.anyio
 Until = Callable[[Callable[[], object]], Awaitable[None]]
@@ -106,6 +106,20 @@ async def test_a_scheduled_job_runs_when_it_is_due_and_not_at_the_next_poll(
     task.configure(schedule_in={"milliseconds": 100}).defer()
     async with running(poll_interval=3600, listen=False):
         await until(lambda: states(memory) == ["succeeded"])
+
+
+@pytest.mark.parametrize("verb", ["fetch", "rescue"])
+async def test_a_statement_that_is_never_answered_is_tried_again(
+    app: pq.App, running: Any, until: Until, troubled: Any, monkeypatch: pytest.MonkeyPatch, *, verb: str
+) -> None:
+    async def hang_at_first(*_: object) -> None:
+        if len(troubled.calls[verb]) == 1:
+            await anyio.sleep_forever()
+
+    monkeypatch.setattr(rooms, "LEAST_PATIENCE", 0.1)
+    troubled.before[verb] = hang_at_first
+    async with running(lease=0.3):
+        await until(lambda: len(troubled.calls[verb]) > 1)
 
 
 async def test_a_broken_listener_is_opened_again(app: pq.App, running: Any, until: Until, troubled: Any) -> None:

@@ -27,7 +27,7 @@ def _no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def writer(troubled: Any, anyio_backend: str) -> Writer:
-    return Writer(troubled, batch=10, journal=Journal("w"), written=lambda: None)
+    return Writer(troubled, batch=10, patience=0.2, journal=Journal("w"), written=lambda: None)
 
 
 async def claimed(store: Any, count: int) -> list[pq.Job]:
@@ -51,6 +51,20 @@ async def test_whatever_waits_is_written_together(troubled: Any, writer: Writer,
     await flushed(writer)
     assert [len(outcomes) for (outcomes,) in troubled.calls["finish"]] == [10, 10, 3]
     assert states(memory) == ["succeeded"] * 23
+
+
+async def test_a_finish_that_is_never_answered_is_tried_again(
+    troubled: Any, writer: Writer, memory: pq.InMemoryConnector
+) -> None:
+    async def hang_at_first(*_: object) -> None:
+        if len(troubled.calls["finish"]) == 1:
+            await anyio.sleep_forever()
+
+    troubled.before["finish"] = hang_at_first
+    for job in await claimed(troubled, 3):
+        writer.put(Outcome.succeeded(job))
+    await flushed(writer)
+    assert states(memory) == ["succeeded"] * 3
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ import math
 import random
 from collections.abc import Awaitable, Callable
 
+import anyio
+
 from pq_core.connector import Connector, Fetched, WorkerInfo
 from pq_core.errors import LeaseLost, StoreBusy
 from pq_core.log import fields
@@ -39,6 +41,7 @@ class Dispatcher:
         wait: whether to wait for more when nothing is left.
         poll_interval: seconds between fetches without news.
         batch: jobs to claim by one fetch at most.
+        patience: seconds for the store to answer.
         slots: where jobs run.
         writer: where their outcomes go.
         inventory: looks for jobs that a failed fetch may have claimed.
@@ -53,6 +56,7 @@ class Dispatcher:
         wait: bool,
         poll_interval: float,
         batch: int,
+        patience: float,
         slots: Slots,
         writer: Writer,
         inventory: Inventory,
@@ -63,6 +67,7 @@ class Dispatcher:
         self._wait = wait
         self._poll_interval = poll_interval * random.uniform(1 - JITTER, 1 + JITTER)
         self._batch = batch
+        self._patience = patience
         self._slots = slots
         self._writer = writer
         self._inventory = inventory
@@ -100,7 +105,7 @@ class Dispatcher:
             if wanted and (self._called or clock() >= self._due):
                 await self._fetch(wanted)
             else:
-                await self._bell.wait(self._patience(wanted))
+                await self._bell.wait(self._pause(wanted))
         while not self._idle:
             await self._bell.wait()
 
@@ -120,7 +125,7 @@ class Dispatcher:
             return 0
         return min(self._slots.wanted(), self._batch)
 
-    def _patience(self, wanted: int) -> float | None:
+    def _pause(self, wanted: int) -> float | None:
         """Return the seconds after which to look again without a ring."""
         now = clock()
         moments = [self._due - now] if wanted else []
@@ -135,9 +140,11 @@ class Dispatcher:
         self._called = False
         idle = False
         try:
-            await self._inventory.check()
+            with anyio.fail_after(self._patience):
+                await self._inventory.check()
             idle = self._idle  # as it was before the fetch: what ends meanwhile may leave jobs behind
-            fetched = await self._connector.fetch(self._info.id, self._info.queues, limit)
+            with anyio.fail_after(self._patience):
+                fetched = await self._connector.fetch(self._info.id, self._info.queues, limit)
         except LeaseLost as error:
             await self._take_up_lease(error)
         except Exception as error:  # noqa: BLE001 - a broken store is waited out

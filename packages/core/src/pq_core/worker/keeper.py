@@ -21,6 +21,7 @@ logger = logging.getLogger("pq_core.worker")
 BEATS_PER_LEASE = 3
 LONGEST_BETWEEN_RESCUES = 5.0
 BETWEEN_PRUNES = 3600.0
+LONGEST_PRUNE = 900.0
 SHORTEST_BETWEEN_LOOKS = 1.0
 """Seconds between heartbeats that were asked for by news of the queues: news may come a thousand times a second."""
 
@@ -32,6 +33,7 @@ class Keeper:
         connector: the store.
         info: who the worker is.
         lease: seconds.
+        patience: seconds for the store to answer, the lease apart.
         retention: how long ended jobs are kept; None: for ever.
         slots: where the jobs run that may be asked to stop.
         woken: is called when jobs of the dead were given back.
@@ -43,6 +45,7 @@ class Keeper:
         info: WorkerInfo,
         *,
         lease: float,
+        patience: float,
         retention: timedelta | None,
         slots: Slots,
         woken: Callable[[], None],
@@ -50,6 +53,7 @@ class Keeper:
         self._connector = connector
         self._info = info
         self._lease = lease
+        self._patience = patience
         self._retention = retention
         self._slots = slots
         self._woken = woken
@@ -97,7 +101,8 @@ class Keeper:
             await anyio.sleep(BETWEEN_PRUNES * random.uniform(0.9, 1.0))
 
     async def _rescue(self) -> None:
-        given_back = await self._connector.rescue()
+        with anyio.fail_after(self._patience):
+            given_back = await self._connector.rescue()
         if given_back:
             logger.warning(
                 "%s jobs lost their worker, and were given back or ended: %s",
@@ -108,7 +113,8 @@ class Keeper:
             self._woken()
 
     async def _prune(self) -> None:
-        count = await self._connector.prune(self._retention)
+        with anyio.fail_after(LONGEST_PRUNE):
+            count = await self._connector.prune(self._retention)
         if count:
             message = "%s jobs that ended long ago are forgotten"
             logger.info(message, count, extra=fields("jobs_pruned", count=count, worker=self._info.name))

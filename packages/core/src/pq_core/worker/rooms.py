@@ -33,6 +33,8 @@ logger = logging.getLogger("pq_core.worker")
 
 MOMENT = 1.0
 """Seconds for jobs to end that were cancelled because the worker leaves."""
+LEAST_PATIENCE = 10.0
+"""Seconds for an answer of the store, or the lease if that is longer: the connection may have gone silent."""
 WELL_AGAIN = 60.0
 """Seconds without a failure after which the next one counts as the first."""
 
@@ -45,7 +47,10 @@ class Rooms:
         self.info = _identify(settings)
         self.threads = Threads()
         journal = Journal(settings.name, arguments=settings.log_arguments)
-        self.writer = Writer(self.connector, batch=settings.batch, journal=journal, written=self.look)
+        patience = max(settings.lease, LEAST_PATIENCE)
+        self.writer = Writer(
+            self.connector, batch=settings.batch, patience=patience, journal=journal, written=self.look
+        )
         self.slots = Slots(
             concurrency=settings.concurrency,
             most_ahead=2 * settings.batch,
@@ -59,6 +64,7 @@ class Rooms:
             self.connector,
             self.info,
             lease=settings.lease,
+            patience=patience,
             retention=settings.retention,
             slots=self.slots,
             woken=self.look,
@@ -69,6 +75,7 @@ class Rooms:
             wait=settings.wait,
             poll_interval=settings.poll_interval,
             batch=settings.batch,
+            patience=patience,
             slots=self.slots,
             writer=self.writer,
             inventory=Inventory(

@@ -32,13 +32,17 @@ class Writer:
     Args:
         connector: the store.
         batch: outcomes in one statement at most.
+        patience: seconds for the store to answer; after that, the statement is cancelled and tried again.
         journal: is told of outcomes that came too late.
         written: is called after each batch.
     """
 
-    def __init__(self, connector: Connector, *, batch: int, journal: Journal, written: Callable[[], None]) -> None:
+    def __init__(
+        self, connector: Connector, *, batch: int, patience: float, journal: Journal, written: Callable[[], None]
+    ) -> None:
         self._connector = connector
         self._batch = batch
+        self._patience = patience
         self._journal = journal
         self._written = written
         self._waiting: deque[Outcome] = deque()
@@ -82,7 +86,8 @@ class Writer:
 
     async def _write(self, batch: Sequence[Outcome]) -> None:
         """Write the first outcomes that wait; they wait on until the store has answered."""
-        current = await self._connector.finish(batch)
+        with anyio.fail_after(self._patience):
+            current = await self._connector.finish(batch)
         for outcome in batch:
             self._waiting.popleft()
             if self._refusals:
