@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import anyio
@@ -444,3 +445,25 @@ async def test_a_store_that_says_again_and_gives_nothing_is_not_asked_without_a_
         await drain(listen=False, poll_interval=3600)
     assert set(states(memory)) == {"succeeded"}
     assert 5 < asked < 50
+
+
+@pytest.mark.parametrize(
+    "held", [Fetched(jobs=[], again=True), Fetched(jobs=[], again=False, next_in=0.0)], ids=["again", "overdue"]
+)
+async def test_the_longer_others_hold_what_is_due_the_less_often_it_is_asked_for(
+    running: Any, until: Until, memory: pq.InMemoryConnector, monkeypatch: pytest.MonkeyPatch, *, held: Fetched
+) -> None:
+    moments: list[float] = []
+
+    async def fetch(*_: object, **__: object) -> Fetched:
+        moments.append(anyio.current_time())
+        return held
+
+    monkeypatch.setattr(memory, "fetch", fetch)
+    monkeypatch.setattr(dispatcher, "LONGEST_NAP", 0.08)
+    async with running(listen=False, poll_interval=3600):
+        await until(lambda: len(moments) == 12)
+    pauses = [after - before for before, after in pairwise(moments)]
+    assert pauses[5] > 2 * dispatcher.SHORTEST_NAP
+    assert all(pause > 0.07 for pause in pauses[-3:])
+    assert sum(pauses) < 5

@@ -30,6 +30,8 @@ EMPTY_HANDS = 3
 """Fetches in a row that give nothing and ask for another at once, before there is a nap between: others hold a lock."""
 SHORTEST_NAP = 0.005
 """Seconds to wait at least for a job to fall due: clocks differ."""
+LONGEST_NAP = 0.5
+"""Seconds up to which naps double while all that is due is in others' hands: a transaction may stay open for hours."""
 
 
 class Dispatcher:
@@ -159,12 +161,14 @@ class Dispatcher:
 
     def _take(self, fetched: Fetched, limit: int) -> None:
         now = clock()
-        self._in_vain = self._in_vain + 1 if fetched.again and not fetched.jobs else 0
+        due = fetched.again or (fetched.next_in is not None and fetched.next_in <= 0)
+        self._in_vain = self._in_vain + 1 if due and not fetched.jobs else 0
         hopeful = fetched.again and self._in_vain <= EMPTY_HANDS
         self._called = self._called or hopeful or len(fetched.jobs) >= limit
-        soon = math.inf if fetched.next_in is None else max(fetched.next_in, SHORTEST_NAP)
+        nap = min(SHORTEST_NAP * 2.0 ** min(max(self._in_vain - EMPTY_HANDS, 0), 10), LONGEST_NAP)
+        soon = math.inf if fetched.next_in is None else max(fetched.next_in, nap)
         if fetched.again:
-            soon = SHORTEST_NAP
+            soon = nap
         self._due = now + min(self._poll_interval, soon)
         self._slots.put(fetched.jobs)
         if self._closed:

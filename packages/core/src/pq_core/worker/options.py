@@ -81,7 +81,7 @@ def _check_grace(_: Any, __: Any, seconds: Any) -> None:
 
 
 def _check_keep(_: Any, __: Any, keep: object) -> None:
-    if keep not in ("all", "failed", "none"):
+    if not isinstance(keep, str) or keep not in ("all", "failed", "none"):
         raise InvalidOption(f"keep {shown(keep)} is none of 'all', 'failed', 'none'")
 
 
