@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from pq_core.errors import InvalidArguments, InvalidOption
+from pq_core.errors import InvalidArguments, InvalidOption, shown
 
 _POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 _VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
@@ -105,7 +105,9 @@ def binding_of(name: str, func: Callable[..., Any], *, pass_context: bool) -> Bi
     try:
         signature = inspect.signature(func)
     except (TypeError, ValueError) as reason:
-        raise InvalidOption(f"task {name!r}: {func!r} shows no signature; wrap it in a function of yours") from reason
+        raise InvalidOption(
+            f"task {name!r}: {shown(func)} shows no signature; wrap it in a function of yours"
+        ) from reason
     if not pass_context:
         return Binding(name, signature)
     parameters = list(signature.parameters.values())

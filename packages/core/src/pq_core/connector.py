@@ -214,7 +214,9 @@ class Connector(Protocol):
     """Where jobs are kept.
 
     Every verb is one atomic step. It raises `ConnectorClosed` if the connector is not open, `ForkedConnector` in a fork
-    of the process that opened it, and `ConnectionFailed` if the store does not answer.
+    of the process that opened it, and `ConnectionFailed` if the store does not answer. An argument that is not what the
+    verb takes it refuses before it changes anything, with an `InvalidOption` unless said otherwise; `pq_core.given` has
+    the checks. Ids that no job can have are no error.
 
     .. versionadded:: 0.1
     """

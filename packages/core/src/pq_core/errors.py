@@ -5,7 +5,7 @@
     PQError
     ├── InvalidJob (ValueError)             a job that must not be stored; names field, value and place
     │   └── InvalidArguments                arguments that do not fit the task's signature, or that JSON cannot carry
-    ├── InvalidOption (ValueError)          an option of an app, task, worker, retry strategy or connector
+    ├── InvalidOption (ValueError)          an option of an app, task, worker, retry strategy, connector or search
     ├── InvalidResult (ValueError)          a task returned what JSON cannot carry; ends the job as failed
     ├── TaskError
     │   ├── TaskNotFound                    no task of that name in this app
@@ -65,7 +65,7 @@ class InvalidArguments(InvalidJob):
 
 
 class InvalidOption(PQError, ValueError):
-    """An option with a value that it cannot have, refused where it is declared."""
+    """An option that there is not, or with a value that it cannot have; refused where it is given."""
 
 
 class InvalidResult(PQError, ValueError):

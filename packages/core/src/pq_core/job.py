@@ -63,7 +63,7 @@ class NewJob:
         check_priority(self.priority)
         if self.lock is not None and check_lock(self.lock) is not self.lock:
             overwrite(self, lock=check_lock(self.lock))
-        if self.lock_mode not in _LOCK_MODES:
+        if type(self.lock_mode) is not str or self.lock_mode not in _LOCK_MODES:
             raise _invalid("lock_mode", self.lock_mode, "is neither 'ordered' nor 'mutex'")
         if type(self.max_losses) is not int or not 1 <= self.max_losses <= MAX_PRIORITY:
             raise _invalid("max_losses", self.max_losses, f"is not a whole number from 1 to {MAX_PRIORITY}")

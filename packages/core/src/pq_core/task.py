@@ -47,6 +47,10 @@ class TaskOptions(TypedDict, total=False):
     """How many workers may die under a job; with the last of them it ends as failed."""
 
 
+def _is_keep(value: object) -> bool:
+    return value is None or (isinstance(value, str) and value in {"all", "failed", "none"})
+
+
 def _is_async(task: Task[..., Any]) -> bool:
     return gives_coroutine(task.func)
 
@@ -94,7 +98,7 @@ class Task(Generic[P, R]):
     def __attrs_post_init__(self) -> None:
         if inspect.isgeneratorfunction(self.func) or inspect.isasyncgenfunction(self.func):
             raise InvalidOption(f"task {self.name!r} is a generator, which would not run when called; return a list")
-        if self.keep not in (None, "all", "failed", "none"):
+        if not _is_keep(self.keep):
             raise InvalidOption(
                 f"task {self.name!r}: keep {shown(self.keep)} is none of 'all', 'failed', 'none' and None"
             )
@@ -211,9 +215,9 @@ def stable_name(func: Callable[..., Any]) -> str:
     """
     module, name = getattr(func, "__module__", None), getattr(func, "__qualname__", None)
     if not module or not name:
-        raise InvalidOption(f"{func!r} has no name: {_WAYS_OUT}")
+        raise InvalidOption(f"{shown(func)} has no name: {_WAYS_OUT}")
     if name.endswith("<lambda>"):
-        raise InvalidOption(f"{func!r} is a lambda, and all lambdas of {module} share that name: {_WAYS_OUT}")
+        raise InvalidOption(f"{shown(func)} is a lambda, and all lambdas of {module} share that name: {_WAYS_OUT}")
     scope, nested, _ = name.rpartition(".<locals>.")
     if nested and not _is_running(scope, module):
         raise InvalidOption(

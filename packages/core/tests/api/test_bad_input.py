@@ -37,6 +37,15 @@ class Mute:
         raise RuntimeError("no words")
 
 
+class Array:
+    """A value that says neither yes nor no when it is compared."""
+
+    def __eq__(self, _: object) -> bool:
+        raise ValueError("the truth of an array is ambiguous")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 class Nowhere(tzinfo):
     def utcoffset(self, _: datetime | None) -> timedelta | None:
         raise KeyError("no such zone")
@@ -149,6 +158,7 @@ def test_what_cannot_be_deferred_is_refused_whole(shop: Shop, call: Callable[[Sh
         ({"queue": b"red"}, "queue b'red'"),
         ({"lock": 5}, "lock 5"),
         ({"lock_mode": []}, r"lock_mode \[\]"),
+        ({"lock_mode": Array()}, "lock_mode <"),
         ({"metadata": [1]}, r"metadata \[1\] is a list"),
         ({"metadata": None}, "metadata None"),
     ],
@@ -266,6 +276,8 @@ def test_a_change_that_no_job_may_have_is_refused(shop: Shop, changes: dict[str,
         (lambda app: app.task(name="x", retry=pq.RetryStrategy), "give an instance"),
         (lambda app: app.task(name="x", retry=-(10**5000)), "retry <int>"),
         (lambda app: app.task(name="x", keep=Mute()), "keep <Mute>"),
+        (lambda app: app.task(name="x", keep=Array()), "keep <"),
+        (lambda app: lambda _: app.task(Mute()), "<Mute> has no name"),
         (lambda app: app.task(name="x", pass_context="no"), "pass_context 'no'"),
         (lambda app: app.task(name="x", max_losses=10**5000), "max_losses <int>"),
     ],

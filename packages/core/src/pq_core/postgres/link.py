@@ -64,7 +64,8 @@ class Link:
         schema = check_schema_name(schema)
         min_size, max_size = check_id(min_size, "min_size"), check_id(max_size, "max_size")
         if min_size < 0 or max_size < max(1, min_size):
-            msg = f"min_size {min_size} and max_size {max_size}: at least 0 and 1, the second not below the first"
+            sizes = f"min_size {shown(min_size)} and max_size {shown(max_size)}"
+            msg = f"{sizes}: at least 0 and 1, the second not below the first"
             raise InvalidOption(msg)
         if not _is_seconds(timeout):
             msg = f"timeout {shown(timeout)} is not a number of seconds above 0, up to a day"
