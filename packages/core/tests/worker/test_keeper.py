@@ -116,3 +116,22 @@ async def test_a_cancelled_job_is_stopped_soon_when_the_store_tells_of_it(
         await memory.cancel([1], reason="no longer needed")
         await until(lambda: memory.jobs[1].state == "cancelled")
     assert memory.jobs[1].reason == "no longer needed"
+
+
+async def test_a_worker_that_ends_waits_for_what_it_has_asked_the_store(app: pq.App, troubled: Any, drain: Any) -> None:
+    cut_off: list[BaseException] = []
+    asked: list[str] = []
+
+    async def answer_slowly(*_: object) -> None:
+        asked.append("prune")
+        try:
+            await anyio.sleep(0.05)
+        except BaseException as error:
+            cut_off.append(error)
+            raise
+
+    troubled.before["prune"] = answer_slowly
+    troubled.before["fetch"] = lambda *_: anyio.sleep(0.01)
+    await drain()
+    assert asked == ["prune"]
+    assert cut_off == []

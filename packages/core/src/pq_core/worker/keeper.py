@@ -22,6 +22,7 @@ BEATS_PER_LEASE = 3
 LONGEST_BETWEEN_RESCUES = 5.0
 BETWEEN_PRUNES = 3600.0
 LONGEST_PRUNE = 900.0
+LONGEST_REST = 1.0
 SHORTEST_BETWEEN_LOOKS = 1.0
 """Seconds between heartbeats that were asked for by news of the queues: news may come a thousand times a second."""
 
@@ -58,6 +59,16 @@ class Keeper:
         self._slots = slots
         self._woken = woken
         self._bell = Bell()
+        self._under_way = 0
+        self._answered = Bell()
+        self._resting = False
+
+    async def rest(self) -> None:
+        """Ask the store nothing more, and wait a moment for its answers: to cut one off costs a connection."""
+        self._resting = True
+        with anyio.move_on_after(LONGEST_REST):
+            while self._under_way:
+                await self._answered.wait()
 
     async def beat(self) -> None:
         """Prolong the lease, and ask jobs to stop that were cancelled.
@@ -122,6 +133,9 @@ class Keeper:
     async def _try(self, name: str, act: Callable[[], Awaitable[None]], backoff: Backoff) -> None:
         """Act until it works."""
         while True:
+            if self._resting:
+                await anyio.sleep_forever()
+            self._under_way += 1
             try:
                 await act()
             except Exception as error:  # noqa: BLE001 - whatever it is, the lease must be kept
@@ -134,7 +148,10 @@ class Keeper:
                     error,
                     extra=fields(f"{name}_failed", retry_in=seconds, worker=self._info.name),
                 )
-                await anyio.sleep(seconds)
             else:
                 backoff.reset()
                 return
+            finally:
+                self._under_way -= 1
+                self._answered.ring()
+            await anyio.sleep(seconds)

@@ -96,6 +96,7 @@ class Worker:
                 if not told.is_set() and await rooms.presence.arrive():
                     rooms.open(house, workshop)
                     await keep_open("dispatcher", rooms.dispatcher.run)
+                    await rooms.keeper.rest()
             except ConnectorError as error:
                 refusal = error
             house.cancel_scope.cancel()
