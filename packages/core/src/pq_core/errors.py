@@ -17,6 +17,7 @@
         ├── ConnectionFailed                the database does not answer, or refuses
         ├── ConnectorClosed                 used before open() or after close()
         ├── ForkedConnector                 used in a child of the process that opened it
+        ├── DatabaseRefused                 a real database, where the environment says to touch none: in tests
         ├── WrongConnection                 a `connection=` that this call cannot use
         ├── TransactionRequired             the transaction is not READ COMMITTED, or none is open
         ├── StoreBusy                       a lock could not be had in time; the same call may go through later
@@ -110,6 +111,13 @@ class ConnectorClosed(ConnectorError):
 
 class ForkedConnector(ConnectorError):
     """The connector was opened by another process, of which this one is a fork."""
+
+
+class DatabaseRefused(ConnectorError):
+    """The environment variable ``PQ_REFUSE_DATABASE`` is set; pq's pytest plugin does so while tests run.
+
+    .. versionadded:: 0.1
+    """
 
 
 class WrongConnection(ConnectorError):

@@ -30,7 +30,7 @@ from pq_core.postgres.faults import breaks_preparing, translate, unspeakable
 from pq_core.postgres.link import ISOLATION, Link, settings_to_mend
 from pq_core.postgres.listening import listen
 from pq_core.postgres.schema import Conversation
-from pq_core.postgres.statements import Statement
+from pq_core.postgres.statements import Clock, Statement
 from pq_core.postgres.sync_connector import SyncPsycopgConnector
 from pq_core.states import State
 
@@ -49,6 +49,7 @@ class PsycopgConnector:
         min_size: connections that a pool keeps.
         max_size: connections that a pool has at most.
         timeout: seconds to wait for a connection of the pool.
+        clock: tells the time wherever a verb is given none, as an aware datetime. The database's is the default.
         **keywords: libpq's own, such as host, dbname, password.
 
     Raises:
@@ -65,10 +66,17 @@ class PsycopgConnector:
         min_size: int = 1,
         max_size: int = 4,
         timeout: float = 10.0,
+        clock: Clock | None = None,
         **keywords: Any,
     ) -> None:
         self._link = Link.make(
-            dsn, schema=schema, min_size=min_size, max_size=max_size, timeout=timeout, keywords=keywords
+            dsn,
+            schema=schema,
+            min_size=min_size,
+            max_size=max_size,
+            timeout=timeout,
+            clock=clock,
+            keywords=keywords,
         )
         self._sync = SyncPsycopgConnector(self._link)
         self._pool: AsyncConnectionPool[psycopg.AsyncConnection] | None = None
@@ -101,6 +109,7 @@ class PsycopgConnector:
             min_size=self._link.min_size if min_size is None else min_size,
             max_size=self._link.max_size if max_size is None else max_size,
             timeout=self._link.timeout,
+            clock=self._link.clock,
         )
 
     async def open(self) -> None:
@@ -108,6 +117,7 @@ class PsycopgConnector:
 
         Raises:
             ConnectionFailed: the database does not answer, or refuses.
+            DatabaseRefused: a test did not ask for a real database.
             ConnectorError: the event loop is not asyncio's.
         """
         if self._door.open():
@@ -230,6 +240,7 @@ class PsycopgConnector:
         return await self._run_on(connection, statement)
 
     async def _converse(self, begin: Callable[[], Conversation[T]]) -> T:
+        self._link.check_permitted()
         _check_asyncio()
         for attempts_left in reversed(range(schema_.ATTEMPTS)):
             try:
@@ -246,6 +257,7 @@ class PsycopgConnector:
 
     async def _opened_pool(self) -> AsyncConnectionPool[psycopg.AsyncConnection]:
         self._check_usable()
+        self._link.check_permitted()
         loop = asyncio.get_running_loop()
         if self._pool is not None and self._loop is not loop:
             if self._loop is not None and not self._loop.is_closed():

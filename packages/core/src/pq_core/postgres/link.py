@@ -10,10 +10,10 @@ import attrs
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from pq_core.errors import InvalidOption, shown
+from pq_core.errors import DatabaseRefused, InvalidOption, shown
 from pq_core.given import check_id
 from pq_core.postgres.schema import check_schema_name
-from pq_core.postgres.statements import Statements
+from pq_core.postgres.statements import Clock, Statements
 
 logger = logging.getLogger("pq_core.postgres")
 
@@ -31,6 +31,9 @@ _DEFAULTS: dict[str, Any] = {
 _LONGEST_TIMEOUT = 86_400
 ISOLATION = "select current_setting('default_transaction_isolation')"
 
+REFUSAL = "PQ_REFUSE_DATABASE"
+"""Environment variable that keeps pq off databases, in child processes as well; its text is the error's."""
+
 # libpq reads these itself, but only where the connection string leaves them open; our defaults would close them.
 _ENVIRONMENT = {"PGAPPNAME": "application_name", "PGCONNECT_TIMEOUT": "connect_timeout"}
 
@@ -41,6 +44,8 @@ class Link:
 
     Attributes:
         conninfo: for libpq; what it lacks comes from libpq's environment.
+        clock: tells the time wherever a verb is given none; None is the database's.
+        refusable: whether the environment may forbid to use it, see :data:`REFUSAL`.
         preparing: False once a pooler was seen to mix up prepared statements.
     """
 
@@ -50,11 +55,21 @@ class Link:
     max_size: int
     timeout: float
     statements: Statements
+    clock: Clock | None = None
+    refusable: bool = True
     preparing: bool = True
 
     @classmethod
     def make(
-        cls, dsn: str, *, schema: str, min_size: int, max_size: int, timeout: float, keywords: dict[str, Any]
+        cls,
+        dsn: str,
+        *,
+        schema: str,
+        min_size: int,
+        max_size: int,
+        timeout: float,
+        clock: Clock | None,
+        keywords: dict[str, Any],
     ) -> Link:
         """Check and combine.
 
@@ -69,6 +84,9 @@ class Link:
             raise InvalidOption(msg)
         if not _is_seconds(timeout):
             msg = f"timeout {shown(timeout)} is not a number of seconds above 0, up to a day"
+            raise InvalidOption(msg)
+        if clock is not None and not callable(clock):
+            msg = f"clock {shown(clock)} is not a function that tells the time, such as lambda: datetime.now(UTC)"
             raise InvalidOption(msg)
         if not isinstance(dsn, str):
             msg = f"the connection string is a {type(dsn).__qualname__}, not a text such as 'dbname=mine'"
@@ -91,8 +109,19 @@ class Link:
             min_size=min_size,
             max_size=max_size,
             timeout=timeout,
-            statements=Statements(schema),
+            statements=Statements(schema, clock),
+            clock=clock,
         )
+
+    def check_permitted(self) -> None:
+        """Refuse to go near a database in a test that did not ask for one.
+
+        Raises:
+            DatabaseRefused: the environment says so.
+        """
+        refusal = os.environ.get(REFUSAL)
+        if refusal and self.refusable:
+            raise DatabaseRefused(refusal)
 
     def stop_preparing(self) -> bool:
         """Do without prepared statements from now on; False if that was so already."""

@@ -19,6 +19,7 @@ _ANSWER = 10.0
 
 async def listen(link: Link, queues: Sequence[str] | None, wake: Callable[[], None]) -> None:
     """Run until cancelled; see :meth:`pq_core.connector.Connector.listen`."""
+    link.check_permitted()
     wanted = None if queues is None else {f"queue:{queue}" for queue in queues}
     try:
         async with await psycopg.AsyncConnection.connect(

@@ -29,6 +29,8 @@ from pq_core.states import State
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
+Clock = Callable[[], datetime]
+"""Tells the time, as an aware datetime."""
 
 _JOB_COLUMNS = (
     "id, task, args::text, queue, priority, lock, lock_mode, state, attempt, claim, losses, max_losses, scheduled_at,"
@@ -47,11 +49,17 @@ class Statement(Generic[T]):
 
 
 class Statements:
-    """The verbs of a connector as statements, for one schema."""
+    """The verbs of a connector as statements, for one schema.
 
-    def __init__(self, schema: str) -> None:
+    Args:
+        schema: where pq is installed.
+        clock: tells the time wherever a verb is given none; None leaves that to the database.
+    """
+
+    def __init__(self, schema: str, clock: Clock | None = None) -> None:
         self.schema = schema
         self.prefix = quote(schema).replace("%", "%%")
+        self._clock = clock
 
     def defer(self, jobs: Sequence[NewJob], now: datetime | None) -> Statement[list[Deferred]]:
         if len(jobs) == 1:
@@ -60,7 +68,7 @@ class Statements:
             args, metadata = _payload(job)
             parameters = [
                 *(job.task, args, job.queue, job.priority, job.lock, job.lock_mode, job.scheduled_at, job.delay),
-                *(job.max_losses, metadata, _checked(now)),
+                *(job.max_losses, metadata, self._time(now)),
             ]
             return self._call("defer", _DEFER, parameters, lambda rows: [Deferred(rows[0][0])])
         payloads = []
@@ -80,7 +88,7 @@ class Statements:
             _once_if_alike([None if job.delay is None else job.delay.total_seconds() for job in jobs]),
             _once_if_alike([job.max_losses for job in jobs]),
             _once_if_alike([metadata for _, metadata in payloads]),
-            _checked(now),
+            self._time(now),
         ]
         return self._call("defer_many", _DEFER_MANY, columns, lambda rows: [Deferred(id_) for id_ in rows[0][0]])
 
@@ -90,7 +98,7 @@ class Statements:
             check_worker(worker),
             None if names is None else list(names),
             check_limit(limit, 1),
-            _checked(now),
+            self._time(now),
         ]
         text = f"select {_FETCHED_COLUMNS} from {self.prefix}.fetch({_FETCH})"  # noqa: S608 - the prefix is quoted
         return Statement(text, parameters, lambda rows: _read_fetched(rows, worker))
@@ -110,7 +118,7 @@ class Statements:
             _unless_all([None if outcome.error is None else dump(outcome.error) for outcome in ordered]),
             _unless_all([outcome.result for outcome in ordered]),
             _unless_all([outcome.reason for outcome in ordered]),
-            _checked(now),
+            self._time(now),
         ]
         return self._call("finish", _FINISH, parameters, _read_ids)
 
@@ -121,18 +129,18 @@ class Statements:
             None if worker.queues is None else list(worker.queues),
             dump_mapping(worker.details, "details", error=InvalidJob),
             check_lease(lease).total_seconds(),
-            _checked(now),
+            self._time(now),
         ]
         return self._call("heartbeat", _HEARTBEAT, parameters, _read_ids)
 
     def rescue(self, now: datetime | None) -> Statement[list[JobState]]:
-        return self._call("rescue", "%s::timestamptz", [_checked(now)], _read_states)
+        return self._call("rescue", "%s::timestamptz", [self._time(now)], _read_states)
 
     def leave(self, worker: int, now: datetime | None) -> Statement[list[JobState]]:
-        return self._call("leave", "%s::bigint, %s::timestamptz", [check_worker(worker), _checked(now)], _read_states)
+        return self._call("leave", "%s::bigint, %s::timestamptz", [check_worker(worker), self._time(now)], _read_states)
 
     def find(self, which: JobFilter, limit: int, after: int, now: datetime | None) -> Statement[list[Job]]:
-        _checked(now)  # though nothing that a search says depends on the time
+        _check(now)  # though nothing that a search says depends on the time
         first, most = check_id(after, "after"), check_limit(limit)
         condition, parameters = _condition(which)
         source = f"{self.prefix}.all_jobs where id > %s{condition}"
@@ -140,17 +148,17 @@ class Statements:
         return Statement(text, [_within(first), *parameters, most], lambda rows: [_read_job(row) for row in rows])
 
     def count(self, which: JobFilter, now: datetime | None) -> Statement[dict[State, int]]:
-        _checked(now)
+        _check(now)
         condition, parameters = _condition(which)
         text = f"select state, count(*) from {self.prefix}.all_jobs where true{condition} group by state"  # noqa: S608 - as above
         return Statement(text, parameters, lambda rows: dict.fromkeys(State, 0) | {State(s): n for s, n in rows})
 
     def cancel(self, ids: Sequence[int], reason: str, now: datetime | None) -> Statement[list[JobState]]:
-        parameters = [_ids(ids), check_reason(reason), _checked(now)]
+        parameters = [_ids(ids), check_reason(reason), self._time(now)]
         return self._call("cancel", "%s::bigint[], %s::text, %s::timestamptz", parameters, _read_states)
 
     def retry(self, ids: Sequence[int], now: datetime | None) -> Statement[list[JobState]]:
-        return self._call("retry", "%s::bigint[], %s::timestamptz", [_ids(ids), _checked(now)], _read_states)
+        return self._call("retry", "%s::bigint[], %s::timestamptz", [_ids(ids), self._time(now)], _read_states)
 
     def reschedule(self, ids: Sequence[int], changes: JobChanges, now: datetime | None) -> Statement[list[JobState]]:
         parameters = [
@@ -161,7 +169,7 @@ class Statements:
             changes.priority,
             changes.lock is not UNCHANGED,
             None if changes.lock is UNCHANGED else changes.lock,
-            _checked(now),
+            self._time(now),
         ]
         return self._call("reschedule", _RESCHEDULE, parameters, _read_states)
 
@@ -170,20 +178,25 @@ class Statements:
         # As no job can be older, no time needs to be.
         bound = None if age is None else min(age, LONGEST_DELAY)
         return self._call(
-            "prune", "%s::interval, %s::timestamptz", [bound, _checked(now)], lambda rows: int(rows[0][0])
+            "prune", "%s::interval, %s::timestamptz", [bound, self._time(now)], lambda rows: int(rows[0][0])
         )
 
     def queues(self, now: datetime | None) -> Statement[list[QueueInfo]]:
-        _checked(now)
+        _check(now)
         return self._call("queue_counts", "", [], lambda rows: [_read_queue(row) for row in rows])
 
     def pause(self, queue: str, now: datetime | None) -> Statement[None]:
-        parameters = [check_name("queue", queue), _checked(now)]
+        parameters = [check_name("queue", queue), self._time(now)]
         return self._call("pause", "%s::text, %s::timestamptz", parameters, lambda _: None)
 
     def resume(self, queue: str, now: datetime | None) -> Statement[None]:
-        _checked(now)
+        _check(now)
         return self._call("resume", "%s::text", [check_name("queue", queue)], lambda _: None)
+
+    def _time(self, now: datetime | None) -> datetime | None:
+        if now is None and self._clock is not None:
+            now = self._clock()
+        return None if now is None else check_now(now)
 
     def _call(
         self, function: str, placeholders: str, parameters: Sequence[Any], read: Callable[[list[Row]], T]
@@ -213,8 +226,9 @@ _HEARTBEAT = "%s::bigint, %s::text, %s::text[], %s::json, %s::float8, %s::timest
 _RESCHEDULE = "%s::bigint[], %s::timestamptz, %s::float8, %s::text, %s::smallint, %s::bool, %s::text, %s::timestamptz"
 
 
-def _checked(now: datetime | None) -> datetime | None:
-    return None if now is None else check_now(now)
+def _check(now: datetime | None) -> None:
+    if now is not None:
+        check_now(now)
 
 
 def quote(identifier: str) -> str:

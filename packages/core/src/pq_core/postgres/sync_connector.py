@@ -44,6 +44,7 @@ class SyncPsycopgConnector:
 
         Raises:
             ConnectionFailed: the database does not answer, or refuses.
+            DatabaseRefused: a test did not ask for a real database.
         """
         if self._door.open():
             self._pool = None
@@ -133,6 +134,7 @@ class SyncPsycopgConnector:
         return self._run_on(connection, statement)
 
     def _converse(self, begin: Callable[[], Conversation[T]]) -> T:
+        self._link.check_permitted()
         for attempts_left in reversed(range(schema.ATTEMPTS)):
             try:
                 with psycopg.connect(self._link.conninfo, prepare_threshold=None, row_factory=tuple_row) as connection:
@@ -146,6 +148,7 @@ class SyncPsycopgConnector:
 
     def _opened_pool(self) -> ConnectionPool[psycopg.Connection]:
         self._door.check()
+        self._link.check_permitted()
         pool = self._pool
         if pool is None:
             with self._opening:
