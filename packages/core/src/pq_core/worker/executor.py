@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 import anyio.lowlevel
@@ -23,10 +23,13 @@ from pq_core.worker.interruption import everything_is_cancelled
 from pq_core.worker.isolation import isolated
 from pq_core.worker.journal import Journal
 from pq_core.worker.run import Run
-from pq_core.worker.threads import Threads
 
 UNKNOWN_TASK_DELAY = timedelta(seconds=10)
 """How long a job rests whose task this worker does not know, so that a worker that does may come by."""
+
+
+Driven = Coroutine[Any, Any, Any]
+Drive = Callable[[Run, Driven], Driven]
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -41,15 +44,50 @@ class Plan:
     keep_failure: bool
 
 
-class Executor:
-    """Runs jobs. One per worker; it lives in the worker's event loop."""
+class CallsFunctions(Protocol):
+    """Where sync tasks are called."""
 
-    def __init__(self, app: Host, *, worker_name: str, keep: Keep, threads: Threads, journal: Journal) -> None:
+    async def run(self, function: Callable[[], Any]) -> Any:
+        """Call `function`; return what it returns, raise what it raises."""
+        ...
+
+
+def utc_now() -> datetime:
+    """Return the real time."""
+    return datetime.now(UTC)
+
+
+class Executor:
+    """Runs jobs. One per worker; it lives in the worker's event loop.
+
+    Args:
+        app: whose jobs.
+        worker_name: what jobs are told that their worker is called.
+        keep: which ended jobs stay in the history, unless their task says otherwise.
+        threads: where sync tasks are called.
+        journal: is told of starts and ends.
+        clock: tells the time to retry strategies that name a moment.
+        drive: stands between an async job and the event loop: is given the coroutine, and returns what is run for it.
+    """
+
+    def __init__(
+        self,
+        app: Host,
+        *,
+        worker_name: str,
+        keep: Keep,
+        threads: CallsFunctions,
+        journal: Journal,
+        clock: Callable[[], datetime] = utc_now,
+        drive: Drive | None = None,
+    ) -> None:
         self._app = app
         self._worker_name = worker_name
         self._keep: Keep = keep
         self._threads = threads
         self._journal = journal
+        self._clock = clock
+        self._drive = drive
         self._plans: dict[str, Plan] = {}
         self._cancelled = anyio.get_cancelled_exc_class()
 
@@ -107,7 +145,9 @@ class Executor:
         if not plan.is_async:
             return await self._threads.run(partial(surroundings.run, plan.call, context, args, kwargs))
         awaitable = surroundings.run(plan.call, context, args, kwargs)
-        coroutine = awaitable if inspect.iscoroutine(awaitable) else _awaiting(awaitable)
+        coroutine: Driven = awaitable if inspect.iscoroutine(awaitable) else _awaiting(awaitable)
+        if self._drive is not None:
+            coroutine = self._drive(run, coroutine)
         run.interruptible = True
         try:
             return await isolated(coroutine, surroundings)
@@ -145,7 +185,7 @@ class Executor:
         outcome = Outcome.retried(
             run.job,
             error,
-            delay=decision.delay(datetime.now(UTC)),
+            delay=decision.delay(self._clock()),
             queue=decision.queue,
             priority=decision.priority,
             lock=decision.lock,
