@@ -1,0 +1,202 @@
+"""One drain: hands that work until nothing is due any more, and what the test is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime, timedelta
+from typing import Literal
+
+import anyio
+import attrs
+
+from pq_core.connector import Connector
+from pq_core.job import Job
+from pq_core.log import call_text
+from pq_testing.errors import AsyncTaskInSyncDrain, DrainError, EndlessJobs
+from pq_testing.hand import Hand
+from pq_testing.harness import Harness
+from pq_testing.report import Report, Run
+
+OnError = Literal["raise", "record"]
+TICK = timedelta(microseconds=1)
+
+
+@attrs.define(kw_only=True, eq=False)
+class Drain:
+    """One call of `run_jobs`.
+
+    Attributes:
+        harness: the test's.
+        connector: the store; the caller's transaction, if the jobs are to run in that.
+        until: how far the clock may go; None: not at all.
+        queues: whose jobs run; None: of every queue.
+        limit: jobs to run at most.
+        workers: hands at a time.
+        on_error: whether an error of a job ends the drain and reaches the test.
+        nested: whether an event loop of others runs in this thread, and waits for us.
+        over: whether no more jobs are to be claimed.
+        findings: errors that the disturbances of the test have brought to light.
+    """
+
+    harness: Harness
+    connector: Connector
+    until: datetime | None = None
+    queues: Sequence[str] | None = None
+    limit: int | None = None
+    workers: int = 1
+    on_error: OnError = "raise"
+    nested: bool = False
+    over: bool = attrs.field(init=False, default=False)
+    findings: list[BaseException] = attrs.field(init=False, factory=list[BaseException])
+    _runs: list[Run] = attrs.field(init=False, factory=list[Run])
+    _refusal: DrainError | None = attrs.field(init=False, default=None)
+    _failure: BaseException | None = attrs.field(init=False, default=None)
+    _awaiting: dict[int, Run] = attrs.field(init=False, factory=dict[int, Run])
+    _busy: set[Hand] = attrs.field(init=False, factory=set[Hand])
+    _idle: list[anyio.Event] = attrs.field(init=False, factory=list[anyio.Event])
+    _next_due: datetime | None = attrs.field(init=False, default=None)
+    _hired: int = attrs.field(init=False, default=0)
+
+    async def run(self) -> Report:
+        """Run jobs; return what was done.
+
+        Raises:
+            BaseException: the error of a job, unless errors are only recorded.
+            DrainError: it cannot go on.
+        """
+        began = self.harness.clock.now()
+        with self._time_flowing():
+            if self.harness.conductor is not None:
+                await self.harness.conductor.conduct(self)
+            elif self.workers == 1:
+                await self.hire().live()
+            else:
+                async with anyio.create_task_group() as hands:
+                    for hand in [self.hire() for _ in range(self.workers)]:
+                        hands.start_soon(hand.live)
+        if self.until is not None and not self.over and self.until > self.harness.clock.now():
+            self.harness.clock.move_to(self.until)
+        return self._conclude(self.harness.clock.now() - began)
+
+    def hire(self) -> Hand:
+        """Return another hand that works as it likes."""
+        self._hired += 1
+        return Hand(self, self._hired)
+
+    def accepts(self, job: Job) -> bool:
+        """Return whether the drain goes on with a job that was claimed. If not, its hand gives it back."""
+        if self.nested and job.task in (tasks := self.harness.app.tasks) and tasks[job.task].is_async:
+            self._stop_for(
+                AsyncTaskInSyncDrain(
+                    f"{job.task} is an async task, and run_jobs() was called inside a running event loop, which would "
+                    "have to run it but waits for this call: write `await run_jobs.run_async()` instead. (The job was "
+                    "given back: nothing is lost.)"
+                )
+            )
+        return not self.over
+
+    def begins(self, hand: Hand) -> None:
+        """Take note that a hand has begun a job."""
+        self._busy.add(hand)
+
+    def ends(self, hand: Hand) -> None:
+        """Take note that a hand has ended its job: others may find something to do now."""
+        self._busy.discard(hand)
+        self._call_idle()
+
+    def heard_of(self, next_in: float | None) -> None:
+        """Take note of what a fetch has told: the seconds until the next job falls due, if there is one."""
+        now = self.harness.clock.now()
+        self._next_due = None if next_in is None else now + max(timedelta(seconds=next_in), TICK)
+
+    def took(self, run: Run) -> None:
+        """Take note of a run whose outcome is written; decide whether the drain goes on."""
+        self._runs.append(run)
+        self.harness.ledger.add(run)
+        self._awaiting.pop(run.job.id, None)
+        if run.kind == "retried":
+            self._awaiting[run.job.id] = run
+        elif run.error is not None and self.on_error == "raise":
+            self._failure = self._failure or run.error
+            self.over = True
+            self.harness.ledger.seen(run.job.id)
+        if self.limit is not None and len(self._runs) >= self.limit:
+            self.over = True
+        elif len(self._runs) >= self.harness.max_runs:
+            self._stop_for(EndlessJobs(self._endless()))
+
+    async def wait_for_others(self) -> bool:
+        """Wait while other hands work and nothing is due; return whether there may be something to do again."""
+        if self._busy:
+            call = anyio.Event()
+            self._idle.append(call)
+            await call.wait()
+            return True
+        jumped = self.jump()
+        self._call_idle()
+        return jumped
+
+    def jump(self) -> bool:
+        """Move the clock to when the next job falls due, if it may go that far; return whether it did."""
+        if self.until is None or self._next_due is None or self._next_due > self.until or self.over:
+            return False
+        if self._next_due > self.harness.clock.now():
+            self.harness.clock.move_to(self._next_due)
+        return True
+
+    def _stop_for(self, error: DrainError) -> None:
+        self._refusal = error
+        self.over = True
+
+    def _call_idle(self) -> None:
+        while self._idle:
+            self._idle.pop().set()
+
+    def _time_flowing(self) -> AbstractContextManager[object]:
+        if self.until is None:
+            return nullcontext()
+        from pq_testing import virtual_time
+
+        return virtual_time.flowing(self.harness.clock, self.until)
+
+    def _conclude(self, duration: timedelta) -> Report:
+        report = Report(tuple(self._runs), duration, self.harness.ledger)
+        if self._refusal is not None:
+            raise self._refusal
+        if self.on_error == "record":
+            return report
+        if self._failure is not None:
+            raise _own(self._failure)
+        if self.findings:
+            raise self.findings[0] if len(self.findings) == 1 else BaseExceptionGroup("findings", self.findings)
+        if self._awaiting and self.until is None and not self.over:
+            raise _own(self._waiting_error())
+        return report
+
+    def _waiting_error(self) -> BaseException:
+        run = next(iter(self._awaiting.values()))
+        error = run.error
+        assert error is not None  # noqa: S101 - a retry has a reason
+        wait = run.outcome.delay
+        error.add_note(
+            f"job {call_text(run.job, arguments=True)} failed with this on attempt {run.job.attempt}, and waits {wait} "
+            f"for the next. Let that time pass with run_jobs(until=...), or say run_jobs(on_error='record')."
+        )
+        return error
+
+    def _endless(self) -> str:
+        latest = [run.task for run in self._runs[-50:]]
+        names = ", ".join(dict.fromkeys(latest))
+        return (
+            f"{len(self._runs)} jobs have run, and there are still more: jobs defer jobs, or ask to run again at once, "
+            f"without an end. The latest were of {names}. If that many are meant, say limit=..., or raise pq_max_runs."
+        )
+
+
+def _own(error: BaseException) -> BaseException:
+    """Return the error with the frames of its own task only: how pq came to call it tells a test nothing."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").split(".")[0] in ("pq_core", "pq_testing"):
+        trace = trace.tb_next
+    return error if trace is None else error.with_traceback(trace)

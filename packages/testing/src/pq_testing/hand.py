@@ -1,0 +1,217 @@
+"""A hand: one simulated worker of a drain. It claims a job, runs it with the real executor, writes its outcome."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from functools import partial
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Protocol
+
+import anyio
+import attrs
+
+from pq_core.connector import Connector, Fetched, JobFilter, WorkerInfo
+from pq_core.errors import TaskNotFound
+from pq_core.job import LONGEST_DELAY, Job
+from pq_core.outcome import Outcome
+from pq_core.worker.executor import Driven, Executor
+from pq_core.worker.journal import Journal
+from pq_core.worker.run import Run as Execution
+from pq_testing import no_loop
+from pq_testing.report import Run
+
+if TYPE_CHECKING:  # A drain hires hands, and each hand knows its drain.
+    from pq_testing.drain import Drain
+
+NAME = "run_jobs"
+LEASE = LONGEST_DELAY
+"""However far a test moves its clock, no hand dies of it."""
+LOOKS = 200
+"""Fetches in a row that may give nothing and ask for another."""
+NAP = 0.005
+"""Seconds of real time between such fetches: what there is, a transaction of others holds."""
+
+
+class Director(Protocol):
+    """Decides, at each point at which a hand can be stopped, whether and when it goes on."""
+
+    async def point(self, hand: Hand, place: str) -> None:
+        """Return when the hand may go on; never, if its worker dies here."""
+        ...
+
+    async def idle(self, hand: Hand) -> bool:
+        """Wait while nothing is due; return whether there may be something again, or the hand's work is over."""
+        ...
+
+    def drive(self, hand: Hand, execution: Execution, coroutine: Driven) -> Driven:
+        """Return what is run for an async job: its coroutine, with a point after each suspension."""
+        ...
+
+
+class Hand:
+    """One simulated worker.
+
+    Args:
+        drain: what it works for.
+        number: from 1.
+        director: rules over it; None: it works as it likes.
+        connector: the store, through a connection of its own if it has to.
+    """
+
+    def __init__(
+        self, drain: Drain, number: int, *, director: Director | None = None, connector: Connector | None = None
+    ) -> None:
+        self.drain = drain
+        self.number = number
+        self.connector = drain.connector if connector is None else connector
+        self.director = director
+        self.worker = _random_id()
+        self.job: Job | None = None
+        """The job that it has claimed and not yet given out of hand."""
+        clock = drain.harness.clock
+        self._notes = _Notes(NAME)
+        self._executor = Executor(
+            drain.harness.app,
+            worker_name=NAME,
+            keep="all",
+            threads=Inline(),
+            journal=self._notes,
+            clock=clock.now,
+            drive=None if director is None else partial(director.drive, self),
+        )
+
+    async def live(self) -> None:
+        """Work until nothing is due any more, or the drain has had enough; then sign off."""
+        await self.sign_on()
+        try:
+            while not self.drain.over:
+                job = await self._claim()
+                if job is not None:
+                    if not self.drain.accepts(job):
+                        break  # to leave is to give it back
+                    await self._work(job)
+                elif not await self._rest():
+                    break
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._ask("leave", self.worker)
+
+    async def sign_on(self) -> None:
+        """Make this worker known, with a lease that no clock of a test ends."""
+        await self._ask("heartbeat", WorkerInfo(id=self.worker, name=NAME), LEASE)
+
+    async def expire(self) -> None:
+        """Die, as the store sees it: the lease runs out, and the running job is given back with a loss counted."""
+        store, now = self.drain.connector, self.drain.harness.clock.now()
+        await store.heartbeat(WorkerInfo(id=self.worker, name=NAME), timedelta(0), now=now)
+        await store.rescue(now=now)
+
+    def be_reborn(self) -> None:
+        """Go on as another worker, after :meth:`expire`."""
+        self.worker = _random_id()
+
+    async def execute(self, job: Job) -> tuple[Outcome, BaseException | None]:
+        """Run a job; return what became of it and the error, if there was one. Nothing is written."""
+        self._notes.errors.clear()
+        outcome = await self._executor.execute(_Watched(job, perf_counter(), store=self.connector))
+        return outcome, self._notes.errors[-1] if self._notes.errors else None
+
+    async def _claim(self) -> Job | None:
+        """Return the next job that is due, running; None if there is none."""
+        for look in range(LOOKS):
+            fetched: Fetched = await self._ask("fetch", self.worker, self.drain.queues, 1)
+            self.drain.heard_of(fetched.next_in)
+            if fetched.jobs:
+                self.job = fetched.jobs[0]
+                return self.job
+            if not fetched.again:
+                return None
+            if look > self.drain.workers:
+                await anyio.sleep(NAP)
+        return None
+
+    async def _work(self, job: Job) -> None:
+        self.drain.begins(self)
+        try:
+            began = self.drain.harness.clock.now()
+            outcome, error = await self.execute(job)
+            current = await self._ask("finish", [outcome])
+            self.drain.took(
+                Run(
+                    job=job,
+                    outcome=outcome,
+                    error=error,
+                    started_at=began,
+                    finished_at=self.drain.harness.clock.now(),
+                    hand=self.number,
+                    written=bool(current),
+                )
+            )
+        finally:
+            self.job = None
+            self.drain.ends(self)
+
+    async def _rest(self) -> bool:
+        return await (self.drain.wait_for_others() if self.director is None else self.director.idle(self))
+
+    async def _ask(self, verb: str, *arguments: Any) -> Any:
+        """Ask the store, as of the test's time. A worker can die before it asks, and before it hears the answer."""
+        ask: Callable[..., Coroutine[Any, Any, Any]] = getattr(self.connector, verb)
+        if self.director is None:
+            return await ask(*arguments)
+        await self.director.point(self, f"before {verb}")
+        answer = await ask(*arguments)
+        await self.director.point(self, f"after {verb}")
+        return answer
+
+
+@attrs.define(eq=False)
+class _Watched(Execution):
+    """A run that learns at once, from the store, when its job is cancelled: no heartbeat tells a hand."""
+
+    store: Connector = attrs.field(kw_only=True)
+
+    def should_stop(self) -> bool:
+        if self.stop_asked is None:
+            (now,) = self.store.sync.find(JobFilter(ids=[self.job.id])) or (self.job,)
+            if now.cancel_requested_at is not None:
+                self.stop("cancel")
+        return super().should_stop()
+
+
+@attrs.frozen
+class _Notes(Journal):
+    """The journal of a worker, which remembers how runs failed: the exceptions, not words about them."""
+
+    errors: list[BaseException] = attrs.field(factory=list[BaseException])
+
+    def retried(self, run: Execution, error: BaseException, delay: timedelta) -> None:
+        super().retried(run, error, delay)
+        self.errors.append(error)
+
+    def failed(self, run: Execution, error: BaseException) -> None:
+        super().failed(run, error)
+        self.errors.append(error)
+
+    def task_unknown(self, job: Job, delay: timedelta) -> None:
+        super().task_unknown(job, delay)
+        self.errors.append(
+            TaskNotFound(
+                f"job {job.id} is one of task {job.task!r}, which the app does not know; import the module that "
+                "defines it, for example through the app's import_paths"
+            )
+        )
+
+
+class Inline:
+    """Calls sync tasks where the drain was called: so they see the test's thread, its connections, its transactions."""
+
+    async def run(self, function: Callable[[], Any]) -> Any:
+        """Call `function` here; return what it returns, raise what it raises."""
+        return no_loop.call(function)
+
+
+def _random_id() -> int:
+    return secrets.randbits(63)

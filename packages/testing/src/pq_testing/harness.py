@@ -1,0 +1,76 @@
+"""What one test has of pq: an app, a connector, a clock, and the memory of what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import attrs
+
+from pq_core.app import App
+from pq_core.connector import Connector, JobFilter
+from pq_core.job import Job
+from pq_testing.chaos import Chaos
+from pq_testing.clock import Clock
+from pq_testing.ledger import Ledger
+
+if TYPE_CHECKING:  # A conductor is handed a drain, which is handed a harness.
+    from pq_testing.drain import Drain
+    from pq_testing.effects import Effects
+
+Backend = Literal["memory", "postgres"]
+PAGE = 1_000
+MAX_RUNS = 10_000
+"""Runs in one drain after which jobs count as feeding themselves for ever."""
+
+
+class Conductor(Protocol):
+    """Says in which order the hands of a drain go on, and which of them die."""
+
+    async def conduct(self, drain: Drain) -> None:
+        """Hire hands and let them live until nothing is due any more."""
+        ...
+
+
+def _effects() -> Effects:
+    from pq_testing.effects import Effects
+
+    return Effects()
+
+
+@attrs.define(kw_only=True, eq=False)
+class Harness:
+    """What one test has of pq.
+
+    Attributes:
+        app: its connector is `connector` for the time of the test.
+        connector: in memory, or to a PostgreSQL for tests.
+        backend: which of the two.
+        clock: tells the time to the connector and to everything else here.
+        ledger: what was run.
+        effects: what redelivered jobs must not change twice.
+        chaos: what is done to the workers.
+        conductor: rules over the hands of each drain; None: they work as they like.
+        hand_connector: makes the connector of one hand, where hands must not share one.
+        max_runs: jobs that one drain may run.
+    """
+
+    app: App
+    connector: Connector
+    backend: Backend = "memory"
+    clock: Clock = attrs.field(factory=Clock)
+    ledger: Ledger = attrs.field(factory=Ledger)
+    effects: Effects = attrs.field(factory=_effects)
+    chaos: Chaos = attrs.field(factory=Chaos)
+    conductor: Conductor | None = None
+    hand_connector: Callable[[], Connector] | None = None
+    max_runs: int = MAX_RUNS
+
+    def jobs(self) -> list[Job]:
+        """Return every job of this test in any state, by id; also those whose task keeps no history of them."""
+        jobs: list[Job] = []
+        store = self.connector.sync
+        while page := store.find(JobFilter(), limit=PAGE, after=jobs[-1].id if jobs else 0):
+            jobs += page
+        vanished = self.ledger.vanished({job.id for job in jobs})
+        return sorted([*jobs, *vanished], key=lambda job: job.id)

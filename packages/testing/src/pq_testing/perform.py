@@ -1,0 +1,96 @@
+"""One job, run by the real executor without a store; and the context that a task would be given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pq_core.app import App
+from pq_core.blueprint import Blueprint
+from pq_core.context import JobContext
+from pq_core.errors import InvalidJob, InvalidOption, shown
+from pq_core.job import Job, NewJob
+from pq_core.payload import dump, dump_mapping, load
+from pq_core.states import State
+from pq_core.task import Task
+from pq_testing.clock import Clock
+from pq_testing.errors import AsyncTaskInSyncDrain
+from pq_testing.hand import NAME
+
+NO_ID = 0
+"""The id of a job that no store has."""
+
+
+def claimed(job: NewJob, clock: Clock, attempt: int) -> Job:
+    """Return the job as a worker would have it, its arguments passed through JSON.
+
+    Raises:
+        InvalidArguments: JSON cannot carry them.
+        InvalidOption: `job` is none, or `attempt` is not a whole number from 1.
+    """
+    if not isinstance(job, NewJob):  # pyright: ignore[reportUnnecessaryIsInstance] - users need no type checker
+        raise InvalidOption(f"{shown(job)} is not a job: make one with task.job(...)")
+    if not isinstance(attempt, int) or isinstance(attempt, bool) or attempt < 1:  # pyright: ignore[reportUnnecessaryIsInstance] - as above
+        raise InvalidOption(f"attempt {shown(attempt)} is not a whole number from 1: the first run is attempt 1")
+    now = clock.now()
+    return Job(
+        id=NO_ID,
+        task=job.task,
+        args=load(dump(job.args)),
+        queue=job.queue,
+        priority=job.priority,
+        lock=job.lock,
+        lock_mode=job.lock_mode,
+        state=State.RUNNING,
+        attempt=attempt,
+        claim=attempt,
+        losses=0,
+        max_losses=job.max_losses,
+        scheduled_at=now if job.scheduled_at is None else job.scheduled_at,
+        created_at=now,
+        started_at=now,
+        metadata=load(dump_mapping(job.metadata, "metadata", error=InvalidJob)),
+    )
+
+
+def refuse_async(app: App, job: Job) -> None:
+    """Refuse the job of an async task, where an event loop runs already and cannot run it.
+
+    Raises:
+        AsyncTaskInSyncDrain: it is such a one.
+        TaskNotFound: the app does not know the task.
+    """
+    if app.tasks[job.task].is_async:
+        raise AsyncTaskInSyncDrain(
+            f"{job.task} is an async task, and perform() was called inside a running event loop, which would have to "
+            "run it but waits for this call: write `await run_jobs.perform_async(...)` instead."
+        )
+
+
+def context(app: App, clock: Clock, of: NewJob | Task[..., Any] | None, attempt: int) -> JobContext:
+    """Return the context of a run, to call a task with directly.
+
+    Args:
+        app: whose context it is.
+        clock: tells when the job was claimed.
+        of: the job, or its task; None: of a task that does nothing.
+        attempt: which run of the job it is.
+
+    Raises:
+        InvalidOption: there is no such job, or attempt.
+        TaskNotFound: the app does not know the job's task.
+    """
+    task: Task[..., Any]
+    if of is None:
+        task, new = _nothing(), NewJob(task="nothing")
+    elif isinstance(of, Task):
+        task, new = of, NewJob(task=of.located_name)
+    else:
+        task, new = app.tasks[of.task], of
+    return JobContext(job=claimed(new, clock, attempt), task=task, app=app, worker_name=NAME, ask=lambda: False)
+
+
+def _nothing() -> Task[..., Any]:
+    def nothing() -> None:
+        """Do nothing."""
+
+    return Blueprint().task(name="nothing")(nothing)

@@ -1,0 +1,202 @@
+"""What the fixture `run_jobs` gives: runs the jobs of a test, and shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
+
+from pq_core.app import App
+from pq_core.connector import Connector
+from pq_core.context import JobContext
+from pq_core.deferrer import refuse_unknown
+from pq_core.errors import InvalidOption, shown
+from pq_core.given import check_queues
+from pq_core.job import NewJob
+from pq_core.outcome import Outcome
+from pq_core.task import Task
+from pq_core.worker.executor import Executor
+from pq_core.worker.journal import Journal
+from pq_core.worker.run import Run as Execution
+from pq_testing import own_loop, perform
+from pq_testing.clock import Clock
+from pq_testing.drain import Drain, OnError
+from pq_testing.errors import WrongBackend
+from pq_testing.hand import NAME, Inline
+from pq_testing.harness import Harness
+from pq_testing.job_query import JobQuery
+from pq_testing.report import Report
+
+if TYPE_CHECKING:
+    from pq_testing.effects import Effects
+
+Until = str | timedelta | datetime
+
+
+class DrainOptions(TypedDict, total=False):
+    """The options of one call of `run_jobs`.
+
+    .. versionadded:: 0.1
+    """
+
+    queues: Sequence[str] | None
+    """Whose jobs run; None: of every queue."""
+    limit: int | None
+    """Jobs to run at most."""
+    workers: int
+    """Simulated workers at a time. Async jobs of several run side by side, sync ones one after the other."""
+    on_error: OnError
+    """``"raise"``: the error of a job that fails for good ends the drain, and is raised as it was; so is that of a job
+    which waits for its retry when a drain without `until` ends. ``"record"``: errors are in the report only."""
+    connection: Any
+    """A connection of yours with an open transaction, in which jobs are claimed, run and ended: what was deferred in it
+    is seen, and a rollback takes everything back. Each job has a savepoint."""
+
+
+class RunJobs:
+    """Runs the jobs of a test, in the test's thread, with the executor that workers have.
+
+    Called, it runs what is due now, with the jobs that jobs defer and retries without a wait, in the order in which one
+    worker would; the clock stands still, unless `until` lets it go. Under a running event loop, await
+    :meth:`run_async`.
+
+    .. versionadded:: 0.1
+    """
+
+    def __init__(self, harness: Harness) -> None:
+        self.harness = harness
+
+    def __call__(self, until: Until | None = None, **options: Unpack[DrainOptions]) -> Report:
+        """Run jobs; return what was done.
+
+        Args:
+            until: how far the clock goes: ``"2h"`` or a timedelta from now, or a moment. It jumps from one due time to
+                the next, so that nothing is waited for; a job that sleeps takes no real time either.
+            options: see :class:`DrainOptions`.
+
+        Raises:
+            BaseException: the error of a job.
+            AsyncTaskInSyncDrain: an event loop runs in this thread already, and a task is async.
+            EndlessJobs: jobs feed themselves.
+            InvalidOption: a value that an option cannot have.
+        """
+        __tracebackhide__ = True
+        drain = self._drain(until, options)
+        drain.nested = own_loop.in_a_loop()
+        return own_loop.run(drain.run())
+
+    async def run_async(self, until: Until | None = None, **options: Unpack[DrainOptions]) -> Report:
+        """Do what a call does, in the running event loop."""
+        __tracebackhide__ = True
+        return await self._drain(until, options).run()
+
+    def perform(self, job: NewJob, *, attempt: int = 1) -> Outcome:
+        """Run one job that is not stored; return what would be written of it. Errors are in the outcome, not raised.
+
+        Its arguments pass through JSON, middleware surrounds it, its retry strategy decides.
+
+        Args:
+            job: as ``task.job(...)`` makes it.
+            attempt: which run of the job it is.
+
+        Raises:
+            AsyncTaskInSyncDrain: an event loop runs in this thread already, and the task is async.
+            InvalidOption: this is no job, or no attempt.
+            TaskNotFound: the app does not know the task.
+        """
+        __tracebackhide__ = True
+        claimed = perform.claimed(job, self.clock, attempt)
+        if own_loop.in_a_loop():
+            perform.refuse_async(self.app, claimed)
+        return own_loop.run(self._executor().execute(Execution(claimed, perf_counter())))
+
+    async def perform_async(self, job: NewJob, *, attempt: int = 1) -> Outcome:
+        """Do what :meth:`perform` does, in the running event loop."""
+        return await self._executor().execute(Execution(perform.claimed(job, self.clock, attempt), perf_counter()))
+
+    def context(self, of: NewJob | Task[..., Any] | None = None, *, attempt: int = 1) -> JobContext:
+        """Return the context of a run, to call a task with that takes it.
+
+        Args:
+            of: the job, as ``task.job(...)`` makes it, or the task; None: of a job that has nothing to do.
+            attempt: which run of the job it is.
+
+        Raises:
+            InvalidOption: this is no job, or no attempt.
+        """
+        return perform.context(self.app, self.clock, of, attempt)
+
+    def rolls_back(self, connection: Any = None) -> Any:
+        """Roll the caller's transaction back at the end of a block, and fail the test if a job is there all the same.
+
+        Args:
+            connection: yours, with an open transaction; in memory None: the block is given a transaction.
+        """
+        from pq_testing.rolls_back import RollsBack
+
+        return RollsBack(self.harness, connection)
+
+    @property
+    def deferred(self) -> JobQuery:
+        """Every job of this test, in any state, to assert on."""
+        return JobQuery(self.harness)
+
+    @property
+    def app(self) -> App:
+        """The app under test."""
+        return self.harness.app
+
+    @property
+    def connector(self) -> Connector:
+        """Where the jobs of this test are."""
+        return self.harness.connector
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of this test."""
+        return self.harness.clock
+
+    @property
+    def effects(self) -> Effects:
+        """What redelivered jobs must not change twice."""
+        return self.harness.effects
+
+    def _drain(self, until: Until | None, options: DrainOptions) -> Drain:
+        refuse_unknown("run_jobs", options, DrainOptions)
+        workers, limit, on_error = options.get("workers", 1), options.get("limit"), options.get("on_error", "raise")
+        _check_count("workers", workers)
+        if limit is not None:
+            _check_count("limit", limit)
+        if on_error not in ("raise", "record"):
+            raise InvalidOption(f"on_error {shown(on_error)} is neither 'raise' nor 'record'")
+        connection = options.get("connection")
+        return Drain(
+            harness=self.harness,
+            connector=self.connector if connection is None else self._bound(connection),
+            until=None if until is None else self.clock.until(until),
+            queues=check_queues(options.get("queues")),
+            limit=limit,
+            workers=workers,
+            on_error=on_error,
+        )
+
+    def _bound(self, connection: Any) -> Connector:
+        if self.harness.backend != "postgres":
+            raise WrongBackend(
+                f"connection {shown(connection)} is one of a database, and the jobs of this test are in memory: mark "
+                'the test with @pytest.mark.pq(backend="postgres"), or drain without connection='
+            )
+        from pq_core.postgres.bound import BoundConnector
+
+        return cast("Connector", BoundConnector(self.connector, connection))
+
+    def _executor(self) -> Executor:
+        return Executor(
+            self.app, worker_name=NAME, keep="all", threads=Inline(), journal=Journal(NAME), clock=self.clock.now
+        )
+
+
+def _check_count(option: str, count: object) -> None:
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise InvalidOption(f"{option} {shown(count)} is not a whole number from 1")
