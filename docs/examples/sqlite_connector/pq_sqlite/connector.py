@@ -1,0 +1,161 @@
+"""The two faces of the database: `SQLiteConnector` for callers that await, its `.sync` twin for those that do not."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import anyio
+from anyio import to_thread
+
+from pq_core.connector import Deferred, Fetched, JobChanges, JobFilter, JobState, QueueInfo, SchemaStatus, WorkerInfo
+from pq_core.errors import WrongConnection
+from pq_core.job import Job, NewJob
+from pq_core.outcome import Outcome
+from pq_core.states import State
+from pq_sqlite import claiming, deferring, ending, listing, steering
+from pq_sqlite.database import Database
+
+Params = ParamSpec("Params")
+Answer = TypeVar("Answer")
+PAUSE = 0.01
+"""Seconds between two looks at the bells: SQLite tells nobody of a change."""
+REASON = "cancelled by request"
+Now = datetime | None
+
+
+class SQLiteConnector:
+    """Keeps jobs in a file of SQLite. It cannot join a transaction of the caller's, which would stop every worker."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._database = Database(path)
+        self._sync = SyncSQLiteConnector(Database(path))
+
+    @property
+    def sync(self) -> SyncSQLiteConnector:
+        return self._sync
+
+    async def open(self) -> None:
+        await to_thread.run_sync(self._database.open)
+
+    async def close(self) -> None:
+        await to_thread.run_sync(self._database.close)
+
+    async def defer(self, jobs: Sequence[NewJob], *, connection: Any = None, now: Now = None) -> list[Deferred]:
+        self._database.check_open()
+        refuse(connection)
+        return await self._do(deferring.defer, now, jobs)
+
+    async def fetch(self, worker: int, queues: Sequence[str] | None, limit: int, *, now: Now = None) -> Fetched:
+        return await self._do(claiming.fetch, now, worker, queues, limit)
+
+    async def finish(self, outcomes: Sequence[Outcome], *, now: Now = None) -> list[int]:
+        return await self._do(ending.finish, now, outcomes)
+
+    async def heartbeat(self, worker: WorkerInfo, lease: timedelta, *, now: Now = None) -> list[int]:
+        return await self._do(claiming.heartbeat, now, worker, lease)
+
+    async def rescue(self, *, now: Now = None) -> list[JobState]:
+        return await self._do(ending.rescue, now)
+
+    async def leave(self, worker: int, *, now: Now = None) -> list[JobState]:
+        return await self._do(ending.leave, now, worker)
+
+    async def listen(self, queues: Sequence[str] | None, wake: Callable[[], None]) -> None:
+        heard = None
+        while True:
+            rung = await self._do(listing.rings, None, queues)
+            if rung != heard:
+                wake()
+            heard = rung
+            await anyio.sleep(PAUSE)
+
+    async def find(self, which: JobFilter, *, limit: int = 100, after: int = 0, now: Now = None) -> list[Job]:
+        return await self._do(listing.find, now, which, limit, after)
+
+    async def count(self, which: JobFilter, *, now: Now = None) -> dict[State, int]:
+        return await self._do(listing.count, now, which)
+
+    async def cancel(self, ids: Sequence[int], *, reason: str = REASON, now: Now = None) -> list[JobState]:
+        return await self._do(steering.cancel, now, ids, reason)
+
+    async def retry(self, ids: Sequence[int], *, now: Now = None) -> list[JobState]:
+        return await self._do(steering.retry, now, ids)
+
+    async def reschedule(self, ids: Sequence[int], changes: JobChanges, *, now: Now = None) -> list[JobState]:
+        return await self._do(steering.reschedule, now, ids, changes)
+
+    async def prune(self, older_than: timedelta | None, *, now: Now = None) -> int:
+        return await self._do(steering.prune, now, older_than)
+
+    async def queues(self, *, now: Now = None) -> list[QueueInfo]:
+        return await self._do(listing.queues, now)
+
+    async def pause(self, queue: str, *, now: Now = None) -> None:
+        await self._do(steering.pause, now, queue)
+
+    async def resume(self, queue: str, *, now: Now = None) -> None:
+        await self._do(steering.resume, now, queue)
+
+    async def migrate(self) -> list[str]:
+        return await to_thread.run_sync(self._database.migrate)
+
+    async def check(self) -> SchemaStatus:
+        return await to_thread.run_sync(self._database.check)
+
+    async def _do(
+        self,
+        verb: Callable[Concatenate[sqlite3.Connection, datetime, Params], Answer],
+        now: Now,
+        *args: Params.args,
+        **options: Params.kwargs,
+    ) -> Answer:
+        self._database.check_open()  # In a fork there may be no thread to ask it in.
+        return await to_thread.run_sync(partial(self._database.do, verb, now, *args, **options))
+
+
+class SyncSQLiteConnector:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.open, self.close = database.open, database.close
+        self.migrate, self.check = database.migrate, database.check
+
+    def defer(self, jobs: Sequence[NewJob], *, connection: Any = None, now: Now = None) -> list[Deferred]:
+        refuse(connection)
+        return self._database.do(deferring.defer, now, jobs)
+
+    def find(self, which: JobFilter, *, limit: int = 100, after: int = 0, now: Now = None) -> list[Job]:
+        return self._database.do(listing.find, now, which, limit, after)
+
+    def count(self, which: JobFilter, *, now: Now = None) -> dict[State, int]:
+        return self._database.do(listing.count, now, which)
+
+    def cancel(self, ids: Sequence[int], *, reason: str = REASON, now: Now = None) -> list[JobState]:
+        return self._database.do(steering.cancel, now, ids, reason)
+
+    def retry(self, ids: Sequence[int], *, now: Now = None) -> list[JobState]:
+        return self._database.do(steering.retry, now, ids)
+
+    def reschedule(self, ids: Sequence[int], changes: JobChanges, *, now: Now = None) -> list[JobState]:
+        return self._database.do(steering.reschedule, now, ids, changes)
+
+    def prune(self, older_than: timedelta | None, *, now: Now = None) -> int:
+        return self._database.do(steering.prune, now, older_than)
+
+    def queues(self, *, now: Now = None) -> list[QueueInfo]:
+        return self._database.do(listing.queues, now)
+
+    def pause(self, queue: str, *, now: Now = None) -> None:
+        self._database.do(steering.pause, now, queue)
+
+    def resume(self, queue: str, *, now: Now = None) -> None:
+        self._database.do(steering.resume, now, queue)
+
+
+def refuse(connection: object) -> None:
+    if connection is not None:
+        raise WrongConnection(f"a file of SQLite has one writer, so jobs cannot wait in yours: {connection!r}")

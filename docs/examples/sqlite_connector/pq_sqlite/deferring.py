@@ -1,0 +1,52 @@
+"""Defer: jobs are stored, all or none."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from pq_core.connector import Deferred
+from pq_core.errors import InvalidArguments, InvalidJob
+from pq_core.job import NewJob
+from pq_core.payload import dump_mapping
+from pq_sqlite.rows import micros
+
+INSERT = """
+    insert into jobs (
+        task, args, queue, priority, lock, lock_mode, state, max_losses, scheduled_at, created_at, metadata)
+    values (:task, :args, :queue, :priority, :lock, :lock_mode, iif(:due > :now, 'scheduled', 'ready'), :max_losses,
+        :due, :now, :metadata)
+    returning id
+"""
+
+
+def defer(db: sqlite3.Connection, now: datetime, jobs: Sequence[NewJob]) -> list[Deferred]:
+    alone = len(jobs) == 1
+    texts = [texts_of(job, None if alone else index) for index, job in enumerate(jobs)]
+    rows = [row_of(job, *text, now) for job, text in zip(jobs, texts, strict=True)]
+    return [Deferred(db.execute(INSERT, row).fetchall()[0]["id"]) for row in rows]
+
+
+def texts_of(job: NewJob, index: int | None) -> tuple[str, str]:
+    """Return what of a job is stored as JSON; an error names the job's place in the batch."""
+    try:
+        args = dump_mapping(job.args, "args", error=InvalidArguments)
+        return args, dump_mapping(job.metadata, "metadata", error=InvalidJob)
+    except InvalidJob as reason:
+        raise (reason if index is None else reason.at(index)) from None
+
+
+def row_of(job: NewJob, args: str, metadata: str, now: datetime) -> dict[str, object]:
+    return {
+        "task": job.task,
+        "args": args,
+        "queue": job.queue,
+        "priority": job.priority,
+        "lock": job.lock,
+        "lock_mode": job.lock_mode,
+        "max_losses": job.max_losses,
+        "due": micros(job.scheduled_at or now + (job.delay or timedelta(0))),
+        "now": micros(now),
+        "metadata": metadata,
+    }

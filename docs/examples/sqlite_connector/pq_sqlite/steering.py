@@ -1,0 +1,86 @@
+"""Steering: what users and operators do to jobs and queues."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from pq_core.connector import JobChanges, JobState
+from pq_core.given import check_age, check_ids, check_reason
+from pq_core.job import check_name
+from pq_core.outcome import UNCHANGED
+from pq_sqlite.rows import listed, micros, states_of
+
+LIVE = "select id, state from jobs where finished_at is null and id in (select value from json_each(?))"
+REVIVE = """
+    update jobs set
+        state = 'ready', attempt = 0, losses = 0, scheduled_at = ?, result = null, reason = null, worker = null,
+        started_at = null, finished_at = null, cancel_requested_at = null
+    where finished_at is not null and id in (select value from json_each(?))
+    returning id
+"""
+CHANGE = """
+    update jobs set
+        scheduled_at = coalesce(:due, scheduled_at),
+        state = case
+            when :due > :now then 'scheduled' when :due is not null or state = 'blocked' then 'ready' else state end,
+        queue = coalesce(:queue, queue), priority = coalesce(:priority, priority),
+        lock = iif(:same_lock, lock, :lock)
+    where state in ('scheduled', 'ready', 'blocked') and id in (select value from json_each(:ids))
+    returning id
+"""
+
+
+def cancel(db: sqlite3.Connection, now: datetime, ids: Sequence[int], reason: str) -> list[JobState]:
+    ids, reason = check_ids(ids), check_reason(reason)
+    found = db.execute(LIVE, [listed(ids)]).fetchall()
+    waiting = listed(row["id"] for row in found if row["state"] != "running")
+    running = listed(row["id"] for row in found if row["state"] == "running")
+    db.execute(
+        "update jobs set state = 'cancelled', reason = ?, finished_at = ? where id in (select value from json_each(?))",
+        [reason, micros(now), waiting],
+    )
+    db.execute(
+        "update jobs set cancel_requested_at = ?, reason = ? "
+        "where cancel_requested_at is null and id in (select value from json_each(?))",
+        [micros(now), reason, running],
+    )
+    return states_of(db, [row["id"] for row in found])
+
+
+def retry(db: sqlite3.Connection, now: datetime, ids: Sequence[int]) -> list[JobState]:
+    revived = db.execute(REVIVE, [micros(now), listed(check_ids(ids))]).fetchall()
+    return states_of(db, [row["id"] for row in revived])
+
+
+def reschedule(db: sqlite3.Connection, now: datetime, ids: Sequence[int], changes: JobChanges) -> list[JobState]:
+    due = changes.scheduled_at if changes.delay is None else now + changes.delay
+    values = {
+        "ids": listed(check_ids(ids)),
+        "now": micros(now),
+        "due": None if due is None else micros(due),
+        "queue": changes.queue,
+        "priority": changes.priority,
+        "same_lock": changes.lock is UNCHANGED,
+        "lock": None if changes.lock is UNCHANGED else changes.lock,
+    }
+    return states_of(db, [row["id"] for row in db.execute(CHANGE, values).fetchall()])
+
+
+def prune(db: sqlite3.Connection, now: datetime, older_than: timedelta | None) -> int:
+    older_than = check_age(older_than)
+    if older_than is None:
+        return 0
+    bound = micros(now) - older_than // timedelta(microseconds=1)
+    return db.execute("delete from jobs where finished_at < ?", [bound]).rowcount
+
+
+def pause(db: sqlite3.Connection, now: datetime, queue: str) -> None:
+    db.execute("insert or ignore into paused_queues (name) values (?)", [check_name("queue", queue)])
+
+
+def resume(db: sqlite3.Connection, now: datetime, queue: str) -> None:
+    queue = check_name("queue", queue)
+    db.execute("delete from paused_queues where name = ?", [queue])
+    db.execute("insert into bells values (?, 1) on conflict (queue) do update set rung = rung + 1", [queue])
