@@ -21,10 +21,11 @@ from pq_core.connector import (
     SchemaStatus,
     WorkerInfo,
 )
-from pq_core.errors import ConnectionFailed, ConnectorError, WrongConnection
+from pq_core.errors import ConnectionFailed, ConnectorError
 from pq_core.job import Job, NewJob
 from pq_core.outcome import Outcome
 from pq_core.postgres import schema as schema_
+from pq_core.postgres.callers import async_driver
 from pq_core.postgres.door import Door
 from pq_core.postgres.faults import breaks_preparing, translate, unspeakable
 from pq_core.postgres.link import ISOLATION, Link, settings_to_mend
@@ -93,6 +94,11 @@ class PsycopgConnector:
         return self._link.schema
 
     @property
+    def link(self) -> Link:
+        """How it gets there: for what of pq stands on this connector."""
+        return self._link
+
+    @property
     def sync(self) -> SyncPsycopgConnector:
         """The twin for callers that cannot await."""
         return self._sync
@@ -140,14 +146,7 @@ class PsycopgConnector:
         statement = self._link.statements.defer(jobs, now)
         if connection is None:
             return await self._run(statement)
-        if not isinstance(connection, psycopg.AsyncConnection):
-            msg = (
-                f"connection= is a {type(connection).__qualname__}; an asynchronous defer joins the transaction of a "
-                "psycopg.AsyncConnection"
-                + (", a Connection wants defer" if isinstance(connection, psycopg.Connection) else "")
-            )
-            raise WrongConnection(msg)
-        return await self._run_on(connection, statement)
+        return await self._run_on(await async_driver(connection), statement)
 
     async def fetch(
         self, worker: int, queues: Sequence[str] | None, limit: int, *, now: datetime | None = None

@@ -14,9 +14,10 @@ from psycopg.rows import tuple_row
 from psycopg_pool import ConnectionPool
 
 from pq_core.connector import Deferred, JobChanges, JobFilter, JobState, QueueInfo, SchemaStatus
-from pq_core.errors import ConnectionFailed, WrongConnection
+from pq_core.errors import ConnectionFailed
 from pq_core.job import Job, NewJob
 from pq_core.postgres import schema
+from pq_core.postgres.callers import sync_driver
 from pq_core.postgres.door import Door
 from pq_core.postgres.faults import breaks_preparing, translate, unspeakable
 from pq_core.postgres.link import ISOLATION, Link, settings_to_mend
@@ -63,14 +64,7 @@ class SyncPsycopgConnector:
         statement = self._link.statements.defer(jobs, now)
         if connection is None:
             return self._run(statement)
-        if not isinstance(connection, psycopg.Connection):
-            msg = (
-                f"connection= is a {type(connection).__qualname__}; a synchronous defer joins the transaction of a "
-                "psycopg.Connection"
-                + (", an AsyncConnection wants defer_async" if isinstance(connection, psycopg.AsyncConnection) else "")
-            )
-            raise WrongConnection(msg)
-        return self._run_on(connection, statement)
+        return self._run_on(sync_driver(connection), statement)
 
     def find(self, which: JobFilter, *, limit: int = 100, after: int = 0, now: datetime | None = None) -> list[Job]:
         return self._run(self._link.statements.find(which, limit, after, now))

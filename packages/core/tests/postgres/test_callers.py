@@ -1,0 +1,217 @@
+"""Deferring in the transaction of SQLAlchemy or Django, with the libraries themselves."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from django.conf import settings
+from django.db import connections
+from django.db import transaction as django_transaction
+from django.db.utils import load_backend
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
+
+from pq_core.connector import JobFilter
+from pq_core.errors import WrongConnection
+from pq_core.job import NewJob
+from pq_core.postgres import PsycopgConnector
+
+JOB = [NewJob(task="t")]
+
+
+def url(dsn: str, driver: str) -> sa.URL:
+    parts = conninfo_to_dict(dsn)
+    return sa.URL.create(
+        f"postgresql+{driver}",
+        username=str(parts["user"]),
+        database=str(parts["dbname"]),
+        query={"host": str(parts["host"]), "port": str(parts.get("port", 5432))} if driver != "asyncpg" else {},
+        host=str(parts["host"]) if driver == "asyncpg" else None,
+        port=int(parts.get("port", 5432)) if driver == "asyncpg" else None,
+    )
+
+
+@pytest.fixture
+def engine(dsn: str) -> Iterator[sa.Engine]:
+    engine = sa.create_engine(url(dsn, "psycopg"))
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+async def async_engine(dsn: str) -> AsyncIterator[AsyncEngine]:
+    engine = create_async_engine(url(dsn, "psycopg"))
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+def sync(dsn: str) -> Iterator[Any]:
+    connector = PsycopgConnector(dsn)
+    yield connector.sync
+    connector.sync.close()
+
+
+def django_database(dsn: str, backend: str = "postgresql") -> dict[str, Any]:
+    parts = conninfo_to_dict(dsn)
+    return {
+        "ENGINE": f"django.db.backends.{backend}",
+        "NAME": parts["dbname"],
+        "USER": parts["user"],
+        "HOST": parts["host"],
+        "PORT": parts.get("port", 5432),
+        "PASSWORD": parts.get("password", ""),
+    }
+
+
+@pytest.fixture
+def django(dsn: str) -> Iterator[Any]:
+    """Django's connection to the test's database, under the alias `jobs`."""
+    if not settings.configured:
+        settings.configure(DATABASES={"default": {}}, USE_TZ=False)
+    connections.databases["jobs"] = connections.configure_settings({"default": {}, "jobs": django_database(dsn)})[
+        "jobs"
+    ]
+    yield connections["jobs"]
+    connections["jobs"].close()
+    del connections["jobs"], connections.databases["jobs"]
+
+
+def test_a_job_lives_and_dies_with_the_transaction_of_a_sqlalchemy_connection(engine: sa.Engine, sync: Any) -> None:
+    with engine.connect() as connection:
+        sync.defer(JOB, connection=connection)
+        connection.rollback()
+        sync.defer(JOB, connection=connection)
+        assert sync.find(JobFilter()) == []
+        connection.commit()
+    assert [job.id for job in sync.find(JobFilter())] == [2]
+
+
+@pytest.mark.parametrize("scoped", [False, True])
+def test_a_session_that_has_done_nothing_yet_takes_the_job_into_its_transaction(
+    engine: sa.Engine, sync: Any, *, scoped: bool
+) -> None:
+    factory = sessionmaker(engine)
+    session: Session | scoped_session[Session] = scoped_session(factory) if scoped else factory()
+    sync.defer(JOB, connection=session)
+    session.rollback()
+    sync.defer(JOB, connection=session)
+    assert sync.find(JobFilter()) == []
+    session.commit()
+    assert [job.id for job in sync.find(JobFilter())] == [2]
+    session.close()
+
+
+def test_a_nested_transaction_of_a_session_takes_its_jobs_with_it(engine: sa.Engine, sync: Any) -> None:
+    with Session(engine) as session:
+        sync.defer(JOB, connection=session)
+        with session.begin_nested() as nested:
+            sync.defer(JOB, connection=session)
+            nested.rollback()
+        session.commit()
+    assert [job.id for job in sync.find(JobFilter())] == [1]
+
+
+@pytest.mark.anyio
+async def test_an_asynchronous_connection_and_session_are_joined_as_well(
+    async_engine: AsyncEngine, connector: PsycopgConnector
+) -> None:
+    async def through(given: AsyncConnection | AsyncSession) -> None:
+        before = await connector.find(JobFilter())
+        await connector.defer(JOB, connection=given)
+        await given.rollback()
+        await connector.defer(JOB, connection=given)
+        assert await connector.find(JobFilter()) == before
+        await given.commit()
+        assert len(await connector.find(JobFilter())) == len(before) + 1
+
+    async with async_engine.connect() as connection:
+        await through(connection)
+    async with AsyncSession(async_engine) as session:
+        await through(session)
+
+
+@pytest.mark.anyio
+async def test_the_other_colour_of_sqlalchemy_is_refused(
+    engine: sa.Engine, async_engine: AsyncEngine, connector: PsycopgConnector
+) -> None:
+    with Session(engine) as session, pytest.raises(WrongConnection, match="a Session wants defer"):
+        await connector.defer(JOB, connection=session)
+    async with AsyncSession(async_engine) as waiting:
+        with pytest.raises(WrongConnection, match="an AsyncSession wants defer_async"):
+            connector.sync.defer(JOB, connection=waiting)
+
+
+def test_a_job_lives_and_dies_with_an_atomic_block_of_django(django: Any, sync: Any) -> None:
+    with django_transaction.atomic(using="jobs"):
+        sync.defer(JOB, connection=django)
+        django_transaction.set_rollback(True, using="jobs")
+    with django_transaction.atomic(using="jobs"):
+        sync.defer(JOB, connection=django)
+        assert sync.find(JobFilter()) == []
+    assert [job.id for job in sync.find(JobFilter())] == [2]
+
+
+def test_outside_of_an_atomic_block_django_commits_at_once(django: Any, sync: Any) -> None:
+    sync.defer(JOB, connection=django)
+    assert [job.id for job in sync.find(JobFilter())] == [1]
+
+
+def test_djangos_proxy_for_the_default_connection_is_taken(django: Any, sync: Any) -> None:
+    from django.utils.connection import ConnectionProxy
+
+    sync.defer(JOB, connection=ConnectionProxy(connections, "jobs"))
+    assert [job.id for job in sync.find(JobFilter())] == [1]
+
+
+@pytest.mark.anyio
+async def test_django_wants_a_synchronous_defer(django: Any, connector: PsycopgConnector) -> None:
+    with pytest.raises(WrongConnection, match="a DatabaseWrapper wants defer"):
+        await connector.defer(JOB, connection=django)
+
+
+def test_another_driver_under_sqlalchemy_is_named(sync: Any, dsn: str) -> None:
+    pytest.importorskip("psycopg2")
+    engine = sa.create_engine(url(dsn, "psycopg2"))
+    with (
+        engine.connect() as connection,
+        pytest.raises(WrongConnection, match=r"stands on psycopg2.*postgresql\+psycopg"),
+    ):
+        sync.defer(JOB, connection=connection)
+    engine.dispose()
+
+
+@pytest.mark.anyio
+async def test_another_driver_under_asynchronous_sqlalchemy_is_named(connector: PsycopgConnector, dsn: str) -> None:
+    pytest.importorskip("asyncpg")
+    engine = create_async_engine(url(dsn, "asyncpg"))
+    async with AsyncSession(engine) as session:
+        with pytest.raises(WrongConnection, match=r"stands on asyncpg.*postgresql\+psycopg"):
+            await connector.defer(JOB, connection=session)
+    await engine.dispose()
+
+
+def test_another_database_under_django_is_named(sync: Any) -> None:
+    backend = load_backend("django.db.backends.sqlite3")
+    wrapper = backend.DatabaseWrapper(
+        {"NAME": ":memory:", "OPTIONS": {}, "AUTOCOMMIT": True, "TIME_ZONE": None, "CONN_MAX_AGE": 0}
+        | {"CONN_HEALTH_CHECKS": False},
+        "lite",
+    )
+    with pytest.raises(WrongConnection, match=r"DatabaseWrapper that stands on sqlite3.*install psycopg"):
+        sync.defer(JOB, connection=wrapper)
+    wrapper.close()
+
+
+def test_what_is_no_connection_at_all_is_named(sync: Any) -> None:
+    with (
+        sqlite3.connect(":memory:") as lite,
+        pytest.raises(WrongConnection, match=r"connection= is a sqlite3\.Connection"),
+    ):
+        sync.defer(JOB, connection=lite)
+    lite.close()
