@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, TypedDict, cast
 
-from pq_core.errors import InvalidJob, shown
+from pq_core.errors import InvalidJob, InvalidOption, shown
 from pq_core.job import check_delay
 
 DAYS_IN_YEAR = 365.25
@@ -22,6 +23,16 @@ _UNITS = {
     "milliseconds": timedelta(milliseconds=1),
     "microseconds": timedelta(microseconds=1),
 }
+_SHORT_UNITS = {
+    "ms": timedelta(milliseconds=1),
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+}
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|[smhdw])\s*")
 
 
 class Delay(TypedDict, total=False):
@@ -57,6 +68,25 @@ def as_timedelta(value: Delay | timedelta, field: str = "schedule_in") -> timede
     total = value if isinstance(value, timedelta) else _sum(value, field)
     check_delay(field, total)
     return total
+
+
+def length(text: str) -> timedelta:
+    """Return what a length of time means as it is typed: ``90`` (seconds), ``1h30m``, ``2d`` (ms, s, m, h, d, w).
+
+    Raises:
+        InvalidOption: it means nothing, or more than a timedelta can hold.
+    """
+    try:
+        if _SECONDS.fullmatch(text.strip()):
+            return timedelta(seconds=float(text))
+        parts = _PART.findall(text)
+        if parts and not _PART.sub("", text).strip():
+            return sum((float(count) * _SHORT_UNITS[unit] for count, unit in parts), timedelta(0))
+    except OverflowError:
+        raise InvalidOption(f"{shown(text)} is longer than a million years") from None
+    raise InvalidOption(
+        f"{shown(text)} is not a length of time: give seconds, as 90, or with units, as 1h30m (ms, s, m, h, d, w)"
+    )
 
 
 def _sum(parts: object, field: str) -> timedelta:
