@@ -32,12 +32,6 @@ class Conductor(Protocol):
         ...
 
 
-def _effects() -> Effects:
-    from pq_testing.effects import Effects
-
-    return Effects()
-
-
 @attrs.define(kw_only=True, eq=False)
 class Harness:
     """What one test has of pq.
@@ -48,7 +42,6 @@ class Harness:
         backend: which of the two.
         clock: tells the time to the connector and to everything else here.
         ledger: what was run.
-        effects: what redelivered jobs must not change twice.
         chaos: what is done to the workers.
         conductor: rules over the hands of each drain; None: they work as they like.
         hand_connector: makes the connector of one hand, where hands must not share one.
@@ -60,11 +53,25 @@ class Harness:
     backend: Backend = "memory"
     clock: Clock = attrs.field(factory=Clock)
     ledger: Ledger = attrs.field(factory=Ledger)
-    effects: Effects = attrs.field(factory=_effects)
     chaos: Chaos = attrs.field(factory=Chaos)
     conductor: Conductor | None = None
     hand_connector: Callable[[], Connector] | None = None
     max_runs: int = MAX_RUNS
+    _effects: Effects | None = attrs.field(init=False, default=None)
+
+    @property
+    def effects(self) -> Effects:
+        """What redelivered jobs must not change twice."""
+        if self._effects is None:
+            from pq_testing.effects import Effects
+
+            self._effects = Effects()
+        return self._effects
+
+    @property
+    def watched(self) -> bool:
+        """Whether the test has named effects."""
+        return self._effects is not None
 
     def jobs(self) -> list[Job]:
         """Return every job of this test in any state, by id; also those whose task keeps no history of them."""

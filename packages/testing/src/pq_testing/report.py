@@ -134,6 +134,9 @@ class Report:
         name = task.located_name if isinstance(task, Task) else task
         return len(self.runs) if name is None else sum(run.task == name for run in self.runs)
 
+    def _of(self, kind: Kind) -> tuple[Run, ...]:
+        return tuple(run for run in self.runs if run.kind == kind)
+
     def __len__(self) -> int:
         return len(self.runs)
 

@@ -13,7 +13,7 @@ from pq_core.context import JobContext
 from pq_core.deferrer import refuse_unknown
 from pq_core.errors import InvalidOption, shown
 from pq_core.given import check_queues
-from pq_core.job import NewJob
+from pq_core.job import Job, NewJob
 from pq_core.outcome import Outcome
 from pq_core.task import Task
 from pq_core.worker.executor import Executor
@@ -109,11 +109,11 @@ class RunJobs:
         claimed = perform.claimed(job, self.clock, attempt)
         if own_loop.in_a_loop():
             perform.refuse_async(self.app, claimed)
-        return own_loop.run(self._executor().execute(Execution(claimed, perf_counter())))
+        return own_loop.run(self._perform(claimed))
 
     async def perform_async(self, job: NewJob, *, attempt: int = 1) -> Outcome:
         """Do what :meth:`perform` does, in the running event loop."""
-        return await self._executor().execute(Execution(perform.claimed(job, self.clock, attempt), perf_counter()))
+        return await self._perform(perform.claimed(job, self.clock, attempt))
 
     def context(self, of: NewJob | Task[..., Any] | None = None, *, attempt: int = 1) -> JobContext:
         """Return the context of a run, to call a task with that takes it.
@@ -191,10 +191,11 @@ class RunJobs:
 
         return cast("Connector", BoundConnector(self.connector, connection))
 
-    def _executor(self) -> Executor:
-        return Executor(
+    async def _perform(self, claimed: Job) -> Outcome:
+        executor = Executor(
             self.app, worker_name=NAME, keep="all", threads=Inline(), journal=Journal(NAME), clock=self.clock.now
         )
+        return await executor.execute(Execution(claimed, perf_counter()))
 
 
 def _check_count(option: str, count: object) -> None:
