@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import anyio
 import attrs
@@ -18,6 +18,10 @@ from pq_testing.hand import Hand
 from pq_testing.harness import Harness
 from pq_testing.report import Report, Run
 
+if TYPE_CHECKING:  # psycopg, which tests in memory need not have
+    from pq_core.postgres.bound import BoundConnector
+    from pq_core.postgres.savepoints import Savepoint
+
 OnError = Literal["raise", "record"]
 TICK = timedelta(microseconds=1)
 
@@ -28,7 +32,7 @@ class Drain:
 
     Attributes:
         harness: the test's.
-        connector: the store; the caller's transaction, if the jobs are to run in that.
+        transaction: the caller's, if the jobs are to run in that.
         until: how far the clock may go; None: not at all.
         queues: whose jobs run; None: of every queue.
         limit: jobs to run at most.
@@ -40,7 +44,7 @@ class Drain:
     """
 
     harness: Harness
-    connector: Connector
+    transaction: BoundConnector | None = None
     until: datetime | None = None
     queues: Sequence[str] | None = None
     limit: int | None = None
@@ -57,6 +61,11 @@ class Drain:
     _idle: list[anyio.Event] = attrs.field(init=False, factory=list[anyio.Event])
     _next_due: datetime | None = attrs.field(init=False, default=None)
     _hired: int = attrs.field(init=False, default=0)
+
+    @property
+    def connector(self) -> Connector:
+        """The store."""
+        return self.harness.connector if self.transaction is None else self.transaction
 
     async def run(self) -> Report:
         """Run jobs; return what was done.
@@ -95,6 +104,10 @@ class Drain:
                 )
             )
         return not self.over
+
+    async def savepoint(self) -> Savepoint | None:
+        """Return a savepoint for the work of one job, if the drain is part of a caller's transaction."""
+        return None if self.transaction is None else await self.transaction.savepoint()
 
     def begins(self, hand: Hand) -> None:
         """Take note that a hand has begun a job."""

@@ -13,7 +13,7 @@ import anyio
 import attrs
 
 from pq_core.connector import Connector, Fetched, JobFilter, WorkerInfo
-from pq_core.errors import TaskNotFound
+from pq_core.errors import TaskNotFound, TransactionRequired, WrongConnection
 from pq_core.job import LONGEST_DELAY, Job
 from pq_core.outcome import Outcome
 from pq_core.worker.executor import Driven, Executor
@@ -113,9 +113,21 @@ class Hand:
         self.worker = _random_id()
 
     async def execute(self, job: Job) -> tuple[Outcome, BaseException | None]:
-        """Run a job; return what became of it and the error, if there was one. Nothing is written."""
+        """Run a job; return what became of it and the error, if there was one. Nothing is written.
+
+        In a caller's transaction, what the job did there is undone unless it succeeded.
+        """
         self._notes.errors.clear()
+        savepoint = await self.drain.savepoint()
         outcome = await self._executor.execute(_Watched(job, perf_counter(), store=self.connector))
+        if savepoint is not None and outcome.kind != "succeeded":
+            await savepoint.rollback()
+        elif savepoint is not None:
+            try:
+                await savepoint.release()
+            except TransactionRequired as error:  # there is nothing that could be kept
+                self._notes.errors.append(error)
+                outcome = Outcome.failed(job, error)
         return outcome, self._notes.errors[-1] if self._notes.errors else None
 
     async def _claim(self) -> Job | None:
@@ -174,11 +186,16 @@ class _Watched(Execution):
     store: Connector = attrs.field(kw_only=True)
 
     def should_stop(self) -> bool:
-        if self.stop_asked is None:
-            (now,) = self.store.sync.find(JobFilter(ids=[self.job.id])) or (self.job,)
-            if now.cancel_requested_at is not None:
-                self.stop("cancel")
+        if self.stop_asked is None and self._cancelled():
+            self.stop("cancel")
         return super().should_stop()
+
+    def _cancelled(self) -> bool:
+        try:
+            found = self.store.sync.find(JobFilter(ids=[self.job.id]))
+        except WrongConnection:  # a transaction that can only be awaited
+            return False
+        return bool(found and found[0].cancel_requested_at is not None)
 
 
 @attrs.frozen

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import attrs
 
 from pq_core.app import App
 from pq_core.connector import Connector, JobFilter
 from pq_core.job import Job
+from pq_testing import no_loop
 from pq_testing.chaos import Chaos
 from pq_testing.clock import Clock
+from pq_testing.errors import WrongBackend
 from pq_testing.ledger import Ledger
 
-if TYPE_CHECKING:  # A conductor is handed a drain, which is handed a harness.
+if TYPE_CHECKING:  # A conductor is handed a drain, which is handed a harness; what else is here, few tests need.
+    from pq_core.postgres.bound import BoundConnector
     from pq_testing.drain import Drain
     from pq_testing.effects import Effects
 
@@ -73,10 +76,31 @@ class Harness:
         """Whether the test has named effects."""
         return self._effects is not None
 
-    def jobs(self) -> list[Job]:
-        """Return every job of this test in any state, by id; also those whose task keeps no history of them."""
+    def bound(self, connection: Any) -> BoundConnector:
+        """Return the connector to the jobs as the open transaction of a caller sees them.
+
+        Raises:
+            WrongBackend: the jobs of this test are not in a database.
+            WrongConnection: pq cannot use a connection of this kind.
+        """
+        from pq_core.postgres import PsycopgConnector
+        from pq_core.postgres.bound import BoundConnector
+
+        if not isinstance(self.connector, PsycopgConnector):
+            raise WrongBackend(
+                f"connection= is a {type(connection).__qualname__}, and the jobs of this test are in memory: mark the "
+                'test with @pytest.mark.pq(backend="postgres"), or do without connection='
+            )
+        return BoundConnector(self.connector, connection, call=no_loop.call)
+
+    def jobs(self, connection: Any = None) -> list[Job]:
+        """Return every job of this test in any state, by id; also those whose task keeps no history of them.
+
+        Args:
+            connection: a caller's, whose open transaction may have changed jobs; None: what is committed.
+        """
         jobs: list[Job] = []
-        store = self.connector.sync
+        store = self.connector.sync if connection is None else self.bound(connection).sync
         while page := store.find(JobFilter(), limit=PAGE, after=jobs[-1].id if jobs else 0):
             jobs += page
         vanished = self.ledger.vanished({job.id for job in jobs})

@@ -14,6 +14,7 @@ from pq_core.states import State
 from pq_core.task import Task
 from pq_testing.clock import Clock
 from pq_testing.errors import AsyncTaskInSyncDrain
+from pq_testing.given import check_count
 from pq_testing.hand import NAME
 
 NO_ID = 0
@@ -29,9 +30,9 @@ def claimed(job: NewJob, clock: Clock, attempt: int) -> Job:
     """
     if not isinstance(job, NewJob):  # pyright: ignore[reportUnnecessaryIsInstance] - users need no type checker
         raise InvalidOption(f"{shown(job)} is not a job: make one with task.job(...)")
-    if not isinstance(attempt, int) or isinstance(attempt, bool) or attempt < 1:  # pyright: ignore[reportUnnecessaryIsInstance] - as above
-        raise InvalidOption(f"attempt {shown(attempt)} is not a whole number from 1: the first run is attempt 1")
+    check_count("attempt", attempt)
     now = clock.now()
+    due = now + job.delay if job.delay is not None else now
     return Job(
         id=NO_ID,
         task=job.task,
@@ -45,7 +46,7 @@ def claimed(job: NewJob, clock: Clock, attempt: int) -> Job:
         claim=attempt,
         losses=0,
         max_losses=job.max_losses,
-        scheduled_at=now if job.scheduled_at is None else job.scheduled_at,
+        scheduled_at=due if job.scheduled_at is None else job.scheduled_at,
         created_at=now,
         started_at=now,
         metadata=load(dump_mapping(job.metadata, "metadata", error=InvalidJob)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from pq_core.app import App
 from pq_core.connector import Connector
@@ -22,7 +22,7 @@ from pq_core.worker.run import Run as Execution
 from pq_testing import own_loop, perform
 from pq_testing.clock import Clock
 from pq_testing.drain import Drain, OnError
-from pq_testing.errors import WrongBackend
+from pq_testing.given import check_count
 from pq_testing.hand import NAME, Inline
 from pq_testing.harness import Harness
 from pq_testing.job_query import JobQuery
@@ -165,15 +165,15 @@ class RunJobs:
     def _drain(self, until: Until | None, options: DrainOptions) -> Drain:
         refuse_unknown("run_jobs", options, DrainOptions)
         workers, limit, on_error = options.get("workers", 1), options.get("limit"), options.get("on_error", "raise")
-        _check_count("workers", workers)
+        check_count("workers", workers)
         if limit is not None:
-            _check_count("limit", limit)
+            check_count("limit", limit)
         if on_error not in ("raise", "record"):
             raise InvalidOption(f"on_error {shown(on_error)} is neither 'raise' nor 'record'")
         connection = options.get("connection")
         return Drain(
             harness=self.harness,
-            connector=self.connector if connection is None else self._bound(connection),
+            transaction=None if connection is None else self.harness.bound(connection),
             until=None if until is None else self.clock.until(until),
             queues=check_queues(options.get("queues")),
             limit=limit,
@@ -181,23 +181,8 @@ class RunJobs:
             on_error=on_error,
         )
 
-    def _bound(self, connection: Any) -> Connector:
-        if self.harness.backend != "postgres":
-            raise WrongBackend(
-                f"connection {shown(connection)} is one of a database, and the jobs of this test are in memory: mark "
-                'the test with @pytest.mark.pq(backend="postgres"), or drain without connection='
-            )
-        from pq_core.postgres.bound import BoundConnector
-
-        return cast("Connector", BoundConnector(self.connector, connection))
-
     async def _perform(self, claimed: Job) -> Outcome:
         executor = Executor(
             self.app, worker_name=NAME, keep="all", threads=Inline(), journal=Journal(NAME), clock=self.clock.now
         )
         return await executor.execute(Execution(claimed, perf_counter()))
-
-
-def _check_count(option: str, count: object) -> None:
-    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-        raise InvalidOption(f"{option} {shown(count)} is not a whole number from 1")

@@ -56,6 +56,7 @@ def using(
         conductor=conductor,
         max_runs=max_runs,
     )
+    clock.may_go_back = lambda: not harness.jobs()
     try:
         with app.replace_connector(connector):
             yield RunJobs(harness)
