@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from django.conf import settings
 from django.db import connections
 from django.db import transaction as django_transaction
 from django.db.utils import load_backend
-from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
@@ -22,64 +20,6 @@ from pq_core.job import NewJob
 from pq_core.postgres import PsycopgConnector
 
 JOB = [NewJob(task="t")]
-
-
-def url(dsn: str, driver: str) -> sa.URL:
-    parts = conninfo_to_dict(dsn)
-    return sa.URL.create(
-        f"postgresql+{driver}",
-        username=str(parts["user"]),
-        database=str(parts["dbname"]),
-        query={"host": str(parts["host"]), "port": str(parts.get("port", 5432))} if driver != "asyncpg" else {},
-        host=str(parts["host"]) if driver == "asyncpg" else None,
-        port=int(parts.get("port", 5432)) if driver == "asyncpg" else None,
-    )
-
-
-@pytest.fixture
-def engine(dsn: str) -> Iterator[sa.Engine]:
-    engine = sa.create_engine(url(dsn, "psycopg"))
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-async def async_engine(dsn: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(url(dsn, "psycopg"))
-    yield engine
-    await engine.dispose()
-
-
-@pytest.fixture
-def sync(dsn: str) -> Iterator[Any]:
-    connector = PsycopgConnector(dsn)
-    yield connector.sync
-    connector.sync.close()
-
-
-def django_database(dsn: str, backend: str = "postgresql") -> dict[str, Any]:
-    parts = conninfo_to_dict(dsn)
-    return {
-        "ENGINE": f"django.db.backends.{backend}",
-        "NAME": parts["dbname"],
-        "USER": parts["user"],
-        "HOST": parts["host"],
-        "PORT": parts.get("port", 5432),
-        "PASSWORD": parts.get("password", ""),
-    }
-
-
-@pytest.fixture
-def django(dsn: str) -> Iterator[Any]:
-    """Django's connection to the test's database, under the alias `jobs`."""
-    if not settings.configured:
-        settings.configure(DATABASES={"default": {}}, USE_TZ=False)
-    connections.databases["jobs"] = connections.configure_settings({"default": {}, "jobs": django_database(dsn)})[
-        "jobs"
-    ]
-    yield connections["jobs"]
-    connections["jobs"].close()
-    del connections["jobs"], connections.databases["jobs"]
 
 
 def test_a_job_lives_and_dies_with_the_transaction_of_a_sqlalchemy_connection(engine: sa.Engine, sync: Any) -> None:
@@ -175,9 +115,9 @@ async def test_django_wants_a_synchronous_defer(django: Any, connector: PsycopgC
         await connector.defer(JOB, connection=django)
 
 
-def test_another_driver_under_sqlalchemy_is_named(sync: Any, dsn: str) -> None:
+def test_another_driver_under_sqlalchemy_is_named(sync: Any, url: Callable[[str], sa.URL]) -> None:
     pytest.importorskip("psycopg2")
-    engine = sa.create_engine(url(dsn, "psycopg2"))
+    engine = sa.create_engine(url("psycopg2"))
     with (
         engine.connect() as connection,
         pytest.raises(WrongConnection, match=r"stands on psycopg2.*postgresql\+psycopg"),
@@ -187,9 +127,11 @@ def test_another_driver_under_sqlalchemy_is_named(sync: Any, dsn: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_another_driver_under_asynchronous_sqlalchemy_is_named(connector: PsycopgConnector, dsn: str) -> None:
+async def test_another_driver_under_asynchronous_sqlalchemy_is_named(
+    connector: PsycopgConnector, url: Callable[[str], sa.URL]
+) -> None:
     pytest.importorskip("asyncpg")
-    engine = create_async_engine(url(dsn, "asyncpg"))
+    engine = create_async_engine(url("asyncpg"))
     async with AsyncSession(engine) as session:
         with pytest.raises(WrongConnection, match=r"stands on asyncpg.*postgresql\+psycopg"):
             await connector.defer(JOB, connection=session)
