@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -70,9 +71,13 @@ def test_the_suite_prints_what_the_page_shows(project: Path) -> None:
 
 
 def test_the_model_prints_what_the_page_shows(project: Path) -> None:
-    pytest.importorskip("hypothesis", minversion="6.156")  # Others put the steps in other words.
+    """Word for word only by the versions that made the page: which example Hypothesis ends with depends on them."""
     break_rule(project, "schema.sql", "order by first.priority desc, first.id", "order by first.id")
-    assert_shown(SHOWN[2], run(project, "-k", "random_steps"))
+    output = run(project, "-k", "random_steps")
+    assert re.search(r"Difference: fetch\[\d\]\.id\nE +in memory: \d\nE +here: +\d\n", output), output
+    assert SHOWN[2].splitlines()[-1] in output
+    if (sys.version_info[:2], metadata.version("hypothesis")) == ((3, 11), "6.170.15"):
+        assert_shown(SHOWN[2], output)
 
 
 def test_the_page_says_which_version_has_how_many_cases_and_steps() -> None:
