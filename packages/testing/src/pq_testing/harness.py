@@ -99,9 +99,43 @@ class Harness:
         Args:
             connection: a caller's, whose open transaction may have changed jobs; None: what is committed.
         """
-        jobs: list[Job] = []
         store = self.connector.sync if connection is None else self.bound(connection).sync
+        jobs: list[Job] = []
         while page := store.find(JobFilter(), limit=PAGE, after=jobs[-1].id if jobs else 0):
             jobs += page
+        return self._with_vanished(jobs)
+
+    async def jobs_async(self, connection: Any) -> list[Job]:
+        """Do what :meth:`jobs` does, on a connection that can only be awaited."""
+        store = self.bound(connection)
+        jobs: list[Job] = []
+        while page := await store.find(JobFilter(), limit=PAGE, after=jobs[-1].id if jobs else 0):
+            jobs += page
+        return self._with_vanished(jobs)
+
+    def _with_vanished(self, jobs: list[Job]) -> list[Job]:
         vanished = self.ledger.vanished({job.id for job in jobs})
         return sorted([*jobs, *vanished], key=lambda job: job.id)
+
+
+@attrs.frozen(eq=False)
+class View:
+    """The jobs of a test as someone sees them."""
+
+    _harness: Harness
+    jobs: Callable[[], list[Job]]
+
+    @property
+    def app(self) -> App:
+        """Knows the tasks."""
+        return self._harness.app
+
+    @property
+    def clock(self) -> Clock:
+        """Tells the test's time."""
+        return self._harness.clock
+
+    @property
+    def ledger(self) -> Ledger:
+        """Is told what the test looks at."""
+        return self._harness.ledger

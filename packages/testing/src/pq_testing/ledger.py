@@ -45,7 +45,11 @@ class Ledger:
             known: ids of the jobs that the store has.
         """
         last = {run.job.id: run for run in self.runs if run.written}
-        return [_ended(run) for job_id, run in last.items() if job_id not in known and run.kind in _END]
+        return [
+            _ended(run)
+            for job_id, run in last.items()
+            if job_id not in known and run.kind in _END and not run.outcome.keep
+        ]
 
     def reset(self) -> None:
         """Forget everything."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
@@ -24,7 +25,7 @@ from pq_testing.clock import Clock
 from pq_testing.drain import Drain, OnError
 from pq_testing.given import check_count
 from pq_testing.hand import NAME, Inline
-from pq_testing.harness import Harness
+from pq_testing.harness import Harness, View
 from pq_testing.job_query import JobQuery
 from pq_testing.report import Report
 
@@ -141,6 +142,24 @@ class RunJobs:
     def deferred(self) -> JobQuery:
         """Every job of this test, in any state, to assert on."""
         return JobQuery(self.harness)
+
+    def deferred_in(self, connection: Any) -> JobQuery:
+        """Return what :attr:`deferred` is, as your open transaction sees it: with the jobs that are not committed yet.
+
+        Args:
+            connection: yours: of psycopg, of SQLAlchemy or Django's.
+
+        Raises:
+            WrongBackend: the jobs of this test are in memory.
+            TransactionRequired: no transaction is open.
+            WrongConnection: the connection can only be awaited: see :meth:`deferred_in_async`.
+        """
+        return JobQuery(View(self.harness, partial(self.harness.jobs, connection)))
+
+    async def deferred_in_async(self, connection: Any) -> JobQuery:
+        """Do what :meth:`deferred_in` does, on a connection that can only be awaited: it shows the jobs of now."""
+        jobs = await self.harness.jobs_async(connection)
+        return JobQuery(View(self.harness, lambda: jobs))
 
     @property
     def app(self) -> App:
