@@ -66,6 +66,12 @@ def conformance(session: nox.Session) -> None:
 
 
 @nox.session
+def model(session: nox.Session) -> None:
+    """Run the model alone, PostgreSQL beside memory, for PQ_MODEL_STEPS steps. Arguments are pytest's."""
+    run_pytest(session, f"{CONFORMANCE}/test_model.py", "-s", *session.posargs)
+
+
+@nox.session
 def testcontainers(session: nox.Session) -> None:
     """Run the conformance suite on a PostgreSQL that testcontainers starts. Needs Docker."""
     run_conformance_on(session, "testcontainers")

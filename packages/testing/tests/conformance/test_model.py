@@ -20,7 +20,7 @@ def test_memory_does_what_memory_does(backend: str) -> None:
 
 
 @pytest.mark.postgres
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(7200)  # PQ_MODEL_STEPS may ask for any number of steps
 def test_postgres_does_what_memory_does(
     open_postgres: Callable[[], AbstractAsyncContextManager[PsycopgConnector]], psycopg_transactions: Transactions
 ) -> None:
