@@ -149,9 +149,9 @@ class Hand:
         try:
             began = self.drain.harness.clock.now()
             outcome, error = await self.execute(job)
-            current = await self._ask("finish", [outcome])
-            self.drain.took(
-                Run(
+
+            def ended(current: list[int]) -> None:
+                run = Run(
                     job=job,
                     outcome=outcome,
                     error=error,
@@ -160,7 +160,9 @@ class Hand:
                     hand=self.number,
                     written=bool(current),
                 )
-            )
+                self.drain.took(run)
+
+            await self._ask("finish", [outcome], told=ended)
         finally:
             self.job = None
             self.drain.ends(self)
@@ -168,14 +170,22 @@ class Hand:
     async def _rest(self) -> bool:
         return await (self.drain.wait_for_others() if self.director is None else self.director.idle(self))
 
-    async def _ask(self, verb: str, *arguments: Any) -> Any:
-        """Ask the store, as of the test's time. A worker can die before it asks, and before it hears the answer."""
+    async def _ask(self, verb: str, *arguments: Any, told: Callable[[Any], None] | None = None) -> Any:
+        """Ask the store, as of the test's time. A worker can die before it asks, and before it hears the answer.
+
+        Args:
+            verb: what to ask.
+            arguments: of the verb.
+            told: is called with the answer, whether or not the worker lives to hear it.
+        """
         ask: Callable[..., Coroutine[Any, Any, Any]] = getattr(self.connector, verb)
-        if self.director is None:
-            return await ask(*arguments)
-        await self.director.point(self, f"before {verb}")
+        if self.director is not None:
+            await self.director.point(self, f"before {verb}")
         answer = await ask(*arguments)
-        await self.director.point(self, f"after {verb}")
+        if told is not None:
+            told(answer)
+        if self.director is not None:
+            await self.director.point(self, f"after {verb}")
         return answer
 
 

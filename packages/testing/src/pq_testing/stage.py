@@ -1,0 +1,358 @@
+"""The stage: the hands of one drain, of which one at a time goes on, as a script says.
+
+A hand is stopped at each of its points: before and after it asks the store, and, in an async job, after each await.
+When every hand is stopped, idle, ended, dead, or waits for something real, the script is asked which one goes on, or
+dies. So the same script always gives the same order, whatever the event loop does.
+
+A worker that dies leaves its coroutine where it was: frozen, not unwound, since no `finally` runs in a process that is
+killed. The tasks that its job has started stop with it. Its lease runs out, and a fresh hand takes its column. Frozen
+coroutines are closed by :meth:`Stage.close`, at the end of the test.
+
+A job that waits for something real (a reply, a timer) is not waited for if another hand could go on, but for a moment:
+the reply of a store always, any other if the event loop listens to a socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import types
+from collections.abc import Callable, Generator
+from functools import partial
+from typing import Any, Literal, cast
+
+import anyio
+import attrs
+
+from pq_core.connector import Connector
+from pq_core.memory import InMemoryConnector
+from pq_core.memory.engine import Engine
+from pq_core.worker.run import Run as Execution
+from pq_testing.drain import Drain
+from pq_testing.errors import DrainError
+from pq_testing.hand import Hand
+from pq_testing.parking import AsyncioParking, Driven, Halt, Parking, Place, TrioParking, bury, stepped
+from pq_testing.script import Action, Cue, Point, Script, Step
+
+State = Literal["running", "parked", "idle", "waiting", "ended", "frozen"]
+IDLE = Halt("idle")
+REPLY_OF_STORE = 5.0
+REPLY = 0.05
+"""Seconds that a hand is waited for which itself waits for a socket."""
+
+
+@attrs.define(eq=False)
+class Seat:
+    """One hand on the stage, from its entry on."""
+
+    column: int
+    hand: Hand
+    state: State = "running"
+    place: str = "start"
+    answer: Any = None
+    gate: Place = attrs.field(factory=Place)
+    task: Any = None
+
+
+@attrs.define(eq=False)
+class Staged:
+    """Conducts each drain of a test on a stage of its own, all by one script.
+
+    Attributes:
+        script: says what happens.
+        workers: hands at least.
+        stages: one for each drain so far.
+    """
+
+    script: Script
+    workers: int = 1
+    stages: list[Stage] = attrs.field(init=False, factory=list["Stage"])
+
+    async def conduct(self, drain: Drain) -> None:
+        """Let hands live until nothing is due any more."""
+        stage = Stage(drain, self.script, workers=max(drain.workers, self.workers))
+        self.stages.append(stage)
+        await stage.play()
+
+    def close(self) -> None:
+        """Close what is frozen, at the end of the test."""
+        while self.stages:
+            self.stages.pop().close()
+
+
+class Stage:
+    """The hands of one drain. It is the director of each of them.
+
+    Args:
+        drain: what they work for.
+        script: says who goes on.
+        workers: how many there are at a time.
+
+    Attributes:
+        steps: what has happened, in order.
+    """
+
+    def __init__(self, drain: Drain, script: Script, *, workers: int) -> None:
+        self.drain = drain
+        self.steps: list[Step] = []
+        self._script = script
+        self._workers = workers
+        self._seats: list[Seat] = []
+        self._seats_by_task: dict[Any, Seat] = {}
+        self._frozen: list[Driven] = []
+        self._pending: list[tuple[Seat, Action]] = []
+        self._fault: BaseException | None = None
+        self._news = False
+        self._known = 0
+        self._hired = 0
+        self._engine = _engine(drain.connector)
+        self._parking: Parking = _parking(self._adopt)
+        self._bell = anyio.Event()
+
+    async def play(self) -> None:
+        """Let the hands live until nothing is due any more.
+
+        Raises:
+            DrainError: a hand waits for what will never be.
+            BaseException: what a hand, the script or the store has raised.
+        """
+        async with self._parking.running():
+            for column in range(self._workers):
+                self._enter(column)
+            while True:
+                await self._bell.wait()
+                self._bell = anyio.Event()
+                if self._fault is not None:
+                    raise self._fault
+                if not self._pending:
+                    return
+                await self._lose(*self._pending.pop())
+
+    def close(self) -> None:
+        """Close what is frozen: at the end of the test, since `finally` blocks run now."""
+        while self._frozen:
+            bury(self._frozen.pop())
+
+    async def point(self, hand: Hand, place: str) -> None:  # noqa: ARG002 - the task tells whose it is
+        """Stop here; return when the hand may go on. Never, if its worker dies here."""
+        if place == "after finish":
+            self._news = True
+        await _halt(Halt(place))
+
+    async def idle(self, hand: Hand) -> bool:  # noqa: ARG002 - as above
+        """Wait while nothing is due; return whether there may be something again."""
+        return bool(await _halt(IDLE))
+
+    def drive(self, hand: Hand, execution: Execution, coroutine: Driven) -> Driven:
+        """Return the coroutine of a job with a point after each await, if the script stops hands there."""
+        if not self._script.inside_jobs:
+            return coroutine
+        task = execution.job.task
+        return cast("Driven", stepped(coroutine, lambda number: self.point(hand, f"await {number} of {task}")))
+
+    @property
+    def may_have_work(self) -> bool:
+        """Whether a fetch may give a job now. In memory, it gives none unless a job is ready or due."""
+        if self._engine is None:
+            return True
+        store = self._engine.store
+        place = store.scheduled.first()
+        return bool(store.ready) or (place is not None and place[0] <= self.drain.harness.clock.now())
+
+    def _enter(self, column: int) -> None:
+        self._hired += 1
+        own, shared = self.drain.harness.hand_connector, self.drain.connector
+        alone = own is not None and shared is self.drain.harness.connector
+        hand = Hand(self.drain, self._hired, director=self, connector=own() if own and alone else shared)
+        seat = Seat(column, hand)
+        self._seats.append(seat)
+        seat.task = self._parking.start(partial(self._perform, seat))
+        self._seats_by_task[seat.task] = seat
+
+    async def _perform(self, seat: Seat) -> None:
+        try:
+            await self._drive(seat, seat.hand.live())
+        except BaseException as error:  # noqa: BLE001 - play() raises it
+            self._fail(error)
+        finally:
+            if seat.state != "frozen":
+                seat.state = "ended"
+                self._next()
+
+    @types.coroutine
+    def _drive(self, seat: Seat, coroutine: Driven) -> Generator[Any, Any, None]:
+        """Drive a hand: stop it where it asks to be stopped, and pass on to the event loop what it waits for."""
+        answer: Any = None
+        error: BaseException | None = None
+        while True:
+            try:
+                trap = coroutine.send(answer) if error is None else coroutine.throw(error)
+            except StopIteration:
+                return
+            answer = error = None
+            try:
+                if type(trap) is Halt:
+                    answer = yield from self._stop(seat, trap)
+                elif self._parking.is_turn(trap):
+                    if self._parking.others_ready():
+                        answer = yield trap
+                else:
+                    seat.state = "waiting"
+                    self._next()
+                    answer = yield trap
+            except BaseException as raised:  # noqa: BLE001 - a cancellation among others; it belongs to the coroutine
+                error = raised
+            if seat.state == "frozen":
+                self._frozen.append(coroutine)
+                return
+            seat.state = "running"
+
+    def _stop(self, seat: Seat, halt: Halt) -> Generator[Any, Any, Any]:
+        seat.place = halt.place
+        seat.state = "idle" if halt is IDLE else "parked"
+        self._next()
+        while seat.state in ("idle", "parked"):
+            yield from self._parking.wait(seat.gate)
+        return seat.answer
+
+    def _next(self) -> None:
+        """Decide what happens next, unless a hand still runs."""
+        patience = -1.0
+        for seat in self._seats:
+            if seat.state == "running":
+                return
+            if seat.state == "waiting":
+                patience = max(patience, REPLY_OF_STORE if seat.place.startswith("before") else REPLY)
+        if self._pending or self._fault is not None:
+            return
+        if patience < 0:
+            self._decide()
+        else:
+            self._parking.when_quiet(self._decide, patience)
+
+    def _decide(self) -> None:
+        if self._pending or self._fault is not None or any(seat.state == "running" for seat in self._seats):
+            return
+        self._parking.never_mind()
+        try:
+            points = [Point(seat.column, seat.hand, seat.place) for seat in self._seats if seat.state == "parked"]
+            if self._wake_for_news():
+                return
+            if points:
+                points.sort(key=lambda point: point.column)
+                self._follow(self._script.cue(points, self))
+            else:
+                self._come_to_rest()
+        except BaseException as error:  # noqa: BLE001 - this runs in a hand, or in the event loop; play() raises it
+            self._fail(error)
+
+    def _follow(self, cue: Cue) -> None:
+        seat = next(seat for seat in self._seats if seat.hand is cue.point.hand)
+        at = self.drain.harness.clock.now()
+        self.steps.append(Step(seat.column, seat.hand.number, seat.place, cue.action, at, cue.point.job))
+        if cue.action == "go on":
+            self._release(seat)
+            return
+        if cue.action == "crash":
+            seat.state = "frozen"
+            self._parking.forget(seat.task)
+            self._parking.open(seat.gate)
+        self._pending.append((seat, cue.action))
+        self._bell.set()
+
+    async def _lose(self, seat: Seat, action: Action) -> None:
+        """Let the lease of a worker run out; if it is dead, let a fresh one take its column."""
+        if action == "crash":
+            self.drain.ends(seat.hand)
+            if (terminate := getattr(seat.hand.connector, "terminate", None)) is not None:
+                terminate()  # PostgreSQL ends the session, and rolls back what it had begun
+        await seat.hand.expire()
+        self._news = True
+        if action == "crash":
+            self._enter(seat.column)
+        else:
+            self._next()
+
+    def _wake_for_news(self) -> bool:
+        """Let idle hands look for work, if there may be some that they do not know of; return whether any does."""
+        if self._engine is not None and self._known != (known := self._engine.store.next_id):
+            self._known, self._news = known, True
+        if not self._news:
+            return False
+        self._news = False
+        return self.may_have_work and self._wake_idle(work=True)
+
+    def _wake_idle(self, *, work: bool) -> bool:
+        idle = [seat for seat in self._seats if seat.state == "idle"]
+        for seat in idle:
+            seat.answer = work
+            self._release(seat)
+        return bool(idle)
+
+    def _come_to_rest(self) -> None:
+        """No hand can go on by itself: wait, let time pass, or end."""
+        if any(seat.state == "waiting" for seat in self._seats):
+            if self._parking.stuck():
+                raise DrainError(self._stalled())
+        elif not self._wake_idle(work=not self.drain.over and self._jump()):
+            self._bell.set()
+
+    def _jump(self) -> bool:
+        return any(seat.state == "idle" for seat in self._seats) and self.drain.jump()
+
+    def _release(self, seat: Seat) -> None:
+        seat.state = "running"
+        self._parking.open(seat.gate)
+
+    def _fail(self, error: BaseException) -> None:
+        if self._fault is None:
+            self._fault = error
+        self._bell.set()
+
+    def _stalled(self) -> str:
+        places = [f"worker {seat.column + 1} after {seat.place!r}" for seat in self._seats if seat.state == "waiting"]
+        return (
+            f"no worker can go on: {', '.join(places)} waits for something that nobody is left to do. A job must not "
+            "wait, inside one process, for what another job does: their workers may be two, and one may die."
+        )
+
+    def _adopt(self, coroutine: Driven, parent: Any) -> Driven:
+        """Bind a task that a job starts to the life of its worker."""
+        seat = self._seats_by_task.get(parent)
+        return coroutine if seat is None else self._belong(seat, coroutine)
+
+    async def _belong(self, seat: Seat, coroutine: Driven) -> Any:
+        self._seats_by_task[asyncio.current_task()] = seat
+        return await self._while_alive(seat, coroutine)
+
+    @types.coroutine
+    def _while_alive(self, seat: Seat, coroutine: Driven) -> Generator[Any, Any, Any]:
+        answer: Any = None
+        error: BaseException | None = None
+        while True:
+            try:
+                trap = coroutine.send(answer) if error is None else coroutine.throw(error)
+            except StopIteration as end:
+                return end.value
+            answer = error = None
+            try:
+                answer = yield trap
+            except BaseException as raised:  # noqa: BLE001 - as above
+                error = raised
+            if seat.state == "frozen":
+                self._frozen.append(coroutine)
+                return None
+
+
+@types.coroutine
+def _halt(halt: Halt) -> Generator[Halt, Any, Any]:
+    return (yield halt)
+
+
+def _parking(adopt: Callable[[Driven, Any], Driven]) -> Parking:
+    asyncio_runs = anyio.get_cancelled_exc_class() is asyncio.CancelledError
+    return AsyncioParking(adopt) if asyncio_runs else TrioParking()
+
+
+def _engine(connector: Connector) -> Engine | None:
+    """Return what a connector in memory keeps its jobs in: a look must not cost a copy of all of them."""
+    return connector._engine if isinstance(connector, InMemoryConnector) else None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
