@@ -180,11 +180,11 @@ class Drain:
         if self.on_error == "record":
             return report
         if self._failure is not None:
-            raise _own(self._failure)
+            raise in_own_frames(self._failure)
         if self.findings:
             raise self.findings[0] if len(self.findings) == 1 else BaseExceptionGroup("findings", self.findings)
         if self._awaiting and self.until is None and not self.over:
-            raise _own(self._waiting_error())
+            raise in_own_frames(self._waiting_error())
         return report
 
     def _waiting_error(self) -> BaseException:
@@ -207,7 +207,7 @@ class Drain:
         )
 
 
-def _own(error: BaseException) -> BaseException:
+def in_own_frames(error: BaseException) -> BaseException:
     """Return the error with the frames of its own task only: how pq came to call it tells a test nothing."""
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_globals.get("__name__", "").split(".")[0] in ("pq_core", "pq_testing"):
