@@ -78,7 +78,7 @@ class _TakenBack(Exception):
 
 
 def _of_psycopg(connection: Any) -> Rewinding:
-    from psycopg.errors import InvalidSavepointSpecification
+    from psycopg.errors import InvalidSavepointSpecification, NoActiveSqlTransaction
     from psycopg.pq import TransactionStatus
 
     if connection.info.transaction_status == TransactionStatus.IDLE:
@@ -87,12 +87,10 @@ def _of_psycopg(connection: Any) -> Rewinding:
         return
     yield connection.execute(f"savepoint {_SAVEPOINT}")
     yield READY
-    if connection.info.transaction_status == TransactionStatus.IDLE:
-        return  # The block has ended the transaction itself.
     try:
         yield connection.execute(f"rollback to savepoint {_SAVEPOINT}")
         yield connection.execute(f"release savepoint {_SAVEPOINT}")
-    except InvalidSavepointSpecification:  # It has, and has begun another.
+    except (InvalidSavepointSpecification, NoActiveSqlTransaction):  # The block has ended that transaction itself.
         yield connection.rollback()
 
 

@@ -216,6 +216,16 @@ def test_code_that_rolls_back_by_itself_is_left_alone(postgres: RunJobs, dsn: st
 
 
 @pytest.mark.postgres
+def test_a_transaction_begun_and_ended_by_statements_is_left_alone(postgres: RunJobs, dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("begin")
+        with postgres.rolls_back(connection):
+            defer(postgres, 1, connection)
+            connection.execute("rollback")
+    assert orders(postgres) == []
+
+
+@pytest.mark.postgres
 @pytest.mark.parametrize("before", [True, False])
 def test_code_that_commits_is_caught(postgres: RunJobs, dsn: str, before: bool) -> None:
     with psycopg.connect(dsn) as connection:
@@ -237,11 +247,15 @@ def test_a_connection_that_commits_by_itself_is_named(postgres: RunJobs, dsn: st
 
 
 @pytest.mark.postgres
-def test_a_drain_inside_of_the_transaction_leaves_nothing(postgres: RunJobs, dsn: str) -> None:
+@pytest.mark.parametrize("keep", ["all", "none"])
+def test_a_drain_inside_of_the_transaction_leaves_nothing(postgres: RunJobs, dsn: str, keep: Any) -> None:
+    @postgres.app.task(name="run_inside", keep=keep)
+    def run_inside() -> None: ...
+
     with psycopg.connect(dsn) as connection:
         connection.execute("select 1")
         with postgres.rolls_back(connection):
-            defer(postgres, 1, connection)
+            run_inside.configure(connection=connection).defer()
             assert postgres(connection=connection).count() == 1
 
 
@@ -265,6 +279,11 @@ def test_an_async_connection_wants_async_with(postgres: RunJobs, dsn: str) -> No
             with outlived():
                 async with postgres.rolls_back(connection):
                     await defer_async(postgres, 5)
+        assert own.closed
+        with breaking():
+            async with postgres.rolls_back() as own:
+                await defer_async(postgres, 6, own)
+                raise ZeroDivisionError
         assert own.closed
         await postgres.connector.close()
 
