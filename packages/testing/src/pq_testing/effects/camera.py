@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, time, timedelta, tzinfo
 from decimal import Decimal
 from enum import Enum
@@ -109,7 +109,8 @@ class _Camera:
 
     def _mapping(self, value: dict[Any, Any]) -> Parts:
         steps, parts = dict[str, Any](), dict[str, Picture]()
-        for key, part in dict.items(value):  # not by the class's own items(), which may be a user's
+        pairs: Iterable[tuple[Any, Any]] = dict[Any, Any].items(value)  # not by the class's own items(), which may be a user's
+        for key, part in pairs:
             step = f"[{self.take(key)}]"
             steps[step], parts[step] = key, self.take(part)
         return Parts("dict", "dict", parts, steps)
