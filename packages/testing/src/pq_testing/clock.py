@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from types import TracebackType
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from pq_core.delays import Delay, as_timedelta, length
 from pq_core.errors import InvalidJob, InvalidOption, shown
@@ -37,12 +36,15 @@ class Clock:
         self._python: PatchedPython | None = None
         self.on_move: list[Callable[[datetime], None]] = []
         self.may_go_back: Callable[[], bool] = lambda: True
+        self._follows: Callable[[], datetime] | None = None
 
     def __repr__(self) -> str:
         return f"<Clock at {self._now.isoformat()}>"
 
     def now(self) -> datetime:
         """Return the moment at which the clock stands, in UTC."""
+        if self._follows is not None and (there := self._follows()) > self._now:
+            self._move(there)
         return self._now
 
     def advance(self, by: timedelta | str | None = None, /, **units: float) -> datetime:
@@ -50,8 +52,8 @@ class Clock:
 
         Args:
             by: a timedelta, or a text such as ``"90s"``, ``"2h"``, ``"1h30m"``.
-            **units: the same as numbers by unit: ``days=30``, ``hours=1, minutes=30`` (years, months, weeks, days, hours,
-                minutes, seconds, milliseconds, microseconds).
+            **units: the same as numbers by unit, ``hours=1, minutes=30``: years, months, weeks, days, hours, minutes,
+                seconds, milliseconds, microseconds.
 
         Raises:
             InvalidOption: none or several of these are given, or what is given is no length of time, or negative.
@@ -65,7 +67,7 @@ class Clock:
             InvalidOption: it has no time zone, or lies before a moment at which jobs were deferred.
         """
         there = _moment("move_to", moment)
-        if there < self._now and not self.may_go_back():
+        if there < self.now() and not self.may_go_back():
             raise InvalidOption(
                 f"move_to {there.isoformat()} goes back: the clock stands at {self._now.isoformat()}, and jobs were "
                 "deferred in this test. Move the clock before the first job is deferred, and only forward after that"
@@ -83,16 +85,12 @@ class Clock:
         """
         if isinstance(given, datetime):
             moment = _moment("until", given)
-            if moment < self._now:
+            if moment < self.now():
                 raise InvalidOption(
                     f"until {moment.isoformat()} lies in the past: the clock stands at {self._now.isoformat()}. Give a "
                     'later moment, or a length of time from now, such as "2h"'
                 )
             return moment
-        if not isinstance(given, (str, timedelta)):
-            raise InvalidOption(
-                f'until {shown(given)} is no time: give a text such as "2h", a timedelta, or a datetime with a time zone'
-            )
         return self._later("until", _length("until", given))
 
     def patch_python(self) -> PatchedPython:
@@ -104,7 +102,7 @@ class Clock:
         Raises:
             InvalidOption: time-machine is not installed.
         """
-        if self._python is None:
+        if self._python is None or self._python.over:
             self._python = PatchedPython(self)
         return self._python
 
@@ -112,11 +110,15 @@ class Clock:
         """Undo, at the end of a test, what :meth:`patch_python` did."""
         if self._python is not None:
             self._python.stop()
-        self.on_move.clear()
+
+    def follow(self, read: Callable[[], datetime] | None) -> None:
+        """Tell from now on the time that `read` tells, where it is later; None: follow nobody any more."""
+        self.now()
+        self._follows = read
 
     def _later(self, what: str, step: timedelta) -> datetime:
         try:
-            return _moment(what, self._now + step)
+            return _moment(what, self.now() + step)
         except OverflowError:
             raise InvalidOption(f"{what} {shown(str(step))} leads to a year after which no jobs can be") from None
 
@@ -125,9 +127,6 @@ class Clock:
         for moved in list(self.on_move):
             moved(there)
         return there
-
-    def _python_is_itself_again(self) -> None:
-        self._python = None
 
 
 class PatchedPython:
@@ -140,25 +139,23 @@ class PatchedPython:
             raise InvalidOption(
                 "patch_python() needs time-machine, which is not installed: pip install 'pq-testing[time-machine]'"
             ) from None
+        self.over = False
         self._clock = clock
-        self._travel: Any = time_machine.travel(clock.now(), tick=False)
-        self._traveller: Any = self._travel.start()
+        self._travel = time_machine.travel(clock.now(), tick=False)
+        self._traveller = self._travel.start()
         clock.on_move.append(self._move)
 
-    def __enter__(self) -> PatchedPython:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def stop(self) -> None:
         """Let Python's clocks tell the real time again. A second call does nothing."""
-        if self._traveller is not None:
-            self._traveller = None
+        if not self.over:
+            self.over = True
             self._clock.on_move.remove(self._move)
-            self._clock._python_is_itself_again()
             self._travel.stop()
 
     def _move(self, there: datetime) -> None:
@@ -173,7 +170,7 @@ def _moment(what: str, value: object) -> datetime:
     return cast("datetime", value).astimezone(UTC)
 
 
-def _step(by: object, units: dict[str, float]) -> timedelta:
+def _step(by: object, units: dict[str, Any]) -> timedelta:
     if (by is None) == (not units):
         raise InvalidOption(
             f"advance takes one length of time, and got {shown(by)} and {shown(units)}: write advance(days=30), "
@@ -181,16 +178,13 @@ def _step(by: object, units: dict[str, float]) -> timedelta:
         )
     if by is not None:
         return _length("advance", by)
+    for unit, count in units.items():
+        if isinstance(count, (int, float)) and count < 0:
+            raise InvalidOption(_BACK.format(f"advance {unit}={count!r}"))
     try:
-        return as_timedelta(cast("Delay", {unit: _forward(unit, count) for unit, count in units.items()}), "advance")
+        return as_timedelta(cast("Delay", units), "advance")
     except InvalidJob as refusal:
         raise InvalidOption(str(refusal)) from None
-
-
-def _forward(unit: str, count: float) -> float:
-    if isinstance(count, (int, float)) and count < 0:
-        raise InvalidOption(_BACK.format(f"advance({unit}={count!r})"))
-    return count
 
 
 def _length(what: str, value: object) -> timedelta:
@@ -200,10 +194,13 @@ def _length(what: str, value: object) -> timedelta:
         except InvalidOption as refusal:
             raise InvalidOption(f"{what} {refusal}") from None
     if not isinstance(value, timedelta):
-        raise InvalidOption(f'{what} {shown(value)} is no length of time: give a timedelta, or a text such as "1h30m"')
+        raise InvalidOption(
+            f'{what} {shown(value)} is no length of time: give a timedelta, a text such as "1h30m", or a number with its '
+            "unit, as in advance(minutes=5)"
+        )
     if value < timedelta(0):
-        raise InvalidOption(_BACK.format(f"{what} {shown(str(value))}"))
+        raise InvalidOption(_BACK.format(f"{what} {value.total_seconds():g}s"))
     return value
 
 
-_BACK = "{} goes back in time, and jobs have no past: give a positive length, or move_to() before any job is deferred"
+_BACK = "{} goes back in time: give a positive length; move_to() may go back before a job is deferred"

@@ -5,10 +5,14 @@ called in the test's thread, where a loop waits for it to return. So that the ta
 loop is hidden from it: asyncio's running loop and current task, trio's run, and what sniffio says about either.
 """
 
+# ruff: noqa: SLF001 - asyncio has no public way to hide a loop
+
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from contextvars import Context, ContextVar
 from typing import Any, TypeVar
@@ -16,6 +20,12 @@ from typing import Any, TypeVar
 import attrs
 
 T = TypeVar("T")
+Variable = ContextVar[str | None]
+Places = list[tuple[Context | None, Variable, str]]
+"""Where a context variable named the library: in this context (None) or another."""
+
+_NONE = -1
+"""No file descriptor."""
 
 
 def call(function: Callable[[], T]) -> T:
@@ -36,7 +46,12 @@ def call(function: Callable[[], T]) -> T:
 
 def in_a_loop() -> bool:
     """Return whether an event loop of asyncio or trio runs in this thread."""
-    return asyncio._get_running_loop() is not None or bool(_run_of_trio())
+    return asyncio._get_running_loop() is not None or in_trio()
+
+
+def in_trio() -> bool:
+    """Return whether trio runs in this thread, and is not hidden."""
+    return bool(_run_of_trio())
 
 
 @attrs.define
@@ -46,8 +61,9 @@ class Hidden:
     loop: asyncio.AbstractEventLoop | None
     task: asyncio.Task[Any] | None
     run_of_trio: dict[str, Any]
+    wakeup_fd: int
     library: str | None
-    variables: list[tuple[Context | None, ContextVar[str | None], str | None]]
+    variables: Places
 
     def restore(self) -> None:
         """Show it again. Loops that were run meanwhile must have ended."""
@@ -58,6 +74,8 @@ class Hidden:
                 _enter(self.loop, self.task)
         if self.run_of_trio:
             _context_of_trio().__dict__.update(self.run_of_trio)
+            if self.wakeup_fd != _NONE:
+                signal.set_wakeup_fd(self.wakeup_fd, warn_on_full_buffer=False)
         if self.library is not None:
             sys.modules["sniffio"].thread_local.name = self.library
         for context, variable, value in self.variables:
@@ -77,25 +95,25 @@ def hide(context: Context | None = None) -> Hidden:
         if task is not None:
             _leave(loop, task)
         asyncio._set_running_loop(None)
-    run_of_trio = _run_of_trio()
+    run_of_trio, wakeup_fd = _run_of_trio(), _NONE
     if run_of_trio:
         run_of_trio = dict(run_of_trio)
         _context_of_trio().__dict__.clear()
+        if threading.current_thread() is threading.main_thread():
+            wakeup_fd = signal.set_wakeup_fd(_NONE)  # it warns of another trio's
     library, variables = _hide_from_sniffio(context)
-    return Hidden(loop, task, run_of_trio, library, variables)
+    return Hidden(loop, task, run_of_trio, wakeup_fd, library, variables)
 
 
-def _hide_from_sniffio(
-    context: Context | None,
-) -> tuple[str | None, list[tuple[Context | None, ContextVar[str | None], str | None]]]:
+def _hide_from_sniffio(context: Context | None) -> tuple[str | None, Places]:
     sniffio: Any = sys.modules.get("sniffio")
     if sniffio is None:
         return None, []
     library = sniffio.thread_local.name
     if library is not None:
         sniffio.thread_local.name = None
-    variable: ContextVar[str | None] = sniffio.current_async_library_cvar
-    variables: list[tuple[Context | None, ContextVar[str | None], str | None]] = []
+    variable: Variable = sniffio.current_async_library_cvar
+    variables: Places = []
     if (value := variable.get()) is not None:
         variables.append((None, variable, value))
     if context is not None and (value := context.get(variable)) is not None:
@@ -105,7 +123,7 @@ def _hide_from_sniffio(
     return library, variables
 
 
-def _set(context: Context | None, variable: ContextVar[str | None], value: str | None) -> None:
+def _set(context: Context | None, variable: Variable, value: str | None) -> None:
     if context is None:
         variable.set(value)
     else:
@@ -127,18 +145,20 @@ def _context_of_trio() -> Any:
     return GLOBAL_RUN_CONTEXT
 
 
+_tasks: Any = asyncio.tasks
+
 if sys.version_info >= (3, 12):
 
-    def _leave(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
-        asyncio.tasks._swap_current_task(loop, None)
+    def _leave(loop: asyncio.AbstractEventLoop, _: asyncio.Task[Any]) -> None:
+        _tasks._swap_current_task(loop, None)
 
     def _enter(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
-        asyncio.tasks._swap_current_task(loop, task)
+        _tasks._swap_current_task(loop, task)
 
 else:
 
     def _leave(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
-        asyncio.tasks._leave_task(loop, task)
+        _tasks._leave_task(loop, task)
 
     def _enter(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
-        asyncio.tasks._enter_task(loop, task)
+        _tasks._enter_task(loop, task)

@@ -84,7 +84,7 @@ class OwnLoop(asyncio.SelectorEventLoop):
         self.threads = executor
         super().set_default_executor(executor)
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]
         """Do what every loop does."""
         if executor is None and self.threads is None:
             self.set_default_executor(ThreadPoolExecutor(thread_name_prefix="pq-own-loop"))
