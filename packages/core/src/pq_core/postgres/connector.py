@@ -30,6 +30,7 @@ from pq_core.postgres.door import Door
 from pq_core.postgres.faults import breaks_preparing, translate, unspeakable
 from pq_core.postgres.link import ISOLATION, Link, settings_to_mend
 from pq_core.postgres.listening import listen
+from pq_core.postgres.pools import AsyncPool
 from pq_core.postgres.schema import Conversation
 from pq_core.postgres.statements import Clock, Statement
 from pq_core.postgres.sync_connector import SyncPsycopgConnector
@@ -254,7 +255,7 @@ class PsycopgConnector:
                 raise translate(fault, self._link.schema) from fault
         raise AssertionError  # the last round returns or raises
 
-    async def _opened_pool(self) -> AsyncConnectionPool[psycopg.AsyncConnection]:
+    async def _opened_pool(self) -> AsyncPool:
         self._check_usable()
         self._link.check_permitted()
         loop = asyncio.get_running_loop()

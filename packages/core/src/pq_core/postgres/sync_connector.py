@@ -21,6 +21,7 @@ from pq_core.postgres.callers import sync_driver
 from pq_core.postgres.door import Door
 from pq_core.postgres.faults import breaks_preparing, translate, unspeakable
 from pq_core.postgres.link import ISOLATION, Link, settings_to_mend
+from pq_core.postgres.pools import SyncPool
 from pq_core.postgres.schema import Conversation
 from pq_core.postgres.statements import Statement
 from pq_core.states import State
@@ -140,7 +141,7 @@ class SyncPsycopgConnector:
                 raise translate(fault, self._link.schema) from fault
         raise AssertionError  # the last round returns or raises
 
-    def _opened_pool(self) -> ConnectionPool[psycopg.Connection]:
+    def _opened_pool(self) -> SyncPool:
         self._door.check()
         self._link.check_permitted()
         pool = self._pool

@@ -1,0 +1,86 @@
+"""A connector for one test, or for one worker in it: PsycopgConnector on connections that need no pool."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import psycopg
+
+from pq_core.postgres.connector import PsycopgConnector
+from pq_core.postgres.link import Link
+from pq_core.postgres.pools import AsyncPool, SyncPool
+from pq_core.postgres.sync_connector import SyncPsycopgConnector
+from pq_testing.backends.stock import Lender, Stock
+
+if TYPE_CHECKING:  # A backend makes these.
+    from pq_testing.backends.postgres import PostgresBackend
+
+
+class BackendConnector(PsycopgConnector):
+    """A connector to the PostgreSQL for tests.
+
+    It works in several event loops, one after the other or interleaved, and need be neither opened nor closed. What
+    keeps tests off real databases does not concern it.
+
+    .. versionadded:: 0.1
+    """
+
+    def __init__(self, backend: PostgresBackend, stock: Stock, clock: Callable[[], datetime] | None) -> None:
+        super().__init__(backend.dsn, schema=backend.schema, clock=clock)
+        self._link.refusable = False
+        self._backend = backend
+        self._lender = Lender(self._link, stock)
+        self._sync = _SyncTwin(self._link, self._lender)
+
+    @property
+    def pids(self) -> set[int]:
+        """Process ids, on the server, of the connections that it holds."""
+        return self._lender.pids
+
+    def with_pool(self, *, min_size: int | None = None, max_size: int | None = None) -> PsycopgConnector:
+        """Return another connector to the same place. There is no pool that could have a size."""
+        super().with_pool(min_size=min_size, max_size=max_size)  # refuses sizes that cannot be
+        return self._backend.connector(self._link.clock)
+
+    def terminate(self) -> None:
+        """End its sessions on the server, as the death of a worker does; wait until they are gone.
+
+        What was begun is rolled back. The connector can go on, on new connections.
+        """
+        self._backend.terminate(*self._lender.pids)
+        self._lender.drop()
+
+    def end(self) -> None:
+        """Give its connections back, at the end of the test."""
+        self._lender.end()
+
+    async def _opened_pool(self) -> AsyncPool:
+        self._check_usable()
+        self._door.enter()
+        return _AsyncPool(self._lender)
+
+
+class _SyncTwin(SyncPsycopgConnector):
+    def __init__(self, link: Link, lender: Lender) -> None:
+        super().__init__(link)
+        self._lender = lender
+
+    def _opened_pool(self) -> SyncPool:
+        self._door.check()
+        self._door.enter()
+        return self._lender
+
+
+@attrs.frozen
+class _AsyncPool:
+    _lender: Lender
+
+    def connection(self) -> AbstractAsyncContextManager[psycopg.AsyncConnection[Any]]:
+        return self._lender.async_connection()
+
+    async def check(self) -> None:
+        self._lender.check()

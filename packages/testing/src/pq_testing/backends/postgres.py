@@ -1,0 +1,193 @@
+"""A PostgreSQL database as the place where a test's jobs are."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator, Iterable
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from pq_core.postgres.faults import translate
+from pq_testing.backends import reset
+from pq_testing.backends.connector import BackendConnector
+from pq_testing.backends.errors import DatabaseInUse, ServerDied
+from pq_testing.backends.stock import Stock
+from pq_testing.postgres.binaries import OLDEST_MAJOR
+from pq_testing.postgres.errors import PostgresTooOld
+
+_LOCK_KEY = "select hashtextextended(%s, 20260102)"
+_TERMINATE = "select pg_terminate_backend(pid, 5000) from unnest(%s::int[]) pid"
+_BEGUN_SINCE = """
+    select pid from pg_stat_activity
+    where datname = current_database() and backend_type = 'client backend'
+        and xact_start >= %s and pid <> all (%s::int[])
+"""
+
+
+class PostgresBackend:
+    """A database in which a session's tests keep jobs, in a schema that holds nothing else. One for each of them.
+
+    What it makes works in sync tests and in event loops of asyncio, and needs no closing by the test.
+
+    Args:
+        dsn: libpq connection string of the database.
+        schema: where pq is, or is installed; its tables are emptied for each test, and no others are touched.
+        installed: whether pq is known to be there, in this version.
+        revive: brings the server back if it is down; None if that is in nobody's hands here.
+
+    .. versionadded:: 0.1
+    """
+
+    def __init__(
+        self, dsn: str, *, schema: str = "pq", installed: bool = False, revive: Callable[[], object] | None = None
+    ) -> None:
+        self.dsn = dsn
+        self.schema = schema
+        self._installed = installed
+        self._revive = revive
+        self._stock = Stock()
+        self._connectors: list[BackendConnector] = []
+        self._session: psycopg.Connection[Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"PostgresBackend(schema={self.schema!r})"
+
+    def connector(self, clock: Any = None) -> BackendConnector:
+        """Return a new connector, of this test, or of one worker in it; it costs nothing until it is used.
+
+        Args:
+            clock: a :class:`pq_testing.Clock`, or a function that tells the time; None is the server's.
+        """
+        connector = BackendConnector(self, self._stock, getattr(clock, "now", clock))
+        self._connectors.append(connector)
+        return connector
+
+    def reset(self) -> None:
+        """Forget all jobs, workers and pauses of the schema; the next job has the id 1. Installs pq if it is not there.
+
+        Raises:
+            DatabaseInUse: something holds the tables, or another process tests in the same schema.
+            ServerDied: the server is down, and cannot be brought back.
+            PostgresTooOld: PostgreSQL is older than 15.
+            ConnectionFailed: the server never answered.
+        """
+        if self._session is None:
+            self._begin()
+        session = self._opened()
+        try:
+            reset.empty(session, self.schema)
+        except psycopg.Error as fault:
+            if not session.broken:
+                raise translate(fault, self.schema) from fault
+            self._forget()
+            self._bring_back(fault)
+            reset.empty(self._opened(), self.schema)
+
+    def close_test(self) -> None:
+        """Take back the connections of the test's connectors; close those of event loops that are closed."""
+        while self._connectors:
+            self._connectors.pop().end()
+
+    def terminate(self, *those: Any) -> None:
+        """End sessions on the server, and wait until they are gone; what they had begun is rolled back.
+
+        Args:
+            *those: process ids on the server, or connections of psycopg.
+        """
+        pids = [each if isinstance(each, int) else each.info.backend_pid for each in those]
+        if pids:
+            self._opened().execute(_TERMINATE, [pids])
+
+    def moment(self) -> datetime:
+        """Return the server's time, for `terminate_begun_since`."""
+        with psycopg.Cursor(self._opened()) as cursor:
+            ((moment,),) = cursor.execute("select clock_timestamp()").fetchall()
+        return moment  # type: ignore[no-any-return]
+
+    def terminate_begun_since(self, moment: datetime, *, spare: Iterable[Any] = ()) -> list[int]:
+        """End the sessions on this database whose transaction has begun since; return their process ids.
+
+        This is what a crashed job of one worker leaves open: not pq's own connections, nor those that the test has
+        begun before it.
+
+        Args:
+            moment: of the server's clock, as `moment()` gives it.
+            spare: process ids or connections of psycopg that shall live on.
+        """
+        session = self._opened()
+        spared = [each if isinstance(each, int) else each.info.backend_pid for each in spare]
+        ours = {session.info.backend_pid, *spared}.union(*(connector.pids for connector in self._connectors))
+        pids = [pid for (pid,) in session.execute(_BEGUN_SINCE, [moment, sorted(ours)]).fetchall()]
+        self.terminate(*pids)
+        return pids
+
+    def close(self) -> None:
+        """Close all connections, at the end of the session; it can be used again."""
+        self.close_test()
+        self._forget()
+
+    def _begin(self) -> None:
+        """Connect, check, keep others out, install."""
+        session = self._opened()
+        version = session.info.server_version // 10_000
+        if version < OLDEST_MAJOR:
+            self._forget()
+            raise PostgresTooOld(f"the database for tests is in PostgreSQL {version}; pq needs {OLDEST_MAJOR} or later")
+        if not self._installed:
+            with self._own_connector() as connector:
+                connector.sync.migrate()
+            self._installed = True
+
+    def _opened(self) -> psycopg.Connection[Any]:
+        session = self._session
+        if session is None:
+            with self._own_connector() as connector:
+                conninfo = connector.link.conninfo
+            try:
+                session = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
+                session.execute(reset.SETTINGS)
+            except psycopg.Error as fault:
+                raise translate(fault, self.schema) from fault
+            self._keep_others_out(session)
+            self._session = session
+        return session
+
+    def _keep_others_out(self, session: psycopg.Connection[Any]) -> None:
+        """Take a lock that lasts as long as the session: two who reset the same tables do harm."""
+        ((key,),) = session.execute(_LOCK_KEY, [f"pq tests {self.schema}"]).fetchall()
+        try:
+            session.execute("select pg_advisory_lock(%s)", [key])
+        except psycopg.errors.LockNotAvailable:
+            who = reset.holders(session, self.schema, key)
+            session.close()
+            raise DatabaseInUse(
+                f"other tests use the schema {self.schema!r} of this database just now: {who}. They would delete each "
+                "other's jobs: give each run, and each worker of pytest-xdist, a database of its own"
+            ) from None
+
+    def _bring_back(self, fault: psycopg.Error) -> None:
+        why = " ".join(str(fault).split())
+        if self._revive is None:
+            raise ServerDied(f"the PostgreSQL server of the tests is gone ({why}); start it again") from None
+        try:
+            self._revive()
+        except Exception as reason:
+            raise ServerDied(
+                f"the PostgreSQL server of the tests is gone ({why}), and stays away: {reason}"
+            ) from reason
+
+    def _forget(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+        self._stock.close()
+
+    @contextlib.contextmanager
+    def _own_connector(self) -> Generator[BackendConnector]:
+        connector = BackendConnector(self, self._stock, None)
+        try:
+            yield connector
+        finally:
+            connector.end()
