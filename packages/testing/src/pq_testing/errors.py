@@ -4,6 +4,7 @@
 
     PQError
     ├── InvalidOption
+    │   ├── InvalidPayloads     a directory of recorded payloads with a file in it that is none
     │   └── WrongBackend        asked of jobs in memory what only PostgreSQL can do, or the other way round
     └── DrainError
         ├── AsyncTaskInSyncDrain    an async task, and an event loop runs in this thread already
@@ -13,6 +14,13 @@
 from __future__ import annotations
 
 from pq_core.errors import InvalidOption, PQError
+
+
+class InvalidPayloads(InvalidOption):
+    """The directory of recorded payloads is none, or holds a file that is none of pq's.
+
+    .. versionadded:: 0.1
+    """
 
 
 class WrongBackend(InvalidOption):
