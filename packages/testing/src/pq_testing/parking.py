@@ -275,11 +275,17 @@ class TrioParking:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        async with self._trio.open_nursery(strict_exception_groups=False) as self._nursery:
-            try:
-                yield
-            finally:
-                self._nursery.cancel_scope.cancel()
+        try:
+            async with self._trio.open_nursery() as self._nursery:
+                try:
+                    yield
+                finally:
+                    self._nursery.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            # The hands raise nothing: it is the one error of what runs them, and no group of the test's making.
+            if len(group.exceptions) == 1:
+                raise group.exceptions[0] from None
+            raise
 
     def start(self, function: Callable[[], Coroutine[Any, Any, None]]) -> Any:
         assert self._nursery is not None  # noqa: S101 - tasks are started inside running()

@@ -23,13 +23,13 @@ from typing import Any, Literal, cast
 import anyio
 import attrs
 
-from pq_core.connector import Connector
+from pq_core.connector import Connector, WorkerInfo
 from pq_core.memory import InMemoryConnector
 from pq_core.memory.engine import Engine
 from pq_core.worker.run import Run as Execution
 from pq_testing.drain import Drain
 from pq_testing.errors import DrainError
-from pq_testing.hand import Hand
+from pq_testing.hand import LEASE, NAME, Hand
 from pq_testing.parking import AsyncioParking, Driven, Halt, Parking, Place, TrioParking, bury, stepped
 from pq_testing.script import Action, Cue, Point, Script, Step
 
@@ -67,9 +67,21 @@ class Staged:
     workers: int = 1
     stages: list[Stage] = attrs.field(init=False, factory=list["Stage"])
 
+    @property
+    def points(self) -> int:
+        """At how many points workers could have died so far."""
+        return getattr(self.script, "points", 0)
+
+    @property
+    def lines(self) -> list[str]:
+        """What was done to the workers so far, in words, for the report of a failing test."""
+        return list(getattr(self.script, "lines", ()))
+
     async def conduct(self, drain: Drain) -> None:
         """Let hands live until nothing is due any more."""
-        stage = Stage(drain, self.script, workers=max(drain.workers, self.workers))
+        # A limit of jobs is one for workers that take turns: with more of them, more jobs are claimed than it allows.
+        workers = self.workers if drain.limit is None else 1
+        stage = Stage(drain, self.script, workers=max(drain.workers, workers))
         self.stages.append(stage)
         await stage.play()
 
@@ -101,6 +113,7 @@ class Stage:
         self._frozen: list[Driven] = []
         self._pending: list[tuple[Seat, Action]] = []
         self._fault: BaseException | None = None
+        self._over = False
         self._news = False
         self._known = 0
         self._hired = 0
@@ -116,16 +129,19 @@ class Stage:
             BaseException: what a hand, the script or the store has raised.
         """
         async with self._parking.running():
-            for column in range(self._workers):
-                self._enter(column)
-            while True:
-                await self._bell.wait()
-                self._bell = anyio.Event()
-                if self._fault is not None:
-                    raise self._fault
-                if not self._pending:
-                    return
-                await self._lose(*self._pending.pop())
+            try:
+                for column in range(self._workers):
+                    self._enter(column)
+                while True:
+                    await self._bell.wait()
+                    self._bell = anyio.Event()
+                    if self._fault is not None:
+                        raise self._fault
+                    if not self._pending:
+                        return
+                    await self._lose(*self._pending.pop())
+            finally:
+                self._lower_curtain()
 
     def close(self) -> None:
         """Close what is frozen: at the end of the test, since `finally` blocks run now."""
@@ -207,6 +223,8 @@ class Stage:
             seat.state = "running"
 
     def _stop(self, seat: Seat, halt: Halt) -> Generator[Any, Any, Any]:
+        if self._over:
+            return False
         seat.place = halt.place
         seat.state = "idle" if halt is IDLE else "parked"
         self._next()
@@ -222,7 +240,7 @@ class Stage:
                 return
             if seat.state == "waiting":
                 patience = max(patience, REPLY_OF_STORE if seat.place.startswith("before") else REPLY)
-        if self._pending or self._fault is not None:
+        if self._pending or self._over:
             return
         if patience < 0:
             self._decide()
@@ -230,7 +248,7 @@ class Stage:
             self._parking.when_quiet(self._decide, patience)
 
     def _decide(self) -> None:
-        if self._pending or self._fault is not None or any(seat.state == "running" for seat in self._seats):
+        if self._pending or self._over or any(seat.state == "running" for seat in self._seats):
             return
         self._parking.never_mind()
         try:
@@ -269,7 +287,8 @@ class Stage:
         self._news = True
         if action == "crash":
             self._enter(seat.column)
-        else:
+        else:  # its next heartbeat makes it known again; its job is not its own any more
+            await self.drain.connector.heartbeat(WorkerInfo(id=seat.hand.worker, name=NAME), LEASE)
             self._next()
 
     def _wake_for_news(self) -> bool:
@@ -303,9 +322,17 @@ class Stage:
         seat.state = "running"
         self._parking.open(seat.gate)
 
+    def _lower_curtain(self) -> None:
+        """Stop nobody any more: hands that live on sign off, as they are cancelled."""
+        self._over = True
+        for seat in self._seats:
+            if seat.state in ("idle", "parked"):
+                self._release(seat)
+
     def _fail(self, error: BaseException) -> None:
         if self._fault is None:
             self._fault = error
+        self._over = True
         self._bell.set()
 
     def _stalled(self) -> str:

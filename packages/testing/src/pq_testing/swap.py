@@ -11,6 +11,7 @@ from pq_core.errors import InvalidOption, shown
 from pq_core.memory import InMemoryConnector
 from pq_testing import own_loop
 from pq_testing.chaos import Chaos
+from pq_testing.chaos.conducting import staged
 from pq_testing.clock import Clock
 from pq_testing.harness import MAX_RUNS, Backend, Conductor, Harness
 from pq_testing.run_jobs import RunJobs
@@ -44,6 +45,8 @@ def using(
     if not isinstance(app, App):  # pyright: ignore[reportUnnecessaryIsInstance] - users need no type checker
         raise InvalidOption(f"{shown(app)} is not an App of pq; pass the one whose jobs are to be tested")
     clock = Clock() if clock is None else clock
+    chaos = Chaos() if chaos is None else chaos
+    stages = staged(chaos) if conductor is None else None
     backend: Backend = "memory" if connector is None or isinstance(connector, InMemoryConnector) else "postgres"
     if connector is None:
         connector = InMemoryConnector(clock=clock.now)
@@ -52,8 +55,8 @@ def using(
         connector=connector,
         backend=backend,
         clock=clock,
-        chaos=Chaos() if chaos is None else chaos,
-        conductor=conductor,
+        chaos=chaos,
+        conductor=conductor or stages,
         max_runs=max_runs,
     )
     clock.may_go_back = lambda: not harness.jobs()
@@ -61,5 +64,7 @@ def using(
         with app.replace_connector(connector):
             yield RunJobs(harness)
     finally:
+        if stages is not None:
+            stages.close()
         clock.close()
         own_loop.settle()
