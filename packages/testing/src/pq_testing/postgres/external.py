@@ -22,11 +22,12 @@ class ExternalServer(DatabaseServer):
     _version: str = attrs.field(alias="version")
 
     @classmethod
-    def connect(cls, dsn: str) -> Self:
+    def connect(cls, dsn: str, *, name: str = "PQ_TEST_DSN") -> Self:
         """Check that the server is there and that tests can use it.
 
         Args:
             dsn: of a database on it, whose user may create databases.
+            name: what has named it, for messages.
 
         Raises:
             PostgresNotFound: if it does not answer, or its user may not create databases.
@@ -43,17 +44,17 @@ class ExternalServer(DatabaseServer):
                 row = connection.execute(query).fetchone()
         except psycopg.Error as error:
             raise PostgresNotFound(
-                f"the server that PQ_TEST_DSN names does not let us in: {error}; correct it, or unset it"
+                f"the server that {name} names does not let us in: {error}; correct it, or unset it"
             ) from error
         version, numeric, may_create = row or ("", 0, False)
         number = str(version).split(" ", 1)[0]
         if int(numeric) < OLDEST_MAJOR * 10_000:
             raise PostgresTooOld(
-                f"the server that PQ_TEST_DSN names is PostgreSQL {number}; pq needs {OLDEST_MAJOR} or later"
+                f"the server that {name} names is PostgreSQL {number}; pq needs {OLDEST_MAJOR} or later"
             )
         if not may_create:
             raise PostgresNotFound(
-                "the user in PQ_TEST_DSN may not create databases: `alter role ... createdb`, or unset it"
+                f"the user in {name} may not create databases: `alter role ... createdb`, or unset it"
             )
         server = cls(dsn=dsn, version=number)
         server.drop_left_databases()

@@ -65,6 +65,7 @@ class Server(DatabaseServer):
         autovacuum: bool = True,
         user: str | None = None,
         timeout: float = 60.0,
+        watch: int | None = None,
     ) -> Self:
         """Start a server with an empty cluster and wait until it accepts connections. Works in any thread.
 
@@ -75,6 +76,8 @@ class Server(DatabaseServer):
             autovacuum: whether the server may vacuum by itself.
             user: name of the user to run as, when this process is root.
             timeout: in seconds, for each start and stop of the server.
+            watch: process id of an ancestor of this process, with which the server ends instead of with this one. Until
+                then it is started again whenever it ends by itself.
 
         Raises:
             PostgresError: if there is no server to be had; its subclasses say why.
@@ -95,7 +98,7 @@ class Server(DatabaseServer):
             }
             command = [binaries.program("postgres"), "-D", str(directory.path / "data")]
             command += [f"--{name}={value}" for name, value in chosen.items()]
-            supervision = Supervision.begin(directory, account, command, timeout=timeout)
+            supervision = Supervision.begin(directory, account, command, timeout=timeout, watch=watch)
         except BaseException:
             directory.remove()
             raise

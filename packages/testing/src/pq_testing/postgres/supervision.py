@@ -40,7 +40,13 @@ class Supervision:
 
     @classmethod
     def begin(
-        cls, directory: ServerDirectory, account: Account, command: Sequence[str], *, timeout: float
+        cls,
+        directory: ServerDirectory,
+        account: Account,
+        command: Sequence[str],
+        *,
+        timeout: float,
+        watch: int | None = None,
     ) -> Supervision:
         """Start the supervisor, which takes over `directory` and its lock. It does not start the server yet.
 
@@ -49,9 +55,11 @@ class Supervision:
             account: user that the supervisor and the server run as.
             command: of the server.
             timeout: in seconds, for each start and stop of the server.
+            watch: process id of an ancestor of this process, whose end ends the server instead of this one's.
         """
         plan = {
             "owner": os.getpid(),
+            "watch": watch,
             "directory": str(directory.path),
             "lock": directory.lock,
             "command": list(command),
@@ -85,7 +93,7 @@ class Supervision:
         return dict(answer)
 
     def end(self) -> None:
-        """End the server and remove its directory. In a forked child this only lets go of the pipe."""
+        """End the server and remove its directory. In a forked child, or under an ancestor, this only lets go of it."""
         with self._turn:
             for pipe in (self._process.stdin, self._process.stdout):
                 if pipe is not None:

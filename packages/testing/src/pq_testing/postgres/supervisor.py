@@ -4,6 +4,9 @@ A program, not a module: `supervision.py` starts it with a bare interpreter, so 
 Between the test session and the server it is what survives a SIGKILL of the session. The session may start it from any
 thread: its end is seen as the end of a pipe (and, where a forked child keeps that pipe open, as another parent).
 
+A server that several sessions share is ended when one process is gone that all of them descend from: the plan names it
+as `watch`. Its supervisor is nobody's child, and starts the server again if that ends by itself.
+
 It holds the lock of the server's directory for as long as that is in use, and removes the directory at the end.
 
 Lines in: one plan (JSON), then `start`, `stop`, `shutdown`, `crash` or `status`. Lines out: for each of these, one JSON
@@ -12,6 +15,7 @@ object with `error` (text, empty if it went well) and `pid` (of the server, null
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -29,6 +33,8 @@ _PR_SET_CHILD_SUBREAPER = 36
 _IPC_RMID = 0
 _POLL = 0.003
 _PARENT_CHECK = 1.0
+_WATCH_CHECK = 0.1
+_MOST_DEATHS = 20
 
 
 class OwnerGone(Exception):
@@ -45,6 +51,13 @@ def main() -> None:
     plan: dict[str, Any] = json.loads(owner.line() or "{}")
     if owner.pid != plan["owner"]:
         return
+    if plan["watch"]:
+        try:
+            owner = Ancestor(plan["watch"], owner.received)
+        except OwnerGone:
+            return
+        if os.fork():
+            os._exit(0)
     become(plan)
     server = Postgres(plan, owner)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -88,7 +101,8 @@ def serve(owner: Owner, server: Postgres) -> NoReturn:
     }
     while True:
         server.reap()
-        command = owner.line(_PARENT_CHECK)
+        owner.look_after(server)
+        command = owner.line(owner.interval)
         if command is not None:
             try:
                 commands[command]()
@@ -102,9 +116,14 @@ def serve(owner: Owner, server: Postgres) -> NoReturn:
 class Owner:
     """The other end of the pipe."""
 
+    interval = _PARENT_CHECK
+
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.received = b""
+
+    def look_after(self, server: Postgres) -> None:
+        """Leave a server that has ended as it is: its owner asks."""
 
     def line(self, timeout: float | None = None) -> str | None:
         """Return the next line, or None after `timeout` seconds; raise OwnerGone if none can come any more."""
@@ -128,6 +147,45 @@ class Owner:
         return True
 
 
+class Ancestor(Owner):
+    """A process that the users of the server descend from. Who asked for the server may be gone long before."""
+
+    interval = _WATCH_CHECK
+
+    def __init__(self, pid: int, received: bytes) -> None:
+        super().__init__(pid)
+        self.received = received
+        self.sources = [0]
+        self.deaths = 0
+        if hasattr(os, "pidfd_open"):
+            try:
+                self.sources.append(os.pidfd_open(pid))
+            except ProcessLookupError:
+                raise OwnerGone from None
+            except OSError:  # a kernel without it, or a sandbox that forbids it
+                pass
+
+    def look_after(self, server: Postgres) -> None:
+        """Start the server again if it has ended by itself; not for ever."""
+        if server.wanted and server.pid is None and self.deaths < _MOST_DEATHS:
+            self.deaths += 1
+            with contextlib.suppress(Refused):
+                server.start()
+
+    def heard(self, timeout: float | None) -> bool:
+        """Wait for the process that asked for the server to say more; raise OwnerGone if the one to watch has ended."""
+        readable, _, _ = select.select(self.sources, [], [], timeout)
+        if not alive(self.pid) or any(source in readable for source in self.sources if source):
+            raise OwnerGone
+        if 0 not in readable:
+            return False
+        chunk = os.read(0, 65536)
+        if not chunk:
+            self.sources.remove(0)
+        self.received += chunk
+        return bool(chunk)
+
+
 class Postgres:
     """The server: a direct child of this process."""
 
@@ -140,9 +198,11 @@ class Postgres:
         self.owner = owner
         self.pid: int | None = None
         self.status = 0
+        self.wanted = False
 
     def start(self) -> None:
         """Start the server and wait until it accepts connections."""
+        self.wanted = True
         self.reap()
         if self.pid is None:
             self.pid = self._spawn()
@@ -157,6 +217,7 @@ class Postgres:
 
     def kill(self, number: signal.Signals) -> None:
         """Send the signal to the server and wait for its end; kill all of it if that takes too long."""
+        self.wanted = False
         if self.pid is None:
             return
         os.kill(self.pid, number)
