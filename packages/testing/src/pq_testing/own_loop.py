@@ -7,6 +7,7 @@ and one more for each drain inside a drain.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -100,6 +101,8 @@ def _borrow() -> OwnLoop:
         if not loop.is_closed():
             return loop
     loop = OwnLoop()
+    if not _owners:
+        atexit.register(close)  # for who does not run under the plugin; a second registration does no harm
     _owners[loop] = threading.current_thread()
     return loop
 

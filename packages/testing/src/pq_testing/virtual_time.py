@@ -73,16 +73,17 @@ def flowing(clock: Clock, until: datetime | None = None) -> Generator[None]:
     try:
         yield
     except asyncio.CancelledError:
-        if stay.cut_off:
-            stay.uncancel()
-            raise DrainError(_endless(until)) from None
-        raise
+        if not stay.cut_off:
+            raise
     finally:
         with suppress(ValueError):  # left in another context than it was entered
             _here.reset(token)
         flow.stays.remove(stay)
         if not flow.stays:
             flow.stop()
+    if stay.cut_off:
+        stay.uncancel()
+        raise DrainError(_endless(until))
 
 
 @attrs.define(eq=False)
@@ -300,8 +301,8 @@ def _loop() -> asyncio.SelectorEventLoop:
 
 def _endless(until: datetime | None) -> str:
     return (
-        f"jobs still sleep, again and again, after the time went {MOST_JUMPS:,} times beyond until={until}: one of them "
-        "has no end. Let it end, for example when job.context.should_stop() says so, or drain without `until`"
+        f"a job has woken {MOST_JUMPS:,} times after until={until}, and sleeps again: it has no end, so it was cancelled. "
+        "Let it end, or do not run it in this drain"
     )
 
 
