@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
@@ -177,12 +177,15 @@ class Drain:
         report = Report(tuple(self._runs), duration, self.harness.ledger)
         if self._refusal is not None:
             raise self._refusal
+        if self.on_error == "raise" and self._failure is not None:
+            with suppress(Exception):  # exceptions may refuse notes, as frozen ones do
+                for finding in self.findings:
+                    self._failure.add_note(str(finding))
+            raise in_own_frames(self._failure)
+        if self.findings:  # errors of jobs they are not: to record those leaves these
+            raise self.findings[0] if len(self.findings) == 1 else BaseExceptionGroup("findings", self.findings)
         if self.on_error == "record":
             return report
-        if self._failure is not None:
-            raise in_own_frames(self._failure)
-        if self.findings:
-            raise self.findings[0] if len(self.findings) == 1 else BaseExceptionGroup("findings", self.findings)
         if self._awaiting and self.until is None and not self.over:
             raise in_own_frames(self._waiting_error())
         return report

@@ -133,10 +133,8 @@ class Hand:
     async def _claim(self) -> Job | None:
         """Return the next job that is due, running; None if there is none."""
         for look in range(LOOKS):
-            fetched: Fetched = await self._ask("fetch", self.worker, self.drain.queues, 1)
-            self.drain.heard_of(fetched.next_in)
-            if fetched.jobs:
-                self.job = fetched.jobs[0]
+            fetched: Fetched = await self._ask("fetch", self.worker, self.drain.queues, 1, told=self._take)
+            if self.job is not None:
                 return self.job
             if not fetched.again:
                 return None
@@ -144,11 +142,20 @@ class Hand:
                 await anyio.sleep(NAP)
         return None
 
+    def _take(self, fetched: Fetched) -> None:
+        self.drain.heard_of(fetched.next_in)
+        if fetched.jobs:
+            self.job = fetched.jobs[0]
+
     async def _work(self, job: Job) -> None:
         self.drain.begins(self)
         try:
             began = self.drain.harness.clock.now()
-            outcome, error = await self.execute(job)
+            redelivery = self.drain.harness.redelivery
+            end = await (self.execute(job) if redelivery is None else redelivery.run(self, job))
+            if end is None:
+                return  # it was lost: the job is to be had again
+            outcome, error = end
 
             def ended(current: list[int]) -> None:
                 run = Run(

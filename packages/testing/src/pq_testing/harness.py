@@ -18,6 +18,7 @@ from pq_testing.ledger import Ledger
 
 if TYPE_CHECKING:  # A conductor is handed a drain, which is handed a harness; what else is here, few tests need.
     from pq_core.postgres.bound import BoundConnector
+    from pq_testing.chaos.redeliver import Redelivery
     from pq_testing.drain import Drain
     from pq_testing.effects import Effects
 
@@ -61,6 +62,7 @@ class Harness:
     hand_connector: Callable[[], Connector] | None = None
     max_runs: int = MAX_RUNS
     _effects: Effects | None = attrs.field(init=False, default=None)
+    _redelivery: Redelivery | None = attrs.field(init=False, default=None)
 
     @property
     def effects(self) -> Effects:
@@ -70,6 +72,15 @@ class Harness:
 
             self._effects = Effects()
         return self._effects
+
+    @property
+    def redelivery(self) -> Redelivery | None:
+        """What has each job run twice, if the test asks for that."""
+        if self._redelivery is None and self.chaos.redeliver:
+            from pq_testing.chaos.redeliver import Redelivery
+
+            self._redelivery = Redelivery()
+        return self._redelivery
 
     @property
     def watched(self) -> bool:

@@ -8,6 +8,7 @@ through `pq_effects`, is a finding.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import attrs
@@ -18,7 +19,6 @@ from pq_core.outcome import Outcome
 from pq_testing.effects.change import Change, listed
 
 if TYPE_CHECKING:  # A hand asks here what becomes of a run.
-    from pq_testing.effects import Effects, Snapshot
     from pq_testing.hand import Hand
 
 PAGE = 1_000
@@ -108,59 +108,62 @@ class Redelivery:
             hand: has claimed the job. To lose the end of a run, its worker dies.
             job: as it was claimed.
         """
-        self._running += 1
-        self._begun += 1
-        try:
-            if job.id in self._firsts:
-                return await self._run_again(hand, job, self._firsts.pop(job.id))
-            if job.id in self._delivered or job.losses + 1 >= job.max_losses:
-                return await hand.execute(job)
-            return await self._run_in_vain(hand, job)
-        finally:
-            self._running -= 1
+        if job.id in self._firsts:
+            return await self._run_again(hand, job, self._firsts.pop(job.id))
+        if job.id in self._delivered or job.losses + 1 >= job.max_losses:
+            return await self._execute(hand, job)
+        return await self._run_in_vain(hand, job)
 
     async def _run_in_vain(self, hand: Hand, job: Job) -> Ended | None:
         self._delivered.add(job.id)
-        watch = await self._watch(hand)
-        ended = await hand.execute(job)
+        ended, changes, deferred = await self._observe(hand, job)
         if ended[0].kind == "released" or await _asked_to_stop(hand, job):
             return ended
-        self._firsts[job.id] = First(
-            succeeded=ended[0].kind == "succeeded",
-            changes=await self._changes(hand, watch),
-            deferred=await self._deferred(hand),
-        )
+        self._firsts[job.id] = First(succeeded=ended[0].kind == "succeeded", changes=changes, deferred=deferred)
         await hand.expire()
         hand.be_reborn()
         await hand.sign_on()
         return None
 
     async def _run_again(self, hand: Hand, job: Job, first: First) -> Ended:
-        alone, mark = self._running == 1, self._begun
-        watch = await self._watch(hand)
-        outcome, error = await hand.execute(job)
-        changes, deferred = await self._changes(hand, watch), await self._deferred(hand)
-        # What changed while several jobs ran, each of them may have changed.
-        if alone and mark == self._begun:
-            _judge(hand, job, first, changes, deferred)
+        (outcome, error), changes, deferred = await self._observe(hand, job)
+        _judge(hand, job, first, changes, deferred)
         if error is not None and first.succeeded:
             _explain(hand, job, error)
         return outcome, error
 
-    async def _watch(self, hand: Hand) -> Snapshot | None:
-        await self._deferred(hand)
-        effects = _effects(hand)
-        return None if effects is None or not effects.watching else await effects.snapshot_async()
+    async def _observe(self, hand: Hand, job: Job) -> tuple[Ended, tuple[Change, ...], tuple[str, ...]]:
+        """Run a job; return how it ended, what it changed and what it deferred.
 
-    async def _changes(self, hand: Hand, since: Snapshot | None) -> tuple[Change, ...]:
-        effects = _effects(hand)
-        return () if effects is None or since is None else tuple(await effects.changes_since_async(since))
+        Nothing is said of what came to be while other jobs ran, too: each of them may have done it.
+        """
+        effects = hand.drain.harness.effects if hand.drain.harness.watched else None
+        if effects is None or not (effects.watching or effects.watches_jobs):
+            return await self._execute(hand, job), (), ()
+        quiet_around = self._alone_from_here()
+        await self._deferred(hand)
+        quiet = self._alone_from_here()
+        before = await effects.snapshot_async()
+        ended = await self._execute(hand, job)
+        changes = tuple(await effects.changes_since_async(before)) if quiet() else ()
+        deferred = await self._deferred(hand)
+        return ended, changes, deferred if quiet_around() else ()
+
+    async def _execute(self, hand: Hand, job: Job) -> Ended:
+        self._running += 1
+        self._begun += 1
+        try:
+            return await hand.execute(job)
+        finally:
+            self._running -= 1
+
+    def _alone_from_here(self) -> Callable[[], bool]:
+        """Return what tells, later, whether one run has been all there was since now."""
+        alone, begun = self._running == 0, self._begun
+        return lambda: alone and self._begun == begun + 1
 
     async def _deferred(self, hand: Hand) -> tuple[str, ...]:
-        """Return the jobs deferred since it was last asked, if the test watches anything at all."""
-        effects = _effects(hand)
-        if effects is None or not (effects.watching or effects.watches_jobs):
-            return ()
+        """Return the jobs deferred since this was last asked."""
         found: list[str] = []
         while page := await hand.drain.connector.find(JobFilter(), limit=PAGE, after=self._highest_id):
             found += map(_call, page)
@@ -180,8 +183,7 @@ def _judge(hand: Hand, job: Job, first: First, changes: tuple[Change, ...], defe
         changes = tuple(change for change in changes if (change.path, change.kind) in already)
         deferred = tuple(deferred_twice.elements())
     jobs = tuple(f"deferred {call}{' again' if call in deferred_twice else ''}" for call in deferred)
-    effects = _effects(hand)
-    counts = effects is not None and effects.watches_jobs
+    counts = hand.drain.harness.effects.watches_jobs
     if not changes and not (jobs and counts):
         return
     finding = Finding(
@@ -212,10 +214,6 @@ def _explain(hand: Hand, job: Job, error: BaseException) -> None:
 async def _asked_to_stop(hand: Hand, job: Job) -> bool:
     found = await hand.drain.connector.find(JobFilter(ids=[job.id]), limit=1)
     return not found or found[0].cancel_requested_at is not None
-
-
-def _effects(hand: Hand) -> Effects | None:
-    return hand.drain.harness.effects if hand.drain.harness.watched else None
 
 
 def _call(job: Job) -> str:
