@@ -140,6 +140,7 @@ def wanted(
         InvalidArguments: the task has no parameter of a name, or JSON cannot carry a value.
         InvalidOption: `task` is none.
     """
+    __tracebackhide__ = True
     tasks = app.tasks
     name = None if task is None else _canonical(tasks, _name(task, tasks, jobs))
     for each in args:
@@ -224,6 +225,7 @@ def _moment(given: datetime | timedelta | str | Delay, now: datetime) -> datetim
 
 
 def _name(task: object, tasks: TaskRegistry, jobs: list[Job]) -> str:
+    __tracebackhide__ = True
     if isinstance(task, Deferrer):
         return task.home.locate(task.template.task)[0]
     name: object = cast("Task[..., Any]", task).located_name if isinstance(task, Task) else task
@@ -247,6 +249,7 @@ def _canonical(tasks: TaskRegistry, name: str) -> str:
 
 def _check_parameter(name: str, task: str | None, tasks: TaskRegistry, jobs: list[Job]) -> None:
     """Refuse the name of an argument that no job asked for can have: it is mistyped, and `none` would say yes to it."""
+    __tracebackhide__ = True
     known = None if task is None else tasks.get(task)
     if known is not None and not _takes(known, name):
         parameters = ", ".join(known.binding.signature.parameters) or "none"
