@@ -109,7 +109,9 @@ class _Camera:
 
     def _mapping(self, value: dict[Any, Any]) -> Parts:
         steps, parts = dict[str, Any](), dict[str, Picture]()
-        pairs: Iterable[tuple[Any, Any]] = dict[Any, Any].items(value)  # not by the class's own items(), which may be a user's
+        pairs: Iterable[tuple[Any, Any]] = dict[Any, Any].items(
+            value
+        )  # not by the class's own items(), which may be a user's
         for key, part in pairs:
             step = f"[{self.take(key)}]"
             steps[step], parts[step] = key, self.take(part)

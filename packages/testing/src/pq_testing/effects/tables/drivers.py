@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, Protocol
 
-from pq_testing.effects.errors import CannotRead, EffectsError
+from pq_core.errors import PQError
+from pq_testing.effects.errors import CannotRead
 from pq_testing.effects.tables import postgres, sqlite
 from pq_testing.effects.tables.reading import Conversation, Query, Request, Rows, Table
 
@@ -88,7 +89,7 @@ def faults_told(what: str) -> Generator[None]:
     """
     try:
         yield
-    except EffectsError:
+    except PQError:  # is told already
         raise
     except Exception as fault:
         why = " ".join(str(fault).split())
