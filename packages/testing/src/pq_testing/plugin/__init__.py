@@ -30,6 +30,7 @@ from pq_testing.plugin.fixtures import (
 from pq_testing.plugin.guard import lower_guard, raise_guard
 from pq_testing.plugin.marks import MARK, complaints
 from pq_testing.plugin.options import add_options, read_options, worker_input
+from pq_testing.plugin.recorded import RecordedPayloads
 from pq_testing.plugin.state import SEED, STATE, State, state_of
 
 __all__ = [
@@ -55,6 +56,8 @@ def pytest_configure(config: pytest.Config) -> None:
     options = read_options(config)
     config.stash[STATE] = State(config, options)
     raise_guard(config, allow_real=options.pq_allow_real)
+    if options.pq_payloads:
+        config.pluginmanager.register(RecordedPayloads(config), "pq-payloads")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -91,6 +94,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     session.config.pluginmanager.register(databases.BackendParameter(), "pq-backends")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport) -> tuple[str, str, str] | None:
+    """Say of a test that was run for each point how many there were."""
+    return rerun.status(report) if isinstance(report, pytest.TestReport) else None
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run tests that use jobs on each backend asked for."""
     databases.parametrize(metafunc)
@@ -111,7 +120,10 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     config = session.config
     alone = worker_input(config) is None and not getattr(config.option, "tx", None)
     if alone and session.items and not config.option.collectonly and not session.testsfailed:
-        app_of(config)
+        try:
+            app_of(config)
+        except pytest.fail.Exception as reason:
+            raise pytest.UsageError(str(reason)) from None
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -125,15 +137,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Give the test its own jobs before any fixture looks at the app."""
     for complaint in complaints(item):
         pytest.fail(complaint, pytrace=False)
+    refuse_async_factory(item)
     if state_of(item.config).everywhere:
         lifetime.lifetime_of(item).begin()
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> None:
-    """Refuse an async factory before plugins for async tests disagree about it."""
-    if fixturedef.argname == "pq_app_factory":
-        refuse_async_factory(fixturedef.func)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -150,6 +156,9 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
     """Put back what the test has changed, after all fixtures, those of the session included."""
     try:
         return (yield)
+    except BaseException:
+        sections.remember(item)
+        raise
     finally:
         lifetime.end(item)
 

@@ -22,20 +22,19 @@ _ASYNC = (
 
 
 def app_of(config: pytest.Config) -> App | Callable[[], App]:
-    """Return the app that the ini option names, or a function that makes an empty one.
-
-    Raises:
-        pytest.UsageError: the option does not lead to an App.
-    """
+    """Return the app that the ini option names, or a function that makes an empty one; fail if there is no such app."""
     state = state_of(config)
     if state.options.pq_app is None:
         return _empty
     if state.app is None:
         state.app = _load(config, state.options.pq_app)
+    if isinstance(state.app, str):
+        pytest.fail(state.app, pytrace=False)
     return state.app
 
 
-def _load(config: pytest.Config, path: str) -> App:
+def _load(config: pytest.Config, path: str) -> App | str:
+    """Return the app, or why there is none."""
     from pq_core.app import App
     from pq_core.errors import PQError
 
@@ -46,10 +45,10 @@ def _load(config: pytest.Config, path: str) -> App:
         cause = str(reason)
     except (Exception, SystemExit) as reason:  # noqa: BLE001 - whatever the user's modules raise
         cause = f"{type(reason).__name__}: {reason}"
-    raise pytest.UsageError(
+    return (
         f"pq: pq_app = {path} is no App: {cause}. Name it like package.module:app; the module must be importable from "
         f"{config.rootpath}, or from what the ini option pythonpath adds."
-    ) from None
+    )
 
 
 def made(given: Any) -> App:
@@ -70,8 +69,11 @@ def made(given: Any) -> App:
     )
 
 
-def refuse_async_factory(function: object) -> None:
-    """Say what to write instead of an async `pq_app_factory`, before one plugin or another meets it."""
+def refuse_async_factory(item: pytest.Item) -> None:
+    """Say what to write instead of an async `pq_app_factory`, before plugins for async tests disagree about it."""
+    fixtures: Any = getattr(item, "_fixtureinfo", None)
+    found = fixtures.name2fixturedefs.get("pq_app_factory") if fixtures is not None else None
+    function = found[-1].func if found else None
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         pytest.fail(_ASYNC, pytrace=False)
 

@@ -68,4 +68,4 @@ def pq_dsn(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def pq_postgres(request: pytest.FixtureRequest, pq_dsn: str) -> PostgresBackend:
     """What keeps jobs in the PostgreSQL for tests; it empties pq's tables, and no others, between tests."""
-    return databases.backend(request, pq_dsn)
+    return lifetime_of(request.node).postgres(request, pq_dsn)

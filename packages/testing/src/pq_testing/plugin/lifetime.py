@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +16,7 @@ from pq_testing.plugin.state import state_of
 
 if TYPE_CHECKING:  # Only for readers: a test run that uses no jobs does not pay for them.
     from pq_core.app import App
+    from pq_testing.backends.postgres import PostgresBackend
     from pq_testing.chaos import Chaos
     from pq_testing.run_jobs import RunJobs
 
@@ -37,6 +39,7 @@ class Lifetime:
         self.uses: list[RunJobs] = []
         self.crash_at: int | None = None
         self.points = 0
+        self._postgres: PostgresBackend | None = None
 
     @property
     def disturbed(self) -> bool:
@@ -67,6 +70,23 @@ class Lifetime:
                 return used
         return self._start(app, request if self.backend == "postgres" else None)
 
+    def postgres(self, request: pytest.FixtureRequest, dsn: str) -> PostgresBackend:
+        """Return what keeps jobs in PostgreSQL for this test: in the session's database, emptied, or in one of its own.
+
+        Args:
+            dsn: of the session's database.
+        """
+        if self._postgres is None:
+            found = databases.databases_of(request)
+            with databases.told(self._item.config):
+                if self.settings.fresh_database:
+                    self._postgres = self._stack.enter_context(found.fresh())
+                else:
+                    self._postgres = found.backend(dsn)
+                self._stack.callback(self._postgres.close_test)
+                self._postgres.reset()
+        return self._postgres
+
     def end(self) -> None:
         """Put everything back."""
         self.points = sum(getattr(used.harness.conductor, "points", 0) for used in self.uses)
@@ -96,8 +116,19 @@ class Lifetime:
         if request is None:
             used = self._stack.enter_context(using(app, chaos=chaos, max_runs=most))
         else:
-            used = self._stack.enter_context(databases.using_postgres(request, app, self.settings, chaos, most))
+            used = self._start_on_postgres(request.getfixturevalue("pq_postgres"), app, chaos, most)
         self.uses.append(used)
+        return used
+
+    def _start_on_postgres(self, postgres: PostgresBackend, app: App, chaos: Chaos, most: int) -> RunJobs:
+        from pq_testing.clock import Clock
+        from pq_testing.swap import using
+
+        clock = Clock()
+        connector: Any = postgres.connector(clock)
+        used = self._stack.enter_context(using(app, clock=clock, connector=connector, chaos=chaos, max_runs=most))
+        make: Any = partial(postgres.connector, clock)
+        used.harness.hand_connector = make
         return used
 
 

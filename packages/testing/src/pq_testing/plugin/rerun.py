@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+from typing import Any
+
 import pytest
 from _pytest.runner import runtestprotocol  # Runs one test; plugins that run tests again have nothing else to call.
 
@@ -68,11 +71,22 @@ def _run_all(item: pytest.Item) -> Reports:
 
 def _run(item: pytest.Item, point: int) -> tuple[Reports, int]:
     """Run the test, a worker crashing at `point`; return the reports, and how many points the run has passed."""
+    _renew_instance(item)
     lifetime = lifetime_of(item)
     lifetime.crash_at = point
     # Without the test itself in it, the chain of the next item says that all but the test is still needed.
     reports = runtestprotocol(item, log=False, nextitem=item.parent)  # type: ignore[arg-type]  # asked for its chain only
     return reports, lifetime.points
+
+
+def _renew_instance(item: Any) -> None:
+    """Have pytest make a new instance of the test's class, as it does for each test."""
+    method = getattr(item, "obj", None)
+    if getattr(item, "cls", None) is None or not inspect.ismethod(method):
+        return
+    if method.__func__ is getattr(item.cls, item.originalname, None):  # Else others have put their own there.
+        for cached in ("_obj", "_instance"):
+            vars(item).pop(cached, None)
 
 
 def _passed(reports: Reports) -> bool:

@@ -12,18 +12,35 @@ from pq_testing.plugin.lifetime import known
 if TYPE_CHECKING:  # Only for readers: a test run that uses no jobs does not pay for them.
     from pq_testing.harness import Harness
 
+_OF_ONE_TEST = ("fixture run_jobs", "fixture app", "fixture pq_")
+_WIDER = (
+    "Fixtures of pq are of one test. In a fixture of wider scope use pq_testing.using(app): "
+    "`with using(app) as run_jobs: yield run_jobs`."
+)
+
+
+_TEXTS = pytest.StashKey[list[tuple[str, str]]]()
+
 
 def add_sections(item: pytest.Item, report: pytest.TestReport) -> None:
     """Add to the report of a failing test the sections "pq jobs" and, if its workers were disturbed, "pq replay"."""
+    remember(item)
+    report.sections.extend(item.stash[_TEXTS])
+    if "ScopeMismatch" in (text := str(report.longrepr)) and any(name in text for name in _OF_ONE_TEST):
+        report.sections.append(("pq", _WIDER))
+
+
+def remember(item: pytest.Item) -> None:
+    """Take down what a failing test is to show, while it still has its jobs."""
     lifetime = known(item)
     if lifetime is None:
+        item.stash.setdefault(_TEXTS, [])
         return
-    for used in lifetime.uses:
-        if text := _jobs(used.harness):
-            report.sections.append(("pq jobs", text))
+    texts = item.stash[_TEXTS] = [("pq jobs", text) for used in lifetime.uses if (text := _jobs(used.harness))]
     if lifetime.disturbed:
         command = replay.command(item, lifetime.settings, lifetime.crash_at)
-        report.sections.append(("pq replay", f"pq replay: {command}"))
+        lines = [line for used in lifetime.uses for line in getattr(used.harness.conductor, "lines", ())]
+        texts.append(("pq replay", "\n".join([*lines, f"pq replay: {command}"])))
 
 
 def _jobs(harness: Harness) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,6 +10,7 @@ from pq_testing.plugin.options import Options, new_seed, worker_input
 
 if TYPE_CHECKING:  # Only for readers: a test run that uses no jobs does not pay for them.
     from pq_core.app import App
+    from pq_testing.backends.discovery import Databases
 
 SEED = "pq_seed"
 
@@ -20,15 +21,15 @@ class State:
     Attributes:
         options: as they were read.
         seed: from which chaos is drawn; the same in all workers of pytest-xdist.
-        app: the one that `pq_app` names, once it is loaded.
-        backends: PostgreSQL databases in use, by DSN.
+        app: the one that `pq_app` names, once it is loaded, or why it cannot be.
+        databases: in PostgreSQL, once a test has asked for one.
     """
 
     def __init__(self, config: pytest.Config, options: Options) -> None:
         self.options = options
         self.seed = options.pq_seed if options.pq_seed is not None else self._shared_seed(config)
-        self.app: App | None = None
-        self.backends: dict[str, Any] = {}
+        self.app: App | str | None = None
+        self.databases: Databases | None = None
 
     @property
     def everywhere(self) -> bool:
@@ -37,8 +38,9 @@ class State:
 
     def end(self) -> None:
         """Close what the session has used."""
-        while self.backends:
-            self.backends.popitem()[1].close()
+        if self.databases is not None:
+            self.databases.close()
+            self.databases = None
 
     def _shared_seed(self, config: pytest.Config) -> int:
         told = worker_input(config) or {}

@@ -47,8 +47,10 @@ def _raise(unseen: list[Run]) -> NoReturn:
     text = f"pq: job {run.job.id} ({run.task}) failed with this error{others}, and the test has not looked: {_LOOK}."
     if run.error is None:
         pytest.fail(text, pytrace=False)
+    from pq_testing.drain import in_own_frames
+
     run.error.add_note(text)
-    raise run.error
+    raise in_own_frames(run.error)
 
 
 def _never_ran(used: RunJobs) -> list[Job]:
