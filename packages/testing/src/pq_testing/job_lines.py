@@ -11,6 +11,8 @@ from pq_core.states import State
 
 MAX_VALUE = 60
 """Characters of one value."""
+LEAST_VALUE = 12
+"""Characters that a value has even where there is little room."""
 MAX_CALL = 120
 """Characters of a task with its arguments."""
 MAX_ERROR = 100
@@ -36,16 +38,18 @@ def call(job: Job, most: int = MAX_CALL) -> str:
 
 def call_of(task: str, args: dict[str, Any], most: int = MAX_CALL) -> str:
     """Return a task and arguments as a call; a long value is cut first, then arguments are left out at the end."""
+    name_of_task = cut(task, most)
     given: list[str] = []
-    room = most - len(task)
+    room = most - len(name_of_task) - len("()")
     for place, (name, value) in enumerate(args.items()):
-        text = f"{name}={brief(value)}"
-        room -= len(text) + 2
+        text = f"{cut(name, MAX_VALUE)}={brief(value, min(MAX_VALUE, max(room - len(name) - 1, LEAST_VALUE)))}"
+        room -= len(text)
         if room < 0 and given:
             given.append(f"... {len(args) - place} more")
             break
+        room -= len(", ")
         given.append(text)
-    return f"{task}({', '.join(given)})"
+    return f"{name_of_task}({', '.join(given)})"
 
 
 def brief(value: object, most: int = MAX_VALUE) -> str:

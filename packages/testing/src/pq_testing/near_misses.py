@@ -57,7 +57,7 @@ def several_found(wanted: Wanted, found: Sequence[Job], now: datetime) -> str:
     hint = (
         f"they differ in {', '.join(apart)}"
         if apart
-        else "they differ in nothing but their ids: was it deferred more than once?"
+        else "they differ in nothing but their ids (was it deferred more than once?)"
     )
     return "\n".join([f"{len(found)} jobs fit {wanted}, not one; {hint}:", "", *_listed(found, now)])
 

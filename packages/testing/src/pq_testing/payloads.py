@@ -183,7 +183,7 @@ def file_name(task: str) -> str:
     safe = quote(task, safe="")
     if safe != task or not re.fullmatch(r"[a-z0-9_][a-z0-9_.-]*", task) or len(task) > MAX_FILE_NAME:
         digest = hashlib.sha256(task.encode()).hexdigest()[:8]
-        safe = f"{re.sub('%[0-9A-F]{2}', '_', safe)[:MAX_FILE_NAME]}-{digest}"
+        safe = f"{re.sub('%[0-9A-F]{2}|^[.-]', '_', safe)[:MAX_FILE_NAME]}-{digest}"
     return f"{safe}{_SUFFIX}"
 
 
