@@ -62,7 +62,8 @@ class Effects:
                 sqlite3. One with an open transaction sees what was committed since only at READ COMMITTED. An async
                 one is read with :meth:`snapshot_async`, so by jobs that ``run_jobs.run_async()`` runs.
             ignore: columns that do not count: ``"orders.updated_at"``, or ``"*.updated_at"`` for that of every table.
-            most_rows: of one table. They are read three times for each job that is redelivered.
+            most_rows: of one table. They are read four times for each job that is redelivered: 35 ms for
+                10,000 rows of ten columns.
 
         Raises:
             CannotRead: the database refused.
