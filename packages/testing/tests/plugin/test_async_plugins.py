@@ -74,20 +74,20 @@ def write(project: pytest.Pytester, mark: str, fixture: str) -> None:
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_anyio_runs_tests_with_jobs(both, run_apart: Run, backend: str) -> None:
+def test_anyio_runs_tests_with_jobs(both: pytest.Pytester, run_apart: Run, backend: str) -> None:
     write(both, "@pytest.mark.anyio", "pytest.fixture")
     both.makeconftest(f"import pytest\n@pytest.fixture\ndef anyio_backend(): return '{backend}'\n")
     run_apart("-p", "anyio.pytest_plugin").assert_outcomes(passed=4)
 
 
-def test_pytest_asyncio_runs_tests_with_jobs_in_strict_mode(both, run_apart: Run) -> None:
+def test_pytest_asyncio_runs_tests_with_jobs_in_strict_mode(both: pytest.Pytester, run_apart: Run) -> None:
     pytest.importorskip("pytest_asyncio")
     write(both, "@pytest.mark.asyncio", "__import__('pytest_asyncio').fixture")
     options = ("--asyncio-mode=strict", "-o", "asyncio_default_fixture_loop_scope=function")
     run_apart("-p", "pytest_asyncio.plugin", *options).assert_outcomes(passed=4)
 
 
-def test_pytest_asyncio_runs_tests_with_jobs_in_auto_mode(both, run_apart: Run) -> None:
+def test_pytest_asyncio_runs_tests_with_jobs_in_auto_mode(both: pytest.Pytester, run_apart: Run) -> None:
     pytest.importorskip("pytest_asyncio")
     write(both, "", "pytest.fixture")
     options = ("--asyncio-mode=auto", "-o", "asyncio_default_fixture_loop_scope=function")
@@ -117,7 +117,7 @@ def test_an_async_factory_is_refused_alike_by_tests_of_every_kind(
     assert outcomes["errors"] == result.stdout.str().count(said) == (3 if mark == "anyio" else 2)
 
 
-def test_a_session_wide_async_lifespan_sees_jobs_of_the_tests_only(both, run_apart: Run) -> None:
+def test_a_session_wide_async_lifespan_sees_jobs_of_the_tests_only(both: pytest.Pytester, run_apart: Run) -> None:
     both.makepyfile(
         test_sync="""
         import pytest

@@ -58,7 +58,7 @@ def bank(shop: pytest.Pytester) -> pytest.Pytester:
     return shop
 
 
-def test_a_test_is_run_for_each_point_at_which_a_worker_can_die(bank, run: Run) -> None:
+def test_a_test_is_run_for_each_point_at_which_a_worker_can_die(bank: pytest.Pytester, run: Run) -> None:
     bank.makepyfile(test_it=ACCOUNTS.replace("TASK", "careful"))
     result = run("-v", "-s")
     result.assert_outcomes(passed=2)
@@ -68,7 +68,9 @@ def test_a_test_is_run_for_each_point_at_which_a_worker_can_die(bank, run: Run) 
     assert result.stdout.str().count("wide begins") == result.stdout.str().count("wide ends") == 1
 
 
-def test_the_first_run_that_fails_is_reported_with_its_point_and_can_be_repeated(bank, run: Run) -> None:
+def test_the_first_run_that_fails_is_reported_with_its_point_and_can_be_repeated(
+    bank: pytest.Pytester, run: Run
+) -> None:
     bank.makepyfile(test_it=ACCOUNTS.replace("TASK", "careless"))
     result = run("-v", "-s", "--pq-seed=1")
     result.assert_outcomes(passed=1, failed=1)
@@ -86,7 +88,7 @@ def test_the_first_run_that_fails_is_reported_with_its_point_and_can_be_repeated
     ]
 
 
-def test_a_test_that_fails_without_a_crash_is_run_once(bank, run: Run) -> None:
+def test_a_test_that_fails_without_a_crash_is_run_once(bank: pytest.Pytester, run: Run) -> None:
     bank.makepyfile(
         """
         import pytest
@@ -113,7 +115,7 @@ def test_a_test_that_fails_without_a_crash_is_run_once(bank, run: Run) -> None:
     result.stdout.fnmatch_lines(["*PASSED (0 crash points)*", "E       AssertionError: runs 1"])
 
 
-def test_a_test_that_is_expected_to_fail_at_a_crash_may(bank, run: Run) -> None:
+def test_a_test_that_is_expected_to_fail_at_a_crash_may(bank: pytest.Pytester, run: Run) -> None:
     bank.makepyfile(
         test_it=ACCOUNTS.replace("TASK", "careless").replace(
             "@pytest.mark.pq(crash", "@pytest.mark.xfail(strict=True)\n@pytest.mark.pq(crash"
@@ -122,7 +124,9 @@ def test_a_test_that_is_expected_to_fail_at_a_crash_may(bank, run: Run) -> None:
     run().assert_outcomes(xfailed=1, passed=1)
 
 
-def test_what_wide_fixtures_do_at_their_end_is_reported_and_reaches_no_database(bank, run: Run) -> None:
+def test_what_wide_fixtures_do_at_their_end_is_reported_and_reaches_no_database(
+    bank: pytest.Pytester, run: Run
+) -> None:
     bank.makepyfile(
         test_it="""
         import pytest
@@ -146,7 +150,7 @@ def test_what_wide_fixtures_do_at_their_end_is_reported_and_reaches_no_database(
     result.stdout.fnmatch_lines(["*opened False", "*ERROR at teardown of test_it*", "E*RuntimeError: at the end"])
 
 
-def test_methods_of_classes_and_of_unittest_are_run_for_each_point(bank, run: Run) -> None:
+def test_methods_of_classes_and_of_unittest_are_run_for_each_point(bank: pytest.Pytester, run: Run) -> None:
     bank.makepyfile(
         """
         import unittest
@@ -178,7 +182,7 @@ def test_methods_of_classes_and_of_unittest_are_run_for_each_point(bank, run: Ru
     assert result.stdout.str().count(" crash points)") == 2
 
 
-def test_async_tests_are_run_for_each_point(bank, run_apart: Run) -> None:
+def test_async_tests_are_run_for_each_point(bank: pytest.Pytester, run_apart: Run) -> None:
     bank.makepyfile(
         """
         import pytest
@@ -198,14 +202,14 @@ def test_async_tests_are_run_for_each_point(bank, run_apart: Run) -> None:
     assert result.stdout.str().count(" crash points)") == 2
 
 
-def test_workers_of_xdist_say_how_many_points_there_were(bank, run_apart: Run) -> None:
+def test_workers_of_xdist_say_how_many_points_there_were(bank: pytest.Pytester, run_apart: Run) -> None:
     pytest.importorskip("xdist")
     bank.makepyfile(test_it=ACCOUNTS.replace("TASK", "careful"))
     result = run_apart("-p", "xdist", "-n2", "-v")
     result.assert_outcomes(passed=2)
 
 
-def test_chaos_over_a_suite_crashes_workers_without_an_edit(bank, run: Run) -> None:
+def test_chaos_over_a_suite_crashes_workers_without_an_edit(bank: pytest.Pytester, run: Run) -> None:
     bank.makepyfile(test_it=ACCOUNTS.replace("TASK", "careless").replace('@pytest.mark.pq(crash="everywhere")', ""))
     run("--pq-chaos=crash", "--pq-crash-at=5").stdout.fnmatch_lines(["pq replay: * --pq-chaos=crash * --pq-crash-at=5"])
     outcomes = {seed: run("--pq-chaos=crash", f"--pq-seed={seed}").parseoutcomes() for seed in range(40)}

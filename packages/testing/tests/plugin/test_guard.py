@@ -27,7 +27,7 @@ def test_open():
 """
 
 
-def test_no_test_reaches_a_database_that_the_plugin_did_not_choose(pytester, run: Run) -> None:
+def test_no_test_reaches_a_database_that_the_plugin_did_not_choose(pytester: pytest.Pytester, run: Run) -> None:
     pytester.makepyfile(OPEN)
     run("-s").stdout.fnmatch_lines(
         [

@@ -20,7 +20,7 @@ def test_it(run_jobs, number):
 """
 
 
-def test_workers_of_xdist_have_their_jobs_to_themselves(shop, run_apart: Run) -> None:
+def test_workers_of_xdist_have_their_jobs_to_themselves(shop: pytest.Pytester, run_apart: Run) -> None:
     pytest.importorskip("xdist")
     shop.makepyfile(MANY)
     run_apart("-p", "xdist", "-n2").assert_outcomes(passed=8)

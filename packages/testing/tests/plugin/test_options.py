@@ -14,7 +14,9 @@ def test_ask(request):
 
 
 @pytest.mark.parametrize("quote", ["", "'", '"'])
-def test_quotes_around_a_value_in_the_ini_file_are_not_part_of_it(pytester, run: Run, quote: str) -> None:
+def test_quotes_around_a_value_in_the_ini_file_are_not_part_of_it(
+    pytester: pytest.Pytester, run: Run, quote: str
+) -> None:
     pytester.makeini(f"[pytest]\npq_strict = {quote}pending{quote}\npq_aliases = {quote}No{quote}\n")
     pytester.makepyfile(ASK)
     run("-s").stdout.fnmatch_lines(["*pq_aliases=False*pq_strict='pending'*"])

@@ -37,7 +37,9 @@ def test_run(run_jobs):
 """
 
 
-def test_an_error_of_a_job_at_which_nobody_looked_fails_the_test_with_its_own_traceback(shop, run: Run) -> None:
+def test_an_error_of_a_job_at_which_nobody_looked_fails_the_test_with_its_own_traceback(
+    shop: pytest.Pytester, run: Run
+) -> None:
     shop.makepyfile(test_it=TESTS)
     result = run("-v", "--show-capture=no")
     result.assert_outcomes(passed=5, failed=1)

@@ -71,11 +71,7 @@ class Lifetime:
         return self._start(app, request if self.backend == "postgres" else None)
 
     def postgres(self, request: pytest.FixtureRequest, dsn: str) -> PostgresBackend:
-        """Return what keeps jobs in PostgreSQL for this test: in the session's database, emptied, or in one of its own.
-
-        Args:
-            dsn: of the session's database.
-        """
+        """Return what keeps this test's jobs in PostgreSQL: in the database of `dsn`, emptied, or in one of its own."""
         if self._postgres is None:
             found = databases.databases_of(request)
             with databases.told(self._item.config):

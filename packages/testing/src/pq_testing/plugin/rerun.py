@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from _pytest.runner import runtestprotocol  # Runs one test; plugins that run tests again have nothing else to call.
@@ -85,8 +85,9 @@ def _renew_instance(item: Any) -> None:
     if getattr(item, "cls", None) is None or not inspect.ismethod(method):
         return
     if method.__func__ is getattr(item.cls, item.originalname, None):  # Else others have put their own there.
-        for cached in ("_obj", "_instance"):
-            vars(item).pop(cached, None)
+        kept = cast("dict[str, Any]", vars(item))
+        kept.pop("_obj", None)
+        kept.pop("_instance", None)
 
 
 def _passed(reports: Reports) -> bool:
@@ -95,9 +96,14 @@ def _passed(reports: Reports) -> bool:
 
 def _leave(item: pytest.Item, nextitem: pytest.Item | None) -> Reports:
     """Tear down what the next test does not need: module, class, session."""
-    state = item.session._setupstate  # noqa: SLF001 - the hook for teardown is for tests, and this one's is done
+    # The hook for teardown is for tests, and this one's is done.
+    state: Any = item.session._setupstate  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - as above
+
+    def tear_down() -> None:
+        state.teardown_exact(nextitem)
+
     with between_tests(item.config):
-        call = pytest.CallInfo.from_call(lambda: state.teardown_exact(nextitem), when="teardown")
+        call = cast("pytest.CallInfo[None]", pytest.CallInfo.from_call(tear_down, when="teardown"))
     if call.excinfo is None:
         return []
     report: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)

@@ -25,7 +25,8 @@ _TEXTS = pytest.StashKey[list[tuple[str, str]]]()
 def add_sections(item: pytest.Item, report: pytest.TestReport) -> None:
     """Add to the report of a failing test the sections "pq jobs" and, if its workers were disturbed, "pq replay"."""
     remember(item)
-    report.sections.extend(item.stash[_TEXTS])
+    texts = item.stash[_TEXTS]
+    report.sections.extend(texts)
     if "ScopeMismatch" in (text := str(report.longrepr)) and any(name in text for name in _OF_ONE_TEST):
         report.sections.append(("pq", _WIDER))
 
@@ -36,7 +37,8 @@ def remember(item: pytest.Item) -> None:
     if lifetime is None:
         item.stash.setdefault(_TEXTS, [])
         return
-    texts = item.stash[_TEXTS] = [("pq jobs", text) for used in lifetime.uses if (text := _jobs(used.harness))]
+    texts = [("pq jobs", text) for used in lifetime.uses if (text := _jobs(used.harness))]
+    item.stash[_TEXTS] = texts
     if lifetime.disturbed:
         command = replay.command(item, lifetime.settings, lifetime.crash_at)
         lines = [line for used in lifetime.uses for line in getattr(used.harness.conductor, "lines", ())]
