@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -23,13 +25,8 @@ def start_container() -> tuple[DatabaseServer, Callable[[], object]]:
         PostgresNotAvailable: testcontainers is not installed, or Docker does not answer.
     """
     make = _container_class()
-    docker: Any = import_module("docker")  # testcontainers brings it
-    try:
-        client = docker.from_env()
-        client.ping()
-        client.close()
-    except docker.errors.DockerException as reason:
-        raise PostgresNotAvailable(f"testcontainers: Docker does not answer ({_short(reason)})") from reason
+    if refusal := _ask_docker():
+        raise PostgresNotAvailable(f"testcontainers: Docker does not answer ({refusal})")
     container = make(_IMAGE, driver=None)
     container.start()
     try:
@@ -48,6 +45,24 @@ def _container_class() -> Any:
             if not (missing.name or "").startswith(("testcontainers", "docker")):
                 raise
     raise PostgresNotAvailable("testcontainers: not installed")
+
+
+def _ask_docker() -> str:
+    """Return why Docker does not answer; nothing, if it does."""
+    docker: Any = import_module("docker")  # testcontainers brings it
+    with warnings.catch_warnings():
+        # Where it cannot connect, it leaves a socket to the garbage collector, which would complain in some test.
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            client = docker.from_env()
+            client.ping()
+            client.close()
+        except docker.errors.DockerException as reason:
+            refusal = _short(reason)
+        else:
+            return ""
+        gc.collect()
+    return refusal
 
 
 def _short(reason: BaseException) -> str:
