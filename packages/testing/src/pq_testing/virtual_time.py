@@ -143,6 +143,7 @@ class Flow:
     def stop(self) -> None:
         """Give the loop its own time back. Who still sleeps wakes after the rest of its sleep, in real time."""
         del _flows[self._loop]
+        self._in_flight.close()
         with suppress(ValueError):  # a clock that was closed has forgotten whom it moves
             self.clock.on_move.remove(self._clock_moved)
         instance: dict[str, Any] = self._loop.__dict__
@@ -186,10 +187,8 @@ class Flow:
             timeout: seconds until the next timer in real time; 0: something is ready already; None: there is no timer.
         """
         wakes = self._next_wake()
-        if wakes is None:
-            return self._selector.select(timeout)
-        events = self._selector.select(0)
-        if not events and (timeout is None or timeout > 0):
+        events = self._selector.select(timeout if wakes is None else 0)
+        if wakes is not None and not events and (timeout is None or timeout > 0):
             patience = self._patience(wakes)
             if patience <= 0:
                 self._jump(wakes)
@@ -301,8 +300,8 @@ def _loop() -> asyncio.SelectorEventLoop:
 
 def _endless(until: datetime | None) -> str:
     return (
-        f"a job has woken {MOST_JUMPS:,} times after until={until}, and sleeps again: it has no end, so it was cancelled. "
-        "Let it end, or do not run it in this drain"
+        f"a job has woken {MOST_JUMPS:,} times after until={until}, and sleeps again: it has no end, so it was "
+        "cancelled. Let it end, or do not run it in this drain"
     )
 
 

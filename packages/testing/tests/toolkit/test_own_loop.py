@@ -23,7 +23,6 @@ import trio.lowlevel
 
 from pq_testing import own_loop
 
-
 FILES = Path("/proc/self/fd")
 
 

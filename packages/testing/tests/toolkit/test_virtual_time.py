@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -345,7 +346,7 @@ def peer() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield ours, theirs
 
 
-def test_an_answer_of_a_transport_is_not_overtaken(
+def test_an_answer_through_a_transport_is_not_overtaken_however_little_is_known_of_it(
     clock: Clock, run: Runner, peer: tuple[socket.socket, socket.socket]
 ) -> None:
     ours, theirs = peer
@@ -354,33 +355,116 @@ def test_an_answer_of_a_transport_is_not_overtaken(
     async def main() -> None:
         with flowing(clock):
             reader, writer = await asyncio.open_connection(sock=ours)
+            await together(log(order, "sleep", asyncio.sleep(3600)), log(order, "hello", reader.readline()))
+            writer.write(b"question\n")
             await together(log(order, "sleep", asyncio.sleep(3600)), log(order, "answer", reader.readline()))
             writer.close()
             await writer.wait_closed()
 
-    threading.Timer(in_flight.QUIET / 3, theirs.sendall, [b"here\n"]).start()
-    run(main())
-    assert order == ["answer", "sleep"]
-    assert clock.now() == NOON + timedelta(hours=1)
+    def talk() -> None:
+        with theirs.makefile("rb") as questions:
+            time.sleep(in_flight.QUIET * 1.5)  # the peer takes its time
+            theirs.sendall(b"hello\n")
+            questions.readline()
+            time.sleep(in_flight.QUIET * 1.5)  # the peer takes its time
+            theirs.sendall(b"here\n")
+
+    with in_a_thread(talk):
+        run(main())
+    assert order == ["hello", "sleep", "answer", "sleep"]
+    assert clock.now() == NOON + timedelta(hours=2)
 
 
-def test_an_open_connection_that_is_quiet_does_not_stop_the_time(
+def test_an_answer_through_a_connection_that_was_open_before_is_not_overtaken(
     clock: Clock, run: Runner, peer: tuple[socket.socket, socket.socket]
 ) -> None:
+    ours, theirs = peer
+    order: list[str] = []
+
+    async def main() -> None:
+        reader, writer = await asyncio.open_connection(sock=ours)
+        with flowing(clock):
+            await asyncio.sleep(1)
+            writer.writelines([b"question", b"\n"])
+            await together(log(order, "sleep", asyncio.sleep(3600)), log(order, "answer", reader.readline()))
+        assert not {"write", "writelines"} & set(vars(writer.transport))
+        writer.close()
+        await writer.wait_closed()
+
+    def talk() -> None:
+        with theirs.makefile("rb") as questions:
+            questions.readline()
+            time.sleep(in_flight.QUIET * 1.5)  # the peer takes its time
+            theirs.sendall(b"here\n")
+
+    with in_a_thread(talk):
+        run(main())
+    assert order == ["answer", "sleep"]
+
+
+def test_an_answer_that_does_not_come_is_not_waited_for_for_ever(
+    clock: Clock, run: Runner, peer: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_flight, "ANSWER", in_flight.QUIET * 2)
+
     async def main() -> None:
         with flowing(clock):
             _, writer = await asyncio.open_connection(sock=peer[0])
-            server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-            began = time.monotonic()
             for _ in range(20):
                 await asyncio.sleep(3600)
-            assert time.monotonic() - began < in_flight.QUIET * 4
-            for each in (writer, server):
-                each.close()
-                await each.wait_closed()
+            writer.close()
+            await writer.wait_closed()
 
-    run(main())
+    assert seconds(run, main()) < in_flight.ANSWER * 2
     assert clock.now() == NOON + timedelta(hours=20)
+
+
+def test_open_connections_that_are_quiet_do_not_stop_the_time(clock: Clock, run: Runner) -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await reader.readline())
+        await reader.read()
+        writer.close()
+
+    async def main() -> None:
+        server = await asyncio.start_server(greet, "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        for _ in range(2):
+            with flowing(clock):
+                writer.write(b"hello\n")
+                await reader.readline()
+                for _ in range(20):
+                    await asyncio.sleep(3600)
+            with flowing(clock):
+                await asyncio.sleep(3600)
+            reader, writer = await reopened(writer, server)
+        for each in (writer, server):
+            each.close()
+            await each.wait_closed()
+
+    assert seconds(run, main()) < in_flight.QUIET * 8
+    assert clock.now() == NOON + timedelta(hours=42)
+
+
+async def reopened(
+    writer: asyncio.StreamWriter, server: asyncio.Server
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    writer.close()
+    await writer.wait_closed()
+    return await asyncio.open_connection(*server.sockets[0].getsockname())
+
+
+def seconds(run: Runner, main: Coroutine[Any, Any, None]) -> float:
+    began = time.monotonic()
+    run(main)
+    return time.monotonic() - began
+
+
+@contextmanager
+def in_a_thread(function: Callable[[], None]) -> Iterator[None]:
+    thread = threading.Thread(target=function)
+    thread.start()
+    yield
+    thread.join(10)
 
 
 @pytest.fixture(scope="module")
