@@ -19,7 +19,7 @@ from pq_core.job import NewJob
 from pq_core.outcome import Outcome
 from pq_core.postgres.link import REFUSAL
 from pq_testing import Clock
-from pq_testing.backends.connector import BackendConnector
+from pq_testing.backends.connector import BackendConnector, HandConnector
 from pq_testing.backends.postgres import PostgresBackend
 
 JOB = [NewJob(task="t")]
@@ -188,19 +188,45 @@ def test_the_sessions_of_one_worker_can_be_ended_alone(backend: PostgresBackend,
     assert dying.pids.isdisjoint(living.pids)
 
 
-def test_what_a_crashed_job_has_open_is_ended_and_what_the_test_has_is_not(
+async def _claim(connector: HandConnector, worker: int) -> None:
+    await connector.heartbeat(WorkerInfo(id=worker), timedelta(hours=1))
+    assert len((await connector.fetch(worker, None, 1)).jobs) == 1
+
+
+def test_what_the_job_of_a_crashed_worker_has_open_is_ended_and_what_the_test_has_is_not(
     backend: PostgresBackend, user: psycopg.Connection
 ) -> None:
-    user.execute("create table notes (text text)")
-    connector = backend.connector()
-    connector.sync.defer(JOB)
-    moment = backend.moment()
+    user.execute("select 1")
+    backend.connector().sync.defer(JOB)
+    hand = backend.hand_connector()
+    asyncio.run(_claim(hand, 1))
     with psycopg.connect(backend.dsn) as job, psycopg.connect(backend.dsn) as spared:
-        job.execute("select 1")
+        backend.spare(spared)
+        job.execute("create table half_done ()")
         spared.execute("select 1")
-        assert backend.terminate_begun_since(moment, spare=[spared]) == [job.info.backend_pid]
+        hand.terminate()
         with pytest.raises(psycopg.OperationalError):
             job.execute("select 1")
         spared.execute("select 1")
-    user.execute("select from notes")
-    assert len(connector.sync.find(JobFilter())) == 1
+    assert user.execute("select to_regclass('half_done')").fetchone() == (None,)
+
+
+def test_what_is_not_known_to_be_the_crashed_workers_lives_on(backend: PostgresBackend) -> None:
+    backend.connector().sync.defer(JOB * 2)
+    crashing, other = backend.hand_connector(), backend.hand_connector()
+    asyncio.run(_claim(crashing, 1))
+    asyncio.run(_claim(other, 2))
+    with psycopg.connect(backend.dsn) as job:
+        job.execute("select 1")
+        crashing.terminate()
+        job.execute("select 1")
+
+
+def test_a_worker_that_has_ended_its_job_has_nothing_open(backend: PostgresBackend) -> None:
+    backend.connector().sync.defer(JOB)
+    hand = backend.hand_connector()
+    asyncio.run(drain(hand))
+    with psycopg.connect(backend.dsn) as somebody:
+        somebody.execute("select 1")
+        hand.terminate()
+        somebody.execute("select 1")

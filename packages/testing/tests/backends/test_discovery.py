@@ -106,6 +106,9 @@ def test_if_there_is_none_one_line_says_what_was_tried_and_why_it_was_of_no_use(
     for tried in ("PQ_TEST_DSN: not set", "PQ_POSTGRES_BIN: no postgres nor initdb", "testcontainers: Docker does not"):
         assert tried in told
     assert "pip install" in told
+    with pytest.raises(PostgresNotAvailable) as again:
+        databases.dsn()
+    assert again.value is raised.value
 
 
 @pytest.mark.usefixtures("none_here")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import psycopg
 
+from pq_core.connector import Fetched
+from pq_core.outcome import Outcome
 from pq_core.postgres.connector import PsycopgConnector
 from pq_core.postgres.link import Link
 from pq_core.postgres.pools import AsyncPool, SyncPool
+from pq_core.postgres.statements import Statement
 from pq_core.postgres.sync_connector import SyncPsycopgConnector
 from pq_testing.backends.stock import Lender, Stock
 
@@ -62,6 +65,42 @@ class BackendConnector(PsycopgConnector):
         self._check_usable()
         self._door.enter()
         return _AsyncPool(self._lender)
+
+
+class HandConnector(BackendConnector):
+    """The connector of one worker that may crash: it knows since when a job runs, to end what that has begun.
+
+    .. versionadded:: 0.1
+    """
+
+    def __init__(self, backend: PostgresBackend, stock: Stock, clock: Callable[[], datetime] | None) -> None:
+        super().__init__(backend, stock, clock)
+        self.busy_since: datetime | None = None
+
+    async def fetch(
+        self, worker: int, queues: Sequence[str] | None, limit: int, *, now: datetime | None = None
+    ) -> Fetched:
+        """Claim jobs, and note the server's time if there are any."""
+        fetched = await super().fetch(worker, queues, limit, now=now)
+        if fetched.jobs:
+            self.busy_since = await self._run(Statement("select clock_timestamp()", (), lambda rows: rows[0][0]))
+        return fetched
+
+    async def finish(self, outcomes: Sequence[Outcome], *, now: datetime | None = None) -> list[int]:
+        """Write what became of jobs: the worker is free."""
+        finished = await super().finish(outcomes, now=now)
+        self.busy_since = None
+        return finished
+
+    def terminate(self) -> None:
+        """End its sessions on the server, and those in which its job has begun a transaction; wait until they are gone.
+
+        Whose transaction it is can only be told by the time: while another worker runs a job as well, none is ended.
+        """
+        super().terminate()
+        since, self.busy_since = self.busy_since, None
+        if since is not None and not self._backend.anybody_busy():
+            self._backend.terminate_begun_since(since)
 
 
 class _SyncTwin(SyncPsycopgConnector):

@@ -56,6 +56,7 @@ class Databases:
     _backends: dict[tuple[str, str], PostgresBackend] = attrs.field(
         init=False, factory=dict[tuple[str, str], PostgresBackend]
     )
+    _nowhere: PostgresNotAvailable | None = attrs.field(init=False, default=None)
     _ends: contextlib.ExitStack = attrs.field(init=False, factory=contextlib.ExitStack)
 
     def dsn(self) -> str:
@@ -99,7 +100,7 @@ class Databases:
         self._backends.clear()
         with contextlib.suppress(ServerNotStarted):  # gone, and what was to be dropped with it
             self._ends.close()
-        self._server = self._dsn = None
+        self._server = self._dsn = self._nowhere = None
 
     @contextlib.contextmanager
     def _clone(self) -> Generator[str]:
@@ -109,8 +110,14 @@ class Databases:
             yield dsn
 
     def _found(self) -> DatabaseServer:
+        if self._nowhere is not None:
+            raise self._nowhere.with_traceback(None)  # to look once more would take each test a second
         if self._server is None:
-            self._server = self._find()
+            try:
+                self._server = self._find()
+            except PostgresNotAvailable as nowhere:
+                self._nowhere = nowhere
+                raise
         return self._server
 
     def _find(self) -> DatabaseServer:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from datetime import datetime
 from typing import Any
 
 import psycopg
 
+from pq_core.postgres.callers import sync_driver
 from pq_core.postgres.faults import translate
 from pq_testing.backends import reset
-from pq_testing.backends.connector import BackendConnector
+from pq_testing.backends.connector import BackendConnector, HandConnector
 from pq_testing.backends.errors import DatabaseInUse, ServerDied
 from pq_testing.backends.stock import Stock
 from pq_testing.postgres.binaries import OLDEST_MAJOR
@@ -49,6 +50,7 @@ class PostgresBackend:
         self._revive = revive
         self._stock = Stock()
         self._connectors: list[BackendConnector] = []
+        self._spared: set[int] = set()
         self._session: psycopg.Connection[Any] | None = None
 
     def __repr__(self) -> str:
@@ -63,6 +65,26 @@ class PostgresBackend:
         connector = BackendConnector(self, self._stock, getattr(clock, "now", clock))
         self._connectors.append(connector)
         return connector
+
+    def hand_connector(self, clock: Any = None) -> HandConnector:
+        """Return a connector for one worker that may crash: it can end what the worker's job has begun."""
+        connector = HandConnector(self, self._stock, getattr(clock, "now", clock))
+        self._connectors.append(connector)
+        return connector
+
+    def anybody_busy(self) -> bool:
+        """Tell whether a worker with a connector of its own runs a job."""
+        return any(isinstance(each, HandConnector) and each.busy_since is not None for each in self._connectors)
+
+    def spare(self, *connections: Any) -> None:
+        """Let these live on until the end of the test, whatever crashes.
+
+        Args:
+            *connections: the test's own, as `connection=` of defer takes them; asynchronous ones of psycopg only.
+        """
+        for connection in connections:
+            driver: Any = connection if isinstance(connection, psycopg.AsyncConnection) else sync_driver(connection)
+            self._spared.add(driver.info.backend_pid)
 
     def reset(self) -> None:
         """Forget all jobs, workers and pauses of the schema; the next job has the id 1. Installs pq if it is not there.
@@ -87,6 +109,7 @@ class PostgresBackend:
 
     def close_test(self) -> None:
         """Take back the connections of the test's connectors; close those of event loops that are closed."""
+        self._spared.clear()
         while self._connectors:
             self._connectors.pop().end()
 
@@ -106,19 +129,16 @@ class PostgresBackend:
             ((moment,),) = cursor.execute("select clock_timestamp()").fetchall()
         return moment  # type: ignore[no-any-return]
 
-    def terminate_begun_since(self, moment: datetime, *, spare: Iterable[Any] = ()) -> list[int]:
+    def terminate_begun_since(self, moment: datetime) -> list[int]:
         """End the sessions on this database whose transaction has begun since; return their process ids.
 
-        This is what a crashed job of one worker leaves open: not pq's own connections, nor those that the test has
-        begun before it.
+        This is what a crashed job leaves open: not pq's own connections, nor those that were to be spared.
 
         Args:
             moment: of the server's clock, as `moment()` gives it.
-            spare: process ids or connections of psycopg that shall live on.
         """
         session = self._opened()
-        spared = [each if isinstance(each, int) else each.info.backend_pid for each in spare]
-        ours = {session.info.backend_pid, *spared}.union(*(connector.pids for connector in self._connectors))
+        ours = {session.info.backend_pid, *self._spared}.union(*(connector.pids for connector in self._connectors))
         pids = [pid for (pid,) in session.execute(_BEGUN_SINCE, [moment, sorted(ours)]).fetchall()]
         self.terminate(*pids)
         return pids
