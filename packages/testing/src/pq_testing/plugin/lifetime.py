@@ -123,7 +123,7 @@ class Lifetime:
         clock = Clock()
         connector: Any = postgres.connector(clock)
         used = self._stack.enter_context(using(app, clock=clock, connector=connector, chaos=chaos, max_runs=most))
-        make: Any = partial(postgres.connector, clock)
+        make: Any = partial(postgres.hand_connector, clock)
         used.harness.hand_connector = make
         return used
 
