@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pq_testing.plugin import databases, lifetime, rerun, sections, strict
+from pq_testing.plugin import databases, explored, lifetime, rerun, sections, strict
 from pq_testing.plugin.aliases import add_aliases
 from pq_testing.plugin.app_under_test import app_of, refuse_async_factory
 from pq_testing.plugin.fixtures import (
@@ -140,6 +140,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     refuse_async_factory(item)
     if state_of(item.config).everywhere:
         lifetime.lifetime_of(item).begin()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Explore a test that asks for it."""
+    __tracebackhide__ = True
+    return explored.explore(pyfuncitem)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -43,7 +43,8 @@ def backend_of(item: pytest.Item, settings: Settings) -> str:
     callspec: Any = getattr(item, "callspec", None)
     if callspec is not None and PARAMETER in callspec.params:
         return str(callspec.params[PARAMETER])
-    return "memory" if settings.backend == "all" else settings.backend
+    explored = hasattr(getattr(item, "obj", None), "pq_explore") and "backend" not in settings.marked
+    return "memory" if settings.backend == "all" or explored else settings.backend
 
 
 def databases_of(request: pytest.FixtureRequest) -> Databases:

@@ -10,6 +10,9 @@ import pytest
 from pq_testing.plugin.marks import Settings
 from pq_testing.plugin.state import state_of
 
+REPEATED = "pq repeated"
+"""Name of the property that says in a report how often the test has run, and why."""
+
 
 def seed_of_test(item: pytest.Item, settings: Settings) -> int:
     """Return from what the test's chaos is drawn: other tests draw otherwise, whatever else runs beside it."""

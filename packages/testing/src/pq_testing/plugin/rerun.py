@@ -10,10 +10,9 @@ from _pytest.runner import runtestprotocol  # Runs one test; plugins that run te
 
 from pq_testing.plugin.lifetime import between_tests, lifetime_of
 from pq_testing.plugin.marks import arguments_of
+from pq_testing.plugin.replay import REPEATED
 from pq_testing.plugin.state import state_of
 
-POINTS = "pq crash points"
-"""Name of the property that says in a report how many points the test has."""
 _MOST = 10_000
 """Points after which a test counts as having no last one."""
 
@@ -39,11 +38,11 @@ def run_for_each_point(item: pytest.Item, nextitem: pytest.Item | None) -> bool 
 
 
 def status(report: pytest.TestReport) -> tuple[str, str, str] | None:
-    """Return how a test that was run for each point shows itself, if it passed."""
-    points = dict(report.user_properties).get(POINTS)
-    if points is None or not report.passed or report.when != "call" or hasattr(report, "wasxfail"):
+    """Return how a test that has run many times shows itself, if it passed."""
+    repeated = dict(report.user_properties).get(REPEATED)
+    if repeated is None or not report.passed or report.when != "call" or hasattr(report, "wasxfail"):
         return None
-    return "passed", ".", f"PASSED ({points} crash points)"
+    return "passed", ".", f"PASSED ({repeated})"
 
 
 def _asks(item: pytest.Item) -> bool:
@@ -65,7 +64,7 @@ def _run_all(item: pytest.Item) -> Reports:
             return reports
         points = max(points, seen)  # What a crash leads to may have points of its own.
     for report in undisturbed:
-        report.user_properties.append((POINTS, point))
+        report.user_properties.append((REPEATED, f"{point} crash points"))
     return undisturbed
 
 
