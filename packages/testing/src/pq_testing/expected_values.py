@@ -170,8 +170,6 @@ def _is_matcher(value: Any) -> bool:
     if isinstance(value, Number) or _is_mock(value):
         return False  # Decimal("0.1") is able to say that it is not 0.1
     equals: Callable[..., Any] = type(value).__eq__
-    if equals is object.__eq__:
-        return False
     return any(_says(equals, value, probe) is not NotImplemented for probe in _PROBES)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from datetime import datetime, timedelta
 from inspect import Parameter
 from typing import Any, TypedDict, cast
@@ -13,10 +12,9 @@ import attrs
 from pq_core.app import App
 from pq_core.deferrer import Deferrer, refuse_unknown
 from pq_core.delays import Delay, as_timedelta, length
-from pq_core.errors import InvalidArguments, InvalidJob, InvalidOption, TaskNotFound, shown
+from pq_core.errors import InvalidArguments, InvalidOption, TaskNotFound, shown
 from pq_core.given import as_option, check_id, check_states
 from pq_core.job import Job, check_lock, check_moment, check_name, check_priority
-from pq_core.payload import dump, load
 from pq_core.registry import TaskRegistry
 from pq_core.states import State
 from pq_core.task import Task
@@ -112,10 +110,8 @@ class Wanted:
         parameter = None if known is None else known.binding.signature.parameters.get(name)
         if parameter is None or parameter.default is Parameter.empty:
             return [Difference(name, brief(expected), "nothing")]
-        default = parameter.default
-        with suppress(InvalidJob):  # It is never stored, so it may be what it likes.
-            default = load(dump(default))
-        return [attrs.evolve(each, found=f"the default {each.found}") for each in differences(expected, default, name)]
+        found = differences(expected, parameter.default, name)
+        return [attrs.evolve(each, found=f"the default {each.found}") for each in found]
 
     def __str__(self) -> str:
         args = ", ".join(f"{name}={brief(value)}" for name, value in self.args.items())
@@ -271,6 +267,4 @@ def _check_parameter(name: str, task: str | None, tasks: TaskRegistry, jobs: lis
 
 def _takes(task: Task[..., Any], name: str) -> bool:
     parameters = task.binding.signature.parameters
-    if name in parameters and parameters[name].kind is not Parameter.VAR_KEYWORD:
-        return True
-    return any(each.kind is Parameter.VAR_KEYWORD for each in parameters.values())
+    return name in parameters or any(each.kind is Parameter.VAR_KEYWORD for each in parameters.values())

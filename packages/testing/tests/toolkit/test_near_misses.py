@@ -88,6 +88,14 @@ def test_arguments_queue_and_time_that_differ_are_told_the_best_first(
     )
 
 
+def test_what_differs_least_comes_first(deferred: JobQuery, send: Any) -> None:
+    send.configure(queue="mail").defer(user_id=2)
+    send.defer(user_id=2)
+    send.configure(queue="mail").defer(user_id=1, subject="bye")
+    lines = page(deferred.where(queue="mail").one, send, user_id=1, subject="x").splitlines()
+    assert [line.split("  ")[1] for line in lines if line.startswith("  job")] == ["job 3", "job 1", "job 2"]
+
+
 def test_a_job_that_only_is_in_another_state_is_called_the_same(app: pq.App, deferred: JobQuery, send: Any) -> None:
     send.defer(user_id=1)
     app.jobs.cancel(1, reason="no such user")

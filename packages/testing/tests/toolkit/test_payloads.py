@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -245,22 +245,32 @@ def test_hidden_files_are_left_alone(directory: Path) -> None:
     assert collect(directory) == []
 
 
-def _record_some(directory: Path, first: int) -> None:
-    with using(shop()) as run_jobs:
-        for number in range(first, first + 5):
-            run_jobs.app.tasks["log"].defer(**{f"field{number}": 1})
-            recorded(run_jobs, directory)
+RECORDER = """
+import sys
+from pathlib import Path
+import pq_core as pq
+from pq_testing.payloads import record
+from pq_testing.swap import using
+
+app = pq.App(connector=pq.InMemoryConnector())
+
+@app.task(name="log")
+def log(**fields): ...
+
+first = int(sys.argv[2])
+with using(app) as run_jobs:
+    for number in range(first, first + 5):
+        log.defer(**{f"field{number}": 1})
+        record(run_jobs.deferred, Path(sys.argv[1]), app)
+"""
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot lock a directory")
 def test_several_processes_may_record_at_once(directory: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    processes = [context.Process(target=_record_some, args=(directory, 5 * number)) for number in range(4)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(30)
-    assert [process.exitcode for process in processes] == [0] * 4
+    processes = [
+        subprocess.Popen([sys.executable, "-c", RECORDER, str(directory), str(first)]) for first in range(0, 20, 5)
+    ]
+    assert [process.wait(30) for process in processes] == [0] * 4
     assert len(collect(directory)) == 20
 
 
