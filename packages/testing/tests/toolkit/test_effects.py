@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import logging
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -337,6 +338,19 @@ def test_locks_streams_and_generators_in_an_object_do_not_hurt(told: Any) -> Non
         holder.__dict__["text"].write("hello")
 
     assert told(holder, act) == ["it.text '' → 'hello'"]
+
+
+def test_the_machinery_around_an_object_is_not_looked_into(told: Any) -> None:
+    holder = Plain()
+    event = threading.Event()
+    holder.__dict__ = {"event": event, "log": logging.getLogger("pq_testing.tests"), "n": 1}
+
+    def act() -> None:
+        event.set()
+        logging.getLogger("pq_testing.tests").debug("cached: not enabled")
+        holder.__dict__["n"] = 2
+
+    assert told(holder, act) == ["it.n 1 → 2"]
 
 
 def test_fields_of_a_named_tuple_have_names(told: Any) -> None:

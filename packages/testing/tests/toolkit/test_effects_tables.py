@@ -115,9 +115,11 @@ class TestOnSqlite:
         ]
 
     def test_names_may_have_quotes_and_schemas(self, effects: Effects, sqlite: sqlite3.Connection) -> None:
-        effects.watch_tables('"Order Lines"', "shop.orders", "Orders", connection=sqlite)
+        sqlite.execute('create table "say ""hi""" (id integer primary key)')
+        effects.watch_tables('"Order Lines"', "shop.orders", "Orders", '"say ""hi"""', connection=sqlite)
 
         def act() -> None:
+            sqlite.execute('insert into "say ""hi""" values (1)')
             sqlite.execute('update "Order Lines" set n = 2')
             sqlite.execute("update shop.orders set n = 2")
             sqlite.execute("update main.orders set charged = 2 where id = 7")
@@ -126,10 +128,11 @@ class TestOnSqlite:
             '"Order Lines"[1].n 1 → 2',
             "shop.orders['a', 1].n 1 → 2",
             "Orders[7].charged 1 → 2",
+            '"say ""hi""" +1 row {\'id\': 1}',
         ]
 
     def test_reading_begins_no_transaction_and_ends_none(self, effects: Effects, sqlite: sqlite3.Connection) -> None:
-        sqlite.row_factory = sqlite3.Row
+        sqlite.row_factory = lambda cursor, row: pytest.fail("the user's row factory was asked")
         effects.watch_tables("orders", connection=sqlite)
         sqlite.commit()
         effects.snapshot()
@@ -138,7 +141,8 @@ class TestOnSqlite:
         effects.snapshot()
         assert sqlite.in_transaction
         sqlite.rollback()
-        assert [tuple(row) for row in sqlite.execute("select charged from orders")] == [(1,), (1,)]
+        sqlite.row_factory = None
+        assert sqlite.execute("select charged from orders").fetchall() == [(1,), (1,)]
 
     def test_a_table_that_is_not_there_is_told_with_those_that_are(
         self, effects: Effects, sqlite: sqlite3.Connection
