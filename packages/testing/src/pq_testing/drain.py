@@ -74,6 +74,7 @@ class Drain:
             BaseException: the error of a job, unless errors are only recorded.
             DrainError: it cannot go on.
         """
+        __tracebackhide__ = True
         began = self.harness.clock.now()
         with self._time_flowing():
             if self.harness.conductor is not None:
@@ -174,6 +175,7 @@ class Drain:
         return virtual_time.flowing(self.harness.clock, self.until)
 
     def _conclude(self, duration: timedelta) -> Report:
+        __tracebackhide__ = True
         report = Report(tuple(self._runs), duration, self.harness.ledger)
         if self._refusal is not None:
             raise self._refusal

@@ -11,6 +11,7 @@ import atexit
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
 from typing import Any, TypeVar
 
 from pq_testing import no_loop
@@ -112,13 +113,22 @@ def _run(loop: OwnLoop, coroutine: Coroutine[Any, Any, T]) -> T:
     task = loop.create_task(coroutine)
     try:
         return loop.run_until_complete(task)
-    except BaseException:
+    except BaseException as error:
         if not task.done():  # Ctrl-C, or a loop that was stopped
             task.cancel()
             _wait(loop, {task})
-        if task.done() and not task.cancelled():
-            task.exception()  # takes note that it is raised
+        if task.done() and not task.cancelled() and task.exception() is error:
+            raise error.with_traceback(_beyond_asyncio(error.__traceback__)) from error.__cause__
         raise
+
+
+def _beyond_asyncio(trace: TracebackType | None) -> TracebackType | None:
+    """Skip the frames between here and the coroutine: how an event loop is run tells a test nothing."""
+    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").split(".")[0] != "asyncio":
+        trace = trace.tb_next
+    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").split(".")[0] == "asyncio":
+        trace = trace.tb_next
+    return trace
 
 
 def _settle(loop: OwnLoop) -> list[str]:
