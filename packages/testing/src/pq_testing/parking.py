@@ -145,7 +145,9 @@ def stepped(coroutine: Driven, park: Callable[[int], Awaitable[None]]) -> Genera
                 error = raised
             try:
                 yield from park(number).__await__()
-            except Buried:
+            except Buried as end:
+                with suppress(BaseException):  # until Python 3.13, close() does not reach into async generators
+                    coroutine.throw(end)
                 _close(coroutine)
                 return None
             except GeneratorExit:
