@@ -1,0 +1,1 @@
+"""A bookshop: orders come in by HTTP, and jobs charge, pack, follow parcels and write mails."""
