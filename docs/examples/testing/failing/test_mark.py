@@ -1,0 +1,5 @@
+import pytest
+
+
+@pytest.mark.pq(redelivery=True)
+def test_twice() -> None: ...

@@ -1,0 +1,8 @@
+from newsletter import count_readers
+
+from pq_testing import RunJobs
+
+
+def test_readers_are_counted(run_jobs: RunJobs) -> None:
+    count_readers.defer("https://example.org")
+    run_jobs()
