@@ -43,6 +43,8 @@ def rewinding(connection: Any) -> Rewinding:
         return _of_django(connection.alias)
     if isinstance(connection, (psycopg.Connection, psycopg.AsyncConnection)):
         return _of_psycopg(connection)
+    if hasattr(connection, "rollback"):
+        return _of_others(connection)
     raise WrongConnection(
         f"connection is a {type(connection).__module__}.{type(connection).__qualname__}; give one of psycopg 3, a "
         "Connection or Session of SQLAlchemy, or Django's connection"
@@ -71,6 +73,12 @@ def of_own_connection(connection: Any) -> Rewinding:
         yield connection.rollback()
     finally:
         yield connection.close()
+
+
+def _of_others(connection: Any) -> Rewinding:
+    """Return what rolls back a connection to the store of a connector that pq does not ship."""
+    yield READY
+    yield connection.rollback()
 
 
 class _TakenBack(Exception):

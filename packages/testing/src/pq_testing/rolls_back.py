@@ -139,11 +139,7 @@ class RollsBack(Generic[C]):
             )
 
     def _is_async(self) -> bool:
-        if self._harness.backend == "memory" or not self._given:
-            return False
-        from pq_core.postgres.callers import is_async
-
-        return is_async(self._connection)
+        return self._given and inspect.iscoroutinefunction(getattr(self._connection, "rollback", None))
 
     def _begin(self) -> None:
         if self._harness.backend == "memory":
@@ -158,8 +154,13 @@ class RollsBack(Generic[C]):
         return connector.transaction()
 
     def _conninfo(self) -> str:
-        connector: Any = self._harness.connector
-        conninfo: str = connector._link.conninfo  # noqa: SLF001 - nobody else needs it: it may hold a password
+        link: Any = getattr(self._harness.connector, "_link", None)  # private, as it may hold a password
+        if link is None:
+            raise WrongConnection(
+                f"a {type(self._harness.connector).__qualname__} does not tell how to connect: give rolls_back() the "
+                "connection"
+            )
+        conninfo: str = link.conninfo
         return conninfo
 
     def _stored(self) -> list[Job]:

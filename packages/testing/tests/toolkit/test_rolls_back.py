@@ -164,6 +164,39 @@ def test_what_is_no_connection_is_refused(postgres: RunJobs) -> None:
         postgres.rolls_back(7).__enter__()
 
 
+@pytest.mark.parametrize("awaited", [True, False])
+def test_a_connection_of_another_connector_is_rolled_back(app: pq.App, awaited: bool) -> None:
+    import asyncio
+
+    rolled_back = []
+
+    class Connection:
+        def rollback(self) -> None:
+            rolled_back.append(True)
+
+    class AsyncConnection:
+        async def rollback(self) -> None:
+            rolled_back.append(True)
+
+    with using(app, connector=pq.InMemoryConnector()) as run_jobs:
+        run_jobs.harness.backend = "postgres"  # as of any connector that is not pq's in-memory one
+        with pytest.raises(pq.WrongConnection, match="does not tell how to connect: give rolls_back"):
+            run_jobs.rolls_back().__enter__()
+        if awaited:
+
+            async def test() -> None:
+                with pytest.raises(pq.WrongConnection, match="write `async with`"):
+                    run_jobs.rolls_back(AsyncConnection()).__enter__()
+                async with run_jobs.rolls_back(AsyncConnection()):
+                    pass
+
+            asyncio.run(test())
+        else:
+            with run_jobs.rolls_back(Connection()):
+                pass
+    assert rolled_back == [True]
+
+
 @pytest.mark.postgres
 def test_without_a_transaction_all_of_it_is_rolled_back(postgres: RunJobs, dsn: str) -> None:
     with psycopg.connect(dsn) as connection:
