@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -173,6 +174,22 @@ async def test_an_asynchronous_connection_is_bound_as_well(bind: Bind, dsn: str,
             _ = bound.sync
         await connection.rollback()
         assert await bound.find(JobFilter()) == []
+
+
+@pytest.mark.anyio
+async def test_verbs_that_are_called_at_once_take_turns(bind: Bind, dsn: str, connection: psycopg.Connection) -> None:
+    async with await psycopg.AsyncConnection.connect(dsn) as waiting:
+        bound = bind(waiting)
+        await asyncio.gather(*(bound.defer(JOB) for _ in range(5)))
+        assert len(await bound.find(JobFilter())) == 5
+        await waiting.rollback()
+    twin = bind(connection).sync
+    threads = [threading.Thread(target=twin.defer, args=[JOB]) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(twin.find(JobFilter())) == 5
 
 
 def test_a_session_of_sqlalchemy_knows_of_what_was_undone(bind: Bind, engine: sa.Engine, sync: Any) -> None:

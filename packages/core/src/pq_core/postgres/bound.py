@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NoReturn, TypeVar, cast
@@ -44,7 +46,8 @@ class BoundConnector:
     """A connector whose every verb is a part of one transaction, for tests that roll back all they did.
 
     Each verb has a savepoint of its own, so that an error leaves the transaction fit for use. On a synchronous
-    connection no verb ever waits for the event loop, and `sync` works; on an asynchronous one it does not.
+    connection no verb ever waits for the event loop, and `sync` works; on an asynchronous one it does not. Verbs that
+    are called at once, by several tasks or threads, take turns.
 
     Args:
         connector: whose schema, and clock, it uses.
@@ -62,6 +65,9 @@ class BoundConnector:
         self._call = call
         self._async = is_async(connection)
         self._checked: object = None
+        # One verb at a time: savepoints of one connection are nested, or not at all.
+        self._turn: threading.Lock = threading.Lock()
+        self._async_turn: asyncio.Lock = asyncio.Lock()
 
     @property
     def schema(self) -> str:
@@ -76,7 +82,7 @@ class BoundConnector:
             WrongConnection: the connection is asynchronous.
         """
         if self._async:
-            msg = f"what is bound to a {type(self._given).__qualname__} can only be awaited; use defer_async"
+            msg = f"what is bound to an {type(self._given).__qualname__} can only be awaited; use defer_async"
             raise WrongConnection(msg)
         return cast("SyncConnector", _Twin(self))
 
@@ -184,6 +190,13 @@ class BoundConnector:
         return self._call(lambda: self._connector.sync.defer(jobs, connection=connection, now=now))
 
     async def _run(self, statement: Statement[T]) -> T:
+        if self._async:
+            async with self._async_turn:
+                return await self._run_alone(statement)
+        with self._turn:
+            return await self._run_alone(statement)
+
+    async def _run_alone(self, statement: Statement[T]) -> T:
         await self._check()
         try:
             if self._async:
