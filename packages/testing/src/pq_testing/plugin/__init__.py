@@ -4,6 +4,8 @@ pytest imports this in every run of whoever has installed pq-testing, so it impo
 library. What a test uses is imported when it uses it.
 
 Hooks stand here, each of a few lines; what they do stands in the modules beside.
+
+PYTEST_DONT_REWRITE: there are no assertions here, and pytest inside of pytest finds this imported already.
 """
 
 from __future__ import annotations
