@@ -300,12 +300,15 @@ def pytest_collect_file(file_path, parent):
 
 
 @pytest.mark.parametrize("hook", [BY_SESSION, BY_FILE], ids=["session", "file"])
-def test_each_payload_is_a_test_of_pytest(pytester: pytest.Pytester, hook: str) -> None:
+def test_each_payload_is_a_test_of_pytest(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, hook: str
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makeconftest(CONFTEST.replace("HOOK", hook))
     directory = pytester.mkdir("payloads")
     content = {"pq_payloads": 1, "task": "log", "shapes": [{"line": "string"}, {"text": "string"}]}
     (directory / "log.json").write_text(json.dumps(content))
-    result = pytester.runpytest_subprocess("-p", "no:randomly", "-v", "-p", "no:asyncio")
+    result = pytester.runpytest_subprocess("-v")
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(
         [
@@ -317,7 +320,7 @@ def test_each_payload_is_a_test_of_pytest(pytester: pytest.Pytester, hook: str) 
     )
     assert "Traceback" not in result.stdout.str()
     (directory / "log.json").write_text("{}")
-    result = pytester.runpytest_subprocess("-p", "no:randomly", "-p", "no:asyncio")
+    result = pytester.runpytest_subprocess()
     (result.stderr if hook is BY_SESSION else result.stdout).fnmatch_lines(
         ["*pq: *log.json is not a file of recorded*"]
     )
