@@ -38,11 +38,11 @@ def orders() -> dict[int, dict[str, int]]:
     return {7: {"charged": 0}, 8: {"charged": 0}}
 
 
-@pytest.fixture(params=["sync", "async"])
+@pytest.fixture(params=["sync", "asyncio", "trio"])
 def drain(run_jobs: RunJobs, request: pytest.FixtureRequest) -> Callable[..., Any]:
     if request.param == "sync":
         return run_jobs
-    return lambda **options: asyncio.run(run_jobs.run_async(**options))
+    return lambda: anyio.run(run_jobs.run_async, backend=request.param)
 
 
 @pytest.mark.parametrize("is_async", [False, True])
@@ -321,6 +321,37 @@ def test_a_second_run_may_come_in_a_later_drain(app: pq.App, run_jobs: RunJobs, 
     assert run_jobs(limit=1).names == ["urgent"]
     with pytest.raises(NotIdempotent):
         run_jobs()
+
+
+@pytest.mark.parametrize("point", range(1, 25))
+def test_a_worker_that_dies_in_either_run_keeps_no_job_from_being_judged(app: pq.App, orders: Any, point: int) -> None:
+    @app.task(name="charge")
+    async def charge(order: int) -> None:
+        await anyio.lowlevel.checkpoint()
+        orders[order]["charged"] += 1
+
+    with using(app, chaos=Chaos(redeliver=True, crash="everywhere", crash_at=point)) as run_jobs:
+        run_jobs.effects.watch(orders)
+        charge.defer(order=7)
+        with pytest.raises(NotIdempotent):
+            run_jobs()
+        assert run_jobs.deferred.one(charge).state is pq.State.SUCCEEDED
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_jobs_in_another_order_are_judged_too(app: pq.App, orders: Any, seed: int) -> None:
+    @app.task(name="charge")
+    async def charge(order: int) -> None:
+        await anyio.lowlevel.checkpoint()
+        orders[order]["charged"] += 1
+
+    with using(app, chaos=Chaos(redeliver=True, reorder=True, seed=seed)) as run_jobs:
+        run_jobs.effects.watch(orders)
+        charge.defer(order=7)
+        charge.defer(order=8)
+        with pytest.raises(NotIdempotent) as caught:
+            run_jobs()
+        assert len(caught.value.findings) == 2
 
 
 class TestDeferredAgain:

@@ -91,14 +91,14 @@ class First:
 class Redelivery:
     """Which jobs of one test have been delivered, and what they did the first time.
 
-    A job is redelivered once, after its first run, whatever became of that. Not if the loss would end it
+    A job is redelivered once, after the first run that came to an end, whatever end. Not if the loss would end the job
     (``max_losses``), nor if it was asked to stop: then there is no second run.
     """
 
     _delivered: set[int] = attrs.field(init=False, factory=set[int])
     _firsts: dict[int, First] = attrs.field(init=False, factory=dict[int, First])
     _highest_id: int = attrs.field(init=False, default=0)
-    _running: int = attrs.field(init=False, default=0)
+    _running: dict[int, int] = attrs.field(init=False, factory=dict[int, int])
     _begun: int = attrs.field(init=False, default=0)
 
     async def run(self, hand: Hand, job: Job) -> Ended | None:
@@ -109,14 +109,14 @@ class Redelivery:
             job: as it was claimed.
         """
         if job.id in self._firsts:
-            return await self._run_again(hand, job, self._firsts.pop(job.id))
+            return await self._run_again(hand, job)
         if job.id in self._delivered or job.losses + 1 >= job.max_losses:
             return await self._execute(hand, job)
         return await self._run_in_vain(hand, job)
 
     async def _run_in_vain(self, hand: Hand, job: Job) -> Ended | None:
-        self._delivered.add(job.id)
         ended, changes, deferred = await self._observe(hand, job)
+        self._delivered.add(job.id)
         if ended[0].kind == "released" or await _asked_to_stop(hand, job):
             return ended
         self._firsts[job.id] = First(succeeded=ended[0].kind == "succeeded", changes=changes, deferred=deferred)
@@ -125,8 +125,9 @@ class Redelivery:
         await hand.sign_on()
         return None
 
-    async def _run_again(self, hand: Hand, job: Job, first: First) -> Ended:
+    async def _run_again(self, hand: Hand, job: Job) -> Ended:
         (outcome, error), changes, deferred = await self._observe(hand, job)
+        first = self._firsts.pop(job.id)  # not before: a crash may have ended this run
         _judge(hand, job, first, changes, deferred)
         if error is not None and first.succeeded:
             _explain(hand, job, error)
@@ -140,9 +141,9 @@ class Redelivery:
         effects = hand.drain.harness.effects if hand.drain.harness.watched else None
         if effects is None or not (effects.watching or effects.watches_jobs):
             return await self._execute(hand, job), (), ()
-        quiet_around = self._alone_from_here()
+        quiet_around = self._alone_from_here(job)
         await self._deferred(hand)
-        quiet = self._alone_from_here()
+        quiet = self._alone_from_here(job)
         before = await effects.snapshot_async()
         ended = await self._execute(hand, job)
         changes = tuple(await effects.changes_since_async(before)) if quiet() else ()
@@ -150,16 +151,20 @@ class Redelivery:
         return ended, changes, deferred if quiet_around() else ()
 
     async def _execute(self, hand: Hand, job: Job) -> Ended:
-        self._running += 1
+        self._running[job.id] = job.claim
         self._begun += 1
         try:
             return await hand.execute(job)
         finally:
-            self._running -= 1
+            if self._running.get(job.id) == job.claim:
+                del self._running[job.id]
 
-    def _alone_from_here(self) -> Callable[[], bool]:
-        """Return what tells, later, whether one run has been all there was since now."""
-        alone, begun = self._running == 0, self._begun
+    def _alone_from_here(self, job: Job) -> Callable[[], bool]:
+        """Return what tells, later, whether one run of a job has been all there was since now.
+
+        A run that a crash has frozen is over when its job runs again.
+        """
+        alone, begun = self._running.keys() <= {job.id}, self._begun
         return lambda: alone and self._begun == begun + 1
 
     async def _deferred(self, hand: Hand) -> tuple[str, ...]:
