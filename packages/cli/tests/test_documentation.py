@@ -17,7 +17,7 @@ from pq_testing.postgres import fresh_database
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
-FILE_IN_FENCE = re.compile(r"^```python\n# (?P<name>\w+\.py)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
+FILE_IN_FENCE = re.compile(r"^```(?:python|ini)\n# (?P<name>\w+\.\w+)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 VARIABLES = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE"}
 
 
