@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, Protocol, Unpack
+from typing import Protocol, Unpack
 
 import attrs
 
@@ -13,7 +13,7 @@ from pq_core.job import Job
 from pq_core.states import State
 from pq_testing.job_lines import count_of, job_line
 from pq_testing.near_misses import none_found, several_found, unwanted_found
-from pq_testing.wanted import AnyTask, Condition, Conditions, Wanted, conditions_of, wanted
+from pq_testing.wanted import AnyTask, AnyValue, Condition, Conditions, Wanted, conditions_of, wanted
 
 MAX_LINES = 50
 """Jobs that a repr shows."""
@@ -75,7 +75,7 @@ class JobQuery:
     _harness: HasJobs
     _conditions: tuple[Condition, ...] = ()
 
-    def one(self, task: AnyTask | None = None, /, **some_arguments: Any) -> Job:
+    def one(self, task: AnyTask | None = None, /, **some_arguments: AnyValue) -> Job:
         """Return the one job of a task that has these arguments, whatever its others are.
 
         Args:
@@ -101,7 +101,7 @@ class JobQuery:
         self._looked_at(found)
         return found[0]
 
-    def all(self, task: AnyTask | None = None, /, **some_arguments: Any) -> list[Job]:
+    def all(self, task: AnyTask | None = None, /, **some_arguments: AnyValue) -> list[Job]:
         """Return the jobs of a task that have these arguments, as :meth:`one` does: any number, also none.
 
         Raises:
@@ -114,7 +114,7 @@ class JobQuery:
         self._looked_at(found)
         return found
 
-    def none(self, task: AnyTask | None = None, /, **some_arguments: Any) -> None:
+    def none(self, task: AnyTask | None = None, /, **some_arguments: AnyValue) -> None:
         """Assert that no job of a task has these arguments, which are as for :meth:`one`.
 
         Raises:
@@ -158,7 +158,7 @@ class JobQuery:
             lines.append(f"  and {count_of(len(more), 'more job')}")
         return "\n".join([f"<JobQuery: {count_of(len(found), 'job') if found else 'no jobs'}>", *lines])
 
-    def _ask(self, task: AnyTask | None, arguments: dict[str, Any]) -> tuple[Wanted, list[Job]]:
+    def _ask(self, task: AnyTask | None, arguments: dict[str, AnyValue]) -> tuple[Wanted, list[Job]]:
         __tracebackhide__ = True
         jobs = self._harness.jobs()
         return wanted(self._harness.app, jobs, task, arguments, self._conditions), jobs

@@ -190,7 +190,7 @@ def file_name(task: str) -> str:
 def _misfit(payload: Payload, app: App) -> str | None:
     """Return why a worker could not run such a job; None if it could."""
     head = f"jobs deferred as {payload} may still wait somewhere, and would fail now: "
-    shown = f"; or delete it from {payload.file} when no such job can be left" if payload.file else ""
+    shown = f"; or delete it from {_near(payload.file)} when no such job can be left" if payload.file else ""
     try:
         task: Task[..., Any] = app.tasks[payload.task]
     except TaskNotFound as reason:
@@ -223,6 +223,12 @@ def _add(payloads: set[Payload], file: Path) -> list[Payload]:
         whole.write_text(f"{text}\n", "utf-8", newline="\n")
         whole.replace(file)
     return [attrs.evolve(payload, file=file) for payload in added]
+
+
+def _near(file: Path) -> Path:
+    """Return a path as it is typed where the tests were started."""
+    here = Path.cwd()
+    return file.relative_to(here) if file.is_relative_to(here) else file
 
 
 def _make(directory: Path) -> None:

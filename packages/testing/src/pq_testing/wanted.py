@@ -24,6 +24,9 @@ from pq_testing.job_lines import brief, due, one_of
 AnyTask = Task[..., Any] | Deferrer[...] | str
 """A task; its name or alias; or, for one that this app does not know, what ``app.configure_task(name)`` gives."""
 
+AnyValue = object | Callable[[Any], object]
+"""What an argument may be asked to be: a value, what compares by itself, or a function that is given the value."""
+
 
 class Conditions(TypedDict, total=False):
     """What `where(...)` takes; what is not given may be anything.

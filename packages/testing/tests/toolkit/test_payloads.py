@@ -139,7 +139,9 @@ def test_a_payload_that_still_fits_passes_and_calls_nothing(run_jobs: RunJobs, d
         check(payload, run_jobs.app)
 
 
-def test_a_renamed_argument_is_found(run_jobs: RunJobs, directory: Path) -> None:
+def test_a_renamed_argument_is_found(run_jobs: RunJobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    directory = tmp_path / "payloads"
     run_jobs.app.tasks["mail.send"].defer(user_id=1)
     recorded(run_jobs, directory)
     (payload,) = collect(directory)
@@ -153,7 +155,7 @@ def test_a_renamed_argument_is_found(run_jobs: RunJobs, directory: Path) -> None
     assert str(failure.value) == (
         "jobs deferred as mail.send(user_id: integer) may still wait somewhere, and would fail now: missing a required "
         "argument: 'user'. The task takes mail.send(user: 'int') -> 'None'. Let it accept the old arguments too, with "
-        f"a default for each that is new; or delete it from {directory / 'mail.send.json'} when no such job can be left"
+        "a default for each that is new; or delete it from payloads/mail.send.json when no such job can be left"
     )
 
 
