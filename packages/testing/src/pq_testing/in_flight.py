@@ -33,10 +33,8 @@ QUIET = 0.1
 ANSWER = 5.0
 """Seconds within which a peer has to begin to answer what was written to an open connection."""
 
-_ALARM = "_read_from_self"
-"""The loop's callback for calls from other threads."""
-_SERVERS = frozenset({_ALARM, "_accept_connection", "_sock_accept"})
-"""Callbacks of asyncio's own that no answer comes to."""
+_SERVERS = frozenset({"_read_from_self", "_accept_connection", "_sock_accept"})
+"""Callbacks of asyncio's own that no answer comes to: calls from other threads, and sockets that accept connections."""
 _WRITES = ("write", "writelines")
 
 
@@ -66,18 +64,15 @@ class InFlight:
             conversation.leave()
         self._transports.clear()
 
-    def take_note(self, events: list[tuple[selectors.SelectorKey, int]]) -> bool:
-        """Take note of what has come; return whether anything but a call of the loop itself has."""
+    def take_note(self, events: list[tuple[selectors.SelectorKey, int]]) -> None:
+        """Take note of what has come."""
         now = monotonic()
-        news = False
         for key, _ in events:
             for listener in _listeners(key):
-                news = news or listener.name != _ALARM
                 if listener.transport is None:
                     self._callbacks[key.fd] = (listener.name, now)
                 elif listener.transport in self._transports:
                     self._transports[listener.transport].expect(QUIET)
-        return news
 
     def watch_call(self, future: asyncio.Future[Any]) -> None:
         """Wait for a function that runs in a thread until `future` is done."""

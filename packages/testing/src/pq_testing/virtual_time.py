@@ -43,7 +43,7 @@ def flowing(clock: Clock, until: datetime | None = None) -> Generator[None]:
     """Let code inside, and the tasks that it starts, live in virtual time, which moves `clock`.
 
     While an answer of PostgreSQL is awaited, or a function runs in a thread, the time stands still. A timeout then
-    fires when that long has passed in reality, so that a query which never ends does not outlast it.
+    fires when nothing has come for that long in reality, so that a query which never ends does not outlast it.
 
     A sleeper that wakes after `until` wakes nevertheless, and the clock goes with it. When the block is left, what
     still sleeps goes on in real time for the rest of its sleep.
@@ -196,7 +196,8 @@ class Flow:
             began = monotonic()
             events = self._selector.select(patience if timeout is None else min(patience, timeout))
             self._waited += monotonic() - began
-        if events and self._in_flight.take_note(events):
+        if events:
+            self._in_flight.take_note(events)
             self._waited = 0.0
         return events
 
@@ -251,7 +252,6 @@ class Flow:
             before = self._moment(self._time)
             assert before is not None  # noqa: S101 - the clock has stood there
             self._time += (moment - before).total_seconds()
-            self._anchor = (self._time, moment)
 
     def _inside(self, context: Context) -> bool:
         return context.get(_here) is self

@@ -123,6 +123,35 @@ def test_a_sleeper_who_is_cancelled_moves_nothing(clock: Clock, run: Runner) -> 
     assert clock.now() == NOON + timedelta(seconds=3)
 
 
+def test_a_clock_does_not_go_where_somebody_would_have_woken(clock: Clock, run: Runner) -> None:
+    async def main() -> None:
+        outside = asyncio.create_task(asyncio.sleep(0.01))
+        with flowing(clock):
+            sleeper = asyncio.create_task(asyncio.sleep(3600))
+            await asyncio.sleep(1)
+            sleeper.cancel()
+            await outside
+
+    run(main())
+    assert clock.now() == NOON + timedelta(seconds=1)
+
+
+def test_a_waker_may_cancel_another_of_the_same_moment(clock: Clock, run: Runner) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        faults: list[Any] = []
+        loop.set_exception_handler(lambda _, context: faults.append(context))
+        with flowing(clock):
+            handles: list[asyncio.TimerHandle] = []
+            loop.call_later(60, lambda: [handle.cancel() for handle in handles])
+            handles.append(loop.call_later(60, faults.append, "woken"))
+            await asyncio.sleep(60)
+        loop.set_exception_handler(None)
+        assert faults == []
+
+    run(main())
+
+
 def test_a_clock_moved_by_hand_wakes_who_has_slept_long_enough(clock: Clock, run: Runner) -> None:
     async def main() -> None:
         with flowing(clock):
@@ -206,14 +235,25 @@ def test_a_timeout_around_keeps_real_time(clock: Clock, run: Runner) -> None:
 def test_a_task_from_outside_keeps_real_time(clock: Clock, run: Runner) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        outside = asyncio.create_task(asyncio.sleep(3600))
-        await asyncio.sleep(0)
+        go = asyncio.Event()
+        ticks: list[float] = []
+
+        async def outside() -> None:
+            await go.wait()
+            ticks.append(loop.time())
+            await asyncio.sleep(3600)
+
+        task = asyncio.create_task(outside())
+        before = loop.time()
         with flowing(clock):
             await asyncio.sleep(86_400)
-            assert not outside.done()
+            go.set()
+            await asyncio.sleep(86_400)
             inside = loop.time()
-        assert inside - loop.time() > 86_000
-        outside.cancel()
+        assert not task.done()
+        assert ticks[0] - before < 3600
+        assert inside - loop.time() > 170_000
+        task.cancel()
 
     run(main())
 
@@ -338,6 +378,33 @@ def test_a_function_in_a_thread_is_not_overtaken(clock: Clock, run: Runner, in_t
     assert clock.now() == NOON + timedelta(hours=1)
 
 
+def test_a_timeout_fires_after_that_long_without_news_in_real_time(clock: Clock, run: Runner) -> None:
+    done = threading.Event()
+
+    async def main() -> None:
+        with flowing(clock):
+            thread = asyncio.create_task(asyncio.to_thread(done.wait, 10))
+            for _ in range(3):
+                _, pending = await asyncio.wait([thread], timeout=0.1)
+                assert pending
+            done.set()
+            await thread
+
+    assert seconds(run, main()) >= 0.3
+    assert clock.now() == NOON + timedelta(seconds=0.3)
+
+
+def test_what_comes_in_time_does_not_add_up_to_a_timeout(clock: Clock, run: Runner) -> None:
+    async def main() -> None:
+        with flowing(clock):
+            async with asyncio.timeout(0.4):
+                for _ in range(6):
+                    await asyncio.to_thread(time.sleep, 0.1)
+
+    assert seconds(run, main()) >= 0.6
+    assert clock.now() == NOON
+
+
 @pytest.fixture
 def peer() -> Iterator[tuple[socket.socket, socket.socket]]:
     ours, theirs = socket.socketpair()
@@ -402,6 +469,45 @@ def test_an_answer_through_a_connection_that_was_open_before_is_not_overtaken(
     assert order == ["answer", "sleep"]
 
 
+def test_the_rest_of_an_answer_is_not_overtaken(
+    clock: Clock, run: Runner, peer: tuple[socket.socket, socket.socket]
+) -> None:
+    ours, theirs = peer
+    order: list[str] = []
+
+    async def main() -> None:
+        reader, writer = await asyncio.open_connection(sock=ours)
+        with flowing(clock):
+            theirs.sendall(b"in ")
+            threading.Timer(in_flight.QUIET / 2, theirs.sendall, [b"parts\n"]).start()
+            await together(log(order, "sleep", asyncio.sleep(3600)), log(order, "answer", reader.readline()))
+        writer.close()
+        await writer.wait_closed()
+
+    run(main())
+    assert order == ["answer", "sleep"]
+
+
+def test_an_answer_to_somebody_outside_is_not_overtaken(
+    clock: Clock, run: Runner, peer: tuple[socket.socket, socket.socket]
+) -> None:
+    ours, theirs = peer
+    order: list[str] = []
+
+    async def wait_for(task: asyncio.Task[bytes]) -> None:
+        await asyncio.wait([task])
+
+    async def main() -> None:
+        outside = asyncio.create_task(asyncio.get_running_loop().sock_recv(ours, 10))
+        await asyncio.sleep(0)
+        with flowing(clock):
+            await together(log(order, "sleep", asyncio.sleep(3600)), log(order, "answer", wait_for(outside)))
+
+    threading.Timer(in_flight.QUIET / 2, theirs.sendall, [b"here"]).start()
+    run(main())
+    assert order == ["answer", "sleep"]
+
+
 def test_an_answer_that_does_not_come_is_not_waited_for_for_ever(
     clock: Clock, run: Runner, peer: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -443,6 +549,18 @@ def test_open_connections_that_are_quiet_do_not_stop_the_time(clock: Clock, run:
 
     assert seconds(run, main()) < in_flight.QUIET * 8
     assert clock.now() == NOON + timedelta(hours=42)
+
+
+def test_a_server_inside_does_not_stop_the_time(clock: Clock, run: Runner) -> None:
+    async def main() -> None:
+        with flowing(clock):
+            server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+            await asyncio.sleep(3600)
+            server.close()
+            await server.wait_closed()
+
+    run(main())
+    assert clock.now() == NOON + timedelta(hours=1)
 
 
 async def reopened(
