@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pq_core.delays import as_timedelta
-from pq_core.errors import InvalidJob
+from pq_core.delays import as_timedelta, length
+from pq_core.errors import InvalidJob, InvalidOption
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,14 @@ def test_any_other_wait_is_refused(given: Any, why: str) -> None:
     with pytest.raises(InvalidJob, match=why) as refusal:
         as_timedelta(given)
     assert refusal.value.field == "schedule_in"
+
+
+@pytest.mark.parametrize("typed,seconds", [("90", 90), (" 1h 30m ", 5400), ("250ms", 0.25), ("1.5d", 129_600)])
+def test_a_length_may_be_typed(typed: str, seconds: float) -> None:
+    assert length(typed) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("typed", ["", "soon", "1y", "-1h", "1h x", "1e3", "inf", f"{'9' * 40}w"])
+def test_a_text_that_is_no_length_is_refused_by_its_value(typed: str) -> None:
+    with pytest.raises(InvalidOption, match=rf"^'{typed[:40]}"):
+        length(typed)

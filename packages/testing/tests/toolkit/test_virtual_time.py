@@ -397,11 +397,11 @@ def test_a_timeout_fires_after_that_long_without_news_in_real_time(clock: Clock,
 def test_what_comes_in_time_does_not_add_up_to_a_timeout(clock: Clock, run: Runner) -> None:
     async def main() -> None:
         with flowing(clock):
-            async with asyncio.timeout(0.4):
+            async with asyncio.timeout(0.8):
                 for _ in range(6):
-                    await asyncio.to_thread(time.sleep, 0.1)
+                    await asyncio.to_thread(time.sleep, 0.15)
 
-    assert seconds(run, main()) >= 0.6
+    assert seconds(run, main()) >= 0.9
     assert clock.now() == NOON
 
 
@@ -470,8 +470,9 @@ def test_an_answer_through_a_connection_that_was_open_before_is_not_overtaken(
 
 
 def test_the_rest_of_an_answer_is_not_overtaken(
-    clock: Clock, run: Runner, peer: tuple[socket.socket, socket.socket]
+    clock: Clock, run: Runner, peer: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(in_flight, "QUIET", 0.5)
     ours, theirs = peer
     order: list[str] = []
 
@@ -479,7 +480,7 @@ def test_the_rest_of_an_answer_is_not_overtaken(
         reader, writer = await asyncio.open_connection(sock=ours)
         with flowing(clock):
             theirs.sendall(b"in ")
-            threading.Timer(in_flight.QUIET / 2, theirs.sendall, [b"parts\n"]).start()
+            threading.Timer(0.05, theirs.sendall, [b"parts\n"]).start()
             await together(log(order, "sleep", asyncio.sleep(3600)), log(order, "answer", reader.readline()))
         writer.close()
         await writer.wait_closed()
@@ -489,8 +490,9 @@ def test_the_rest_of_an_answer_is_not_overtaken(
 
 
 def test_an_answer_to_somebody_outside_is_not_overtaken(
-    clock: Clock, run: Runner, peer: tuple[socket.socket, socket.socket]
+    clock: Clock, run: Runner, peer: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(in_flight, "QUIET", 0.5)
     ours, theirs = peer
     order: list[str] = []
 
@@ -503,7 +505,7 @@ def test_an_answer_to_somebody_outside_is_not_overtaken(
         with flowing(clock):
             await together(log(order, "sleep", asyncio.sleep(3600)), log(order, "answer", wait_for(outside)))
 
-    threading.Timer(in_flight.QUIET / 2, theirs.sendall, [b"here"]).start()
+    threading.Timer(0.05, theirs.sendall, [b"here"]).start()
     run(main())
     assert order == ["answer", "sleep"]
 
@@ -521,7 +523,7 @@ def test_an_answer_that_does_not_come_is_not_waited_for_for_ever(
             writer.close()
             await writer.wait_closed()
 
-    assert seconds(run, main()) < in_flight.ANSWER * 2
+    assert seconds(run, main()) < in_flight.ANSWER * 15
     assert clock.now() == NOON + timedelta(hours=20)
 
 
@@ -547,7 +549,7 @@ def test_open_connections_that_are_quiet_do_not_stop_the_time(clock: Clock, run:
             each.close()
             await each.wait_closed()
 
-    assert seconds(run, main()) < in_flight.QUIET * 8
+    assert seconds(run, main()) < in_flight.ANSWER
     assert clock.now() == NOON + timedelta(hours=42)
 
 
@@ -679,7 +681,7 @@ def test_a_connection_of_the_application_that_listens_does_not_stop_the_time(
             with flowing(clock):
                 for _ in range(20):
                     await asyncio.sleep(3600)
-            assert time.monotonic() - began < in_flight.QUIET * 4
+            assert time.monotonic() - began < in_flight.ANSWER
             listener.cancel()
             await asyncio.wait([listener])
 
