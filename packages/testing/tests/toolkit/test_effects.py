@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import io
 import logging
 import threading
+from array import array
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
+from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, NamedTuple
 from unittest.mock import AsyncMock, MagicMock, Mock
@@ -338,6 +341,28 @@ def test_locks_streams_and_generators_in_an_object_do_not_hurt(told: Any) -> Non
         holder.__dict__["text"].write("hello")
 
     assert told(holder, act) == ["it.text '' → 'hello'"]
+
+
+def test_what_objects_remember_of_having_been_looked_at_is_no_change(told: Any) -> None:
+    places = [Path("a") / "b", ValueError("x")]
+    assert told(places, lambda: (str(places[0]), hash(places[0]), places[0].parts)) == []
+
+
+def test_what_an_exception_or_an_array_holds_is_told(told: Any) -> None:
+    memory = (ctypes.c_int * 3)()  # shows nothing of what it holds
+    holder = [ValueError("old"), array("i", range(5)), memory]
+
+    def act() -> None:
+        holder[0] = ValueError("new")
+        holder[1][3] = 9
+        memory[2] = 9
+
+    *told_of, of_memory = told(holder, act)
+    assert of_memory.startswith("it[2] ")
+    assert told_of == [
+        "it[0] ValueError('old') → ValueError('new')",
+        "it[1] array('i', [0, 1, 2, 3, 4]) → array('i', [0, 1, 2, 9, 4])",
+    ]
 
 
 def test_the_machinery_around_an_object_is_not_looked_into(told: Any) -> None:

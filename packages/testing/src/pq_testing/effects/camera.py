@@ -6,10 +6,12 @@ import io
 import sys
 from collections import deque
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import date, time, timedelta, tzinfo
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
+from pathlib import PurePath
 from types import BuiltinFunctionType, FunctionType, GetSetDescriptorType, MappingProxyType, MethodType, ModuleType
 from typing import Any
 from uuid import UUID
@@ -94,7 +96,7 @@ class _Camera:
 
     def _open(self, value: Any) -> Picture:
         if is_mock(value):
-            return Row(("[", "]"), tuple(self._call(call) for call in value.mock_calls))
+            return Row(("[", "]"), tuple(Leaf(shown(call), shown(call)) for call in value.mock_calls))
         if isinstance(value, DICTS):
             return self._mapping(value if issubclass(type(value), dict) else dict(value))
         if isinstance(value, SEQUENCES):
@@ -120,27 +122,21 @@ class _Camera:
     def _object(self, value: Any) -> Picture:
         if isinstance(value, (io.StringIO, io.BytesIO)):
             return Leaf(None if value.closed else value.getvalue())
-        if isinstance(value, PLAIN):  # of a class of the user's that adds to one of them
+        if isinstance(value, (*PLAIN, PurePath, BaseException)):  # their attributes are caches, or not what they hold
             return Leaf(shown(value), shown(value))
         package = type(value).__module__.partition(".")[0]
         holder = value.__name__ if isinstance(value, (type, ModuleType)) else type(value).__qualname__
         if package in STRANGERS:
             return Leaf(f"<{holder}>", f"<{holder}>")
         fields = fields_of(value)
-        if fields is None:
-            return Leaf(shown(value), shown(value))
+        memory = None if fields else _memory(value)
+        if fields is None or memory is not None:
+            return Leaf((shown(value), memory), shown(value))
         return self._parts(value, fields)
 
     def _parts(self, value: Any, fields: Mapping[str, Any]) -> Parts:
         name = value.__name__ if isinstance(value, (type, ModuleType)) else type(value).__qualname__
         return Parts("object", name, {f".{field}": self.take(part) for field, part in fields.items()})
-
-    def _call(self, call: Any) -> Picture:
-        # What a mock was called with it keeps, but does not copy: a list changed later would change the call.
-        _, args, kwargs = call
-        for part in (*args, *kwargs.values()):
-            self.take(part)
-        return Leaf(shown(call), shown(call))
 
     def _count(self) -> None:
         self.taken += 1
@@ -149,6 +145,14 @@ class _Camera:
                 f"{self.name} leads to more than {MOST_PARTS:,} values, which are too many to compare: watch a part of "
                 f"it, or a function that returns what matters, as in watch(lambda: len({self.name}), name='length')."
             )
+
+
+def _memory(value: Any) -> bytes | None:
+    """Return the bytes of an array, which shows only some of them; None if it is no such thing."""
+    try:
+        return memoryview(value).tobytes()
+    except Exception:  # noqa: BLE001 - whatever it refuses with
+        return None
 
 
 def is_mock(value: object) -> bool:
@@ -169,12 +173,11 @@ def fields_of(value: Any) -> dict[str, Any] | None:
     for cls in reversed(type(value).__mro__):
         slots: Any = cls.__dict__.get("__slots__", ())
         for slot in (slots,) if isinstance(slots, str) else tuple(slots):
-            name = f"_{cls.__name__.lstrip('_')}{slot}" if slot.startswith("__") and not slot.endswith("__") else slot
-            if name not in ("__dict__", "__weakref__"):
-                try:
-                    fields[name] = object.__getattribute__(value, name)
-                except AttributeError:  # a slot that was never filled
-                    continue
+            if slot.startswith("__") and slot.endswith("__"):  # Python's own, or a library's
+                continue
+            name = f"_{cls.__name__.lstrip('_')}{slot}" if slot.startswith("__") else slot
+            with suppress(AttributeError):  # a slot that was never filled
+                fields[name] = object.__getattribute__(value, name)
     try:
         held = object.__getattribute__(value, "__dict__")
     except AttributeError:

@@ -1,7 +1,7 @@
 """Pictures: what an object is made of at one moment, in values that do not change with it.
 
-A picture is taken without calling a method of the user's: no `__eq__`, no `__repr__`, no property. Two pictures are
-compared by :mod:`pq_testing.effects.difference`.
+A picture is taken without running code of the user's: no `__eq__`, no property, and a `__repr__` only of what does not
+show what it is made of, and of what a mock was called with. :mod:`pq_testing.effects.difference` compares two of them.
 """
 
 from __future__ import annotations
