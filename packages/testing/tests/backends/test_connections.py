@@ -97,7 +97,9 @@ def test_a_query_whose_loop_ended_in_the_middle_leaves_nothing(
     loop.run_until_complete(asyncio.sleep(0.05))  # until it waits for the row
     loop.close()
     task._log_destroy_pending = False  # what pytest-asyncio's teardown would have said
+    (lent,) = connector._lender._lent
     backend.close_test()
+    assert lent.closed
     user.rollback()
     del task
     gc.collect()

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from pq_core.connector import JobFilter, WorkerInfo
-from pq_core.errors import ConnectionFailed
+from pq_core.errors import ConnectionFailed, LeaseLost
 from pq_core.job import NewJob
 from pq_core.outcome import Outcome
 from pq_testing.backends import reset
@@ -40,6 +40,8 @@ def test_nothing_of_a_test_is_there_in_the_next_and_ids_begin_at_1(backend: Post
     assert connector.sync.find(JobFilter()) == []
     assert connector.sync.queues() == []
     assert connector.sync.defer([JOB])[0].id == 1
+    with pytest.raises(LeaseLost):
+        asyncio.run(connector.fetch(1, None, 1))
 
 
 def test_other_schemas_are_left_alone(user: psycopg.Connection, session_dsn: str) -> None:
