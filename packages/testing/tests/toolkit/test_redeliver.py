@@ -110,6 +110,24 @@ def test_every_finding_of_a_drain_is_told_after_everything_ran(app: pq.App, run_
     assert orders["closed"]
 
 
+def test_of_many_findings_the_first_are_told_and_the_rest_counted(app: pq.App, run_jobs: RunJobs) -> None:
+    sent: list[int] = []
+
+    @app.task(name="send")
+    def send(n: int) -> None:
+        sent.extend(range(n))
+
+    run_jobs.effects.watch(sent)
+    for n in range(25):
+        send.defer(n=n)
+    with pytest.raises(NotIdempotent) as caught:
+        run_jobs()
+    assert len(caught.value.findings) == 24
+    lines = str(caught.value).splitlines()
+    assert lines[-2] == "… and 14 more jobs that are not idempotent."
+    assert sum("is not idempotent" in line for line in lines) == 10
+
+
 def test_without_watches_the_test_sees_the_double_effect(app: pq.App, run_jobs: RunJobs, orders: Any) -> None:
     @app.task(name="charge")
     def charge(order: int) -> None:

@@ -41,8 +41,12 @@ class NotIdempotent(AssertionError):
         self.replay = replay
 
     def __str__(self) -> str:
-        replay = [f"Replay: {self.replay}"] if self.replay else []
-        return "\n".join([*map(str, self.findings), *replay])
+        lines = [str(finding) for finding in self.findings[:MOST_FINDINGS]]
+        if len(self.findings) > MOST_FINDINGS:
+            lines.append(f"… and {len(self.findings) - MOST_FINDINGS} more jobs that are not idempotent.")
+        if self.replay:
+            lines.append(f"Replay: {self.replay}")
+        return "\n".join(lines)
 
 
 @attrs.frozen(kw_only=True)
@@ -74,6 +78,8 @@ class Finding:
         return "\n".join(lines)
 
 
+MOST_FINDINGS = 10
+"""Jobs that are told of in one error."""
 FEW = 3
 """What stands beside the findings is shown in brief."""
 
