@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 
 import anyio
-import pq_core as pq
 
+import pq_core as pq
 from shop.outside import GatewayDown, outside
 from shop.queue import app
 

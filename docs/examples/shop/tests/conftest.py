@@ -5,16 +5,16 @@ from collections.abc import Iterator
 import attrs
 import psycopg
 import pytest
-from fastapi.testclient import TestClient
-
-import pq_core as pq
 from fakes import FakeCarrier, FakeGateway, FakeMailer
+from fastapi.testclient import TestClient
 from memory_store import MemoryStore
-from pq_testing import Effects
-from pq_testing.postgres import fresh_database
 from shop.outside import outside
 from shop.postgres_store import SCHEMA, PostgresStore
 from shop.web import web
+
+import pq_core as pq
+from pq_testing import Effects
+from pq_testing.postgres import fresh_database
 
 BOOKS = {"Emma": 1200, "Persuasion": 900}
 

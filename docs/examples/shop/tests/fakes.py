@@ -1,7 +1,6 @@
 """Those whom the shop talks to, as tests have them."""
 
 import attrs
-
 from shop.outside import CardDeclined, GatewayDown
 
 

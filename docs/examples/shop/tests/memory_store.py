@@ -6,7 +6,6 @@ from typing import Any
 
 import attrs
 from anyio.lowlevel import checkpoint
-
 from shop.queue import app
 from shop.store import Order
 

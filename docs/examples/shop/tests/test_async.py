@@ -3,11 +3,11 @@
 import httpx2 as httpx
 import pytest
 from conftest import World
-
-from pq_testing import RunJobs
 from shop.outside import outside
 from shop.tasks import follow_parcel
 from shop.web import web
+
+from pq_testing import RunJobs
 
 pytestmark = pytest.mark.anyio
 

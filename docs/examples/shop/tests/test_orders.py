@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from conftest import World
 from fastapi.testclient import TestClient
-
-from pq_testing import Clock, RunJobs
 from shop.outside import CardDeclined, GatewayDown
 from shop.tasks import ask_for_review, cancel_unpaid, charge, follow_parcel, pack, send_receipt
+
+from pq_testing import Clock, RunJobs
 
 
 def order(client: TestClient, book: str = "Emma") -> int:

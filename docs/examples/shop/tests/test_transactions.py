@@ -8,12 +8,12 @@ import attrs
 import psycopg
 import pytest
 from memory_store import MemoryStore, MemoryUnit
-
-from pq_testing import RunJobs
 from shop.orders import place_order
 from shop.outside import outside
 from shop.postgres_store import PostgresUnit
 from shop.tasks import cancel_unpaid, charge, follow_parcel, pack, send_receipt
+
+from pq_testing import RunJobs
 
 pytestmark = pytest.mark.anyio
 

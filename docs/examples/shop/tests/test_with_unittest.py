@@ -6,12 +6,12 @@ from unittest import mock
 
 from fakes import FakeMailer
 from memory_store import MemoryStore
-
-from pq_testing import RunOnceWorker, using
 from shop.outside import outside
 from shop.queue import app
 from shop.store import Order
 from shop.tasks import send_receipt
+
+from pq_testing import RunOnceWorker, using
 
 
 class Receipts(unittest.TestCase):
