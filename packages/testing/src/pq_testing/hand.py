@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from functools import partial
@@ -67,7 +66,7 @@ class Hand:
         self.number = number
         self.connector = drain.connector if connector is None else connector
         self.director = director
-        self.worker = _random_id()
+        self.worker = drain.harness.next_worker()
         self.job: Job | None = None
         """The job that it has claimed and not yet given out of hand."""
         clock = drain.harness.clock
@@ -110,7 +109,7 @@ class Hand:
 
     def be_reborn(self) -> None:
         """Go on as another worker, after :meth:`expire`."""
-        self.worker = _random_id()
+        self.worker = self.drain.harness.next_worker()
 
     async def execute(self, job: Job) -> tuple[Outcome, BaseException | None]:
         """Run a job; return what became of it and the error, if there was one. Nothing is written.
@@ -245,7 +244,3 @@ class Inline:
     async def run(self, function: Callable[[], Any]) -> Any:
         """Call `function` here; return what it returns, raise what it raises."""
         return no_loop.call(function)
-
-
-def _random_id() -> int:
-    return secrets.randbits(63)

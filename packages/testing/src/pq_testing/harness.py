@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import attrs
@@ -61,8 +63,13 @@ class Harness:
     conductor: Conductor | None = None
     hand_connector: Callable[[], Connector] | None = None
     max_runs: int = MAX_RUNS
+    _workers: Iterator[int] = attrs.field(init=False, factory=partial(count, 1))
     _effects: Effects | None = attrs.field(init=False, default=None)
     _redelivery: Redelivery | None = attrs.field(init=False, default=None)
+
+    def next_worker(self) -> int:
+        """Return the id of another worker: a small number, always the same in the same test."""
+        return next(self._workers)
 
     @property
     def effects(self) -> Effects:

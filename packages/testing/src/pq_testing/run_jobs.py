@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, overload
 
 from pq_core.app import App
 from pq_core.connector import Connector
@@ -31,7 +31,9 @@ from pq_testing.report import Report
 
 if TYPE_CHECKING:
     from pq_testing.effects import Effects
+    from pq_testing.rolls_back import RollsBack
 
+C = TypeVar("C")
 Until = str | timedelta | datetime
 
 
@@ -128,7 +130,11 @@ class RunJobs:
         """
         return perform.context(self.app, self.clock, of, attempt)
 
-    def rolls_back(self, connection: Any = None) -> Any:
+    @overload
+    def rolls_back(self) -> RollsBack[Any]: ...
+    @overload
+    def rolls_back(self, connection: C) -> RollsBack[C]: ...
+    def rolls_back(self, connection: Any = None) -> RollsBack[Any]:
         """Roll the caller's transaction back at the end of a block, and fail the test if a job is there all the same.
 
         Args:
