@@ -93,10 +93,14 @@ class Databases:
             finally:
                 backend.close()
 
-    def close(self) -> None:
-        """Close connections, drop the session's database, and end a container."""
+    def disconnect(self) -> None:
+        """Close connections; they are opened again if need be."""
         for backend in self._backends.values():
             backend.close()
+
+    def close(self) -> None:
+        """Close connections, drop the session's database, and end a container."""
+        self.disconnect()
         self._backends.clear()
         with contextlib.suppress(ServerNotStarted):  # gone, and what was to be dropped with it
             self._ends.close()

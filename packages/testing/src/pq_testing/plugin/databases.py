@@ -57,6 +57,8 @@ def databases_of(request: pytest.FixtureRequest) -> Databases:
         state.databases = Databases(
             named=state.options.pq_dsn, via=via, fixture=request.getfixturevalue, run=_directory_of_run(request)
         )
+        # Before the fixtures end that had begun before: one of them may drop the database.
+        request.session.addfinalizer(state.databases.disconnect)
     return state.databases
 
 
@@ -69,15 +71,14 @@ def dsn(request: pytest.FixtureRequest) -> str:
 @contextmanager
 def told(config: pytest.Config) -> Generator[None]:
     """Skip a test for which there is no PostgreSQL, and fail one for which it does not work: in one paragraph each."""
-    from pq_core.errors import ConnectorError
+    from pq_core.errors import PQError
     from pq_testing.backends.errors import PostgresNotAvailable
-    from pq_testing.postgres.errors import PostgresError
 
     try:
         yield
     except PostgresNotAvailable as reason:
         _not_available(config, str(reason))
-    except (PostgresError, ConnectorError) as reason:
+    except PQError as reason:
         pytest.fail(f"{type(reason).__name__}: {reason}", pytrace=False)
 
 
