@@ -35,4 +35,5 @@ class RunOnceWorker(Worker):
             "install_signal_handlers": False,
             "retention": None,
         }
-        super().__init__(app, **{**usual, **options, "wait": False})
+        merged: WorkerOptions = {**usual, **options, "wait": False}
+        super().__init__(app, **merged)
