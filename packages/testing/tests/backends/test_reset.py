@@ -140,6 +140,27 @@ def test_a_server_of_somebody_elses_that_died_is_reported_in_one_paragraph(own: 
     backend.close()
 
 
+def test_a_database_that_is_made_anew_for_each_test_gets_pq_again(own: Server) -> None:
+    """So do fixtures of pytest-postgresql: they end all sessions, and drop the database."""
+    database = own.create_database()
+    backend = PostgresBackend(database.dsn)
+    for _ in range(2):
+        backend.reset()
+        asyncio.run(live(backend))
+        backend.close_test()
+        own.drop_database(database.name)
+        with psycopg.connect(own.dsn(), autocommit=True) as connection:
+            connection.execute(f"create database {database.name}")
+    backend.close()
+
+
+def test_a_schema_that_somebody_dropped_is_installed_again(backend: PostgresBackend, user: psycopg.Connection) -> None:
+    user.execute("drop schema pq cascade")
+    user.commit()
+    backend.reset()
+    asyncio.run(live(backend))
+
+
 def test_tests_of_two_processes_in_one_schema_are_refused() -> None:
     with fresh_database() as dsn:
         one, other = PostgresBackend(dsn), PostgresBackend(dsn, schema="other")

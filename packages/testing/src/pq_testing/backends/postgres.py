@@ -8,7 +8,9 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
+from psycopg.errors import InvalidSchemaName, UndefinedTable
 
+from pq_core.errors import ConnectionFailed
 from pq_core.postgres.callers import sync_driver
 from pq_core.postgres.faults import translate
 from pq_testing.backends import reset
@@ -16,7 +18,7 @@ from pq_testing.backends.connector import BackendConnector, HandConnector
 from pq_testing.backends.errors import DatabaseInUse, ServerDied
 from pq_testing.backends.stock import Stock
 from pq_testing.postgres.binaries import OLDEST_MAJOR
-from pq_testing.postgres.errors import PostgresTooOld
+from pq_testing.postgres.errors import PostgresTooOld, ServerNotStarted
 
 _LOCK_KEY = "select hashtextextended(%s, 20260102)"
 _TERMINATE = "select pg_terminate_backend(pid, 5000) from unnest(%s::int[]) pid"
@@ -99,13 +101,13 @@ class PostgresBackend:
             self._begin()
         session = self._opened()
         try:
-            reset.empty(session, self.schema)
+            self._empty()
         except psycopg.Error as fault:
             if not session.broken:
                 raise translate(fault, self.schema) from fault
             self._forget()
             self._bring_back(fault)
-            reset.empty(self._opened(), self.schema)
+            self._empty()
 
     def close_test(self) -> None:
         """Take back the connections of the test's connectors; close those of event loops that are closed."""
@@ -156,9 +158,7 @@ class PostgresBackend:
             self._forget()
             raise PostgresTooOld(f"the database for tests is in PostgreSQL {version}; pq needs {OLDEST_MAJOR} or later")
         if not self._installed:
-            with self._own_connector() as connector:
-                connector.sync.migrate()
-            self._installed = True
+            self._install()
 
     def _opened(self) -> psycopg.Connection[Any]:
         session = self._session
@@ -187,16 +187,30 @@ class PostgresBackend:
                 "other's jobs: give each run, and each worker of pytest-xdist, a database of its own"
             ) from None
 
-    def _bring_back(self, fault: psycopg.Error) -> None:
-        why = " ".join(str(fault).split())
-        if self._revive is None:
-            raise ServerDied(f"the PostgreSQL server of the tests is gone ({why}); start it again") from None
+    def _empty(self) -> None:
         try:
-            self._revive()
-        except Exception as reason:
-            raise ServerDied(
-                f"the PostgreSQL server of the tests is gone ({why}), and stays away: {reason}"
-            ) from reason
+            reset.empty(self._opened(), self.schema)
+        except (UndefinedTable, InvalidSchemaName):  # somebody has dropped it, with a schema of theirs perhaps
+            self._install()
+            reset.empty(self._opened(), self.schema)
+
+    def _install(self) -> None:
+        with self._own_connector() as connector:
+            connector.sync.migrate()
+        self._installed = True
+
+    def _bring_back(self, fault: psycopg.Error) -> None:
+        """Connect anew, to a server that is back or to a database that was made again."""
+        why = " ".join(str(fault).split())
+        try:
+            if self._revive is not None:
+                self._revive()
+            self._begin()
+        except (ConnectionFailed, ServerNotStarted) as reason:
+            gone = f"the PostgreSQL server of the tests is gone ({why})"
+            if self._revive is None:
+                raise ServerDied(f"{gone}; start it again") from reason
+            raise ServerDied(f"{gone}, and stays away: {reason}") from reason
 
     def _forget(self) -> None:
         session, self._session = self._session, None

@@ -22,6 +22,7 @@ from pq_core.postgres.link import ISOLATION, Link, settings_to_mend
 Connection: TypeAlias = psycopg.Connection[Any]
 AsyncConnection: TypeAlias = psycopg.AsyncConnection[Any]
 
+_MOST_IDLE = 8
 _foreign: list[object] = []
 """What belongs to the process of which this one is a fork. Freed, it would end sessions that are not ours."""
 
@@ -49,13 +50,12 @@ class Stock:
         return None
 
     def give(self, connection: Connection | AsyncConnection) -> None:
-        """Take back a connection; one that is not fit for the next user is closed."""
-        if connection.info.transaction_status != TransactionStatus.IDLE:
-            connection.pgconn.finish()
-        elif isinstance(connection, psycopg.Connection):
-            self._idle.append(connection)
+        """Take back a connection; one that is not fit for the next user, or one too many, is closed."""
+        idle: list[Any] = self._idle if isinstance(connection, psycopg.Connection) else self._idle_async
+        if connection.info.transaction_status == TransactionStatus.IDLE and len(idle) < _MOST_IDLE:
+            idle.append(connection)
         else:
-            self._idle_async.append(connection)
+            connection.pgconn.finish()
 
     def close(self) -> None:
         """Close what is idle."""
