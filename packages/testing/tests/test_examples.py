@@ -13,6 +13,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from pq_testing.postgres import fresh_database
 
 DOCS = Path(__file__).parents[3] / "docs"
 EXAMPLES = DOCS / "examples" / "testing"
@@ -20,6 +23,7 @@ PASSING = sorted(EXAMPLES.glob("test_*.py"))
 FAILING = sorted((EXAMPLES / "failing").glob("test_*.py"))
 NEEDS_POSTGRES = re.compile(r"^# Needs PostgreSQL\.$", re.MULTILINE)
 RUN = re.compile(r"^# Run with (.*)$", re.MULTILINE)
+VARIABLES = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "dbname": "PGDATABASE"}
 VARYING = [
     (re.compile(r"^(/|site-packages/)\S*:\d+: in .*\n(    .*\n)*", re.MULTILINE), ""),  # pq's own frames, and Python's
     (re.compile(r"^ +\^+\n", re.MULTILINE), ""),
@@ -35,10 +39,10 @@ def project(tmp_path: Path) -> Path:
     return Path(shutil.copytree(EXAMPLES, tmp_path / "project", ignore=shutil.ignore_patterns("__pycache__")))
 
 
-def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(directory: Path, *arguments: str, plugin: str = "anyio", **variables: str) -> subprocess.CompletedProcess[str]:
     """Run pytest as a user would, without the other plugins that happen to be installed here."""
-    plugins = ["-p", "anyio", "-p", "pq_testing.plugin", "-p", "no:cacheprovider"]
-    environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "COLUMNS": "80", "PYTHONPATH": ""}
+    plugins = ["-p", plugin, "-p", "pq_testing.plugin", "-p", "no:cacheprovider"]
+    environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "COLUMNS": "80", "PYTHONPATH": "", **variables}
     return subprocess.run(
         [sys.executable, "-m", "pytest", *plugins, *arguments],
         cwd=directory,
@@ -83,6 +87,16 @@ def test_a_page_shows_what_a_failing_test_prints(example: Path, project: Path) -
     if os.environ.get("PQ_WRITE_EXAMPLES"):
         shown.write_text(printed, encoding="utf-8")
     assert without_summary(printed) == without_summary(shown.read_text(encoding="utf-8"))
+
+
+@pytest.mark.postgres
+def test_the_example_with_django_passes(project: Path) -> None:
+    pytest.importorskip("pytest_django")
+    with fresh_database() as dsn:
+        facts = conninfo_to_dict(dsn)
+        variables = {VARIABLES[key]: str(value) for key, value in facts.items() if key in VARIABLES}
+        done = run(project / "with_django", "-q", "-W", "error", plugin="pytest_django.plugin", **variables)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 TUTORIAL = (DOCS / "tutorial" / "first-tested-job.md").read_text(encoding="utf-8")
