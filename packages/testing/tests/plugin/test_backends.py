@@ -261,6 +261,44 @@ def test_where_postgresql_is_required_its_absence_is_a_failure(shop: pytest.Pyte
     result.stdout.fnmatch_lines(["no PostgreSQL for tests: tried this, and that (pq_require_postgres)"])
 
 
+@pytest.mark.parametrize("dsn", ["None", "'nonsense x y'", "'host=127.0.0.1 port=1'"])
+def test_a_database_that_cannot_be_had_is_one_paragraph(shop: pytest.Pytester, run: Run, dsn: str) -> None:
+    shop.makeconftest(f"import pytest\n@pytest.fixture\ndef pq_dsn(): return {dsn}\n")
+    shop.makepyfile("def test_it(run_jobs): pass")
+    result = run("--pq-backend=postgres")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["pq: the PostgreSQL for tests does not work: *see pq_dsn, pq_postgres)"])
+    result.stdout.no_fnmatch_line("*During handling*")
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+@pytest.mark.postgres
+def test_the_server_of_pytest_postgresql_is_asked_for_by_its_fixture(shop: pytest.Pytester, run_apart: Run) -> None:
+    pytest.importorskip("pytest_postgresql")
+    shop.makeconftest(
+        """
+        import types
+
+        import pytest
+        from psycopg.conninfo import conninfo_to_dict
+        from pq_testing.postgres import server
+
+        @pytest.fixture(scope="session")
+        def postgresql_proc():
+            facts = conninfo_to_dict(server().dsn())
+            print("asked for")
+            return types.SimpleNamespace(
+                host=facts["host"], port=facts.get("port", 5432), user=facts["user"], password=facts.get("password")
+            )
+        """
+    )
+    shop.makepyfile(test_it=TESTS)
+    options = ("-s", "--pq-backend=postgres", "--pq-postgres=pytest-postgresql", "--pq-require-postgres")
+    result = run_apart(*options)
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["*asked for*"])
+
+
 @pytest.mark.postgres
 def test_postgresql_under_trio_says_why_not(shop: pytest.Pytester, run_apart: Run) -> None:
     shop.makepyfile(

@@ -182,6 +182,23 @@ def test_methods_of_classes_and_of_unittest_are_run_for_each_point(bank: pytest.
     assert result.stdout.str().count(" crash points)") == 2
 
 
+def test_what_a_test_records_of_itself_is_recorded_once(bank: pytest.Pytester, run: Run) -> None:
+    bank.makepyfile(
+        """
+        import pytest
+        import shop
+
+        @pytest.mark.pq(crash="everywhere")
+        def test_it(run_jobs, record_property):
+            record_property("once", 1)
+            shop.careful.defer()
+            run_jobs()
+        """
+    )
+    run("--junitxml=report.xml", "-o", "junit_family=xunit1").assert_outcomes(passed=1)
+    assert bank.path.joinpath("report.xml").read_text(encoding="utf-8").count('name="once"') == 1
+
+
 def test_async_tests_are_run_for_each_point(bank: pytest.Pytester, run_apart: Run) -> None:
     bank.makepyfile(
         """

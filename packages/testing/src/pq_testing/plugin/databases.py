@@ -79,12 +79,15 @@ def told(config: pytest.Config) -> Generator[None]:
     except PostgresNotAvailable as reason:
         _not_available(config, str(reason))
     except PQError as reason:
-        pytest.fail(f"{type(reason).__name__}: {reason}", pytrace=False)
+        text = (
+            f"pq: the PostgreSQL for tests does not work: {reason} ({type(reason).__name__}; see pq_dsn, pq_postgres)"
+        )
+        raise pytest.fail.Exception(text, pytrace=False) from None
 
 
 def _not_available(config: pytest.Config, reason: str) -> NoReturn:
     if state_of(config).options.pq_require_postgres:
-        pytest.fail(f"{reason} (pq_require_postgres)", pytrace=False)
+        raise pytest.fail.Exception(f"{reason} (pq_require_postgres)", pytrace=False) from None
     pytest.skip(reason)
 
 

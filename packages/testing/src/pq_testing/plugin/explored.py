@@ -35,6 +35,6 @@ def explore(item: pytest.Function) -> bool | None:
     try:
         explored = run_test(partial(item.obj, **arguments), lifetime.uses[0].harness, exploration)
     except InvalidOption as reason:
-        pytest.fail(f"@pq_explore: {reason}", pytrace=False)
+        raise pytest.fail.Exception(f"@pq_explore: {reason}", pytrace=False) from None
     item.user_properties.append((replay.REPEATED, str(explored)))
     return True

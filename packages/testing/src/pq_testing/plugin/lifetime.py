@@ -44,7 +44,7 @@ class Lifetime:
     @property
     def disturbed(self) -> bool:
         """Whether anything is done to the workers of this test."""
-        return bool(self.uses) and (self.settings.redeliver or self.settings.crash is not None or self.settings.reorder)
+        return self.settings.redeliver or self.settings.crash is not None or self.settings.reorder
 
     @property
     def backend(self) -> str:
@@ -94,6 +94,8 @@ class Lifetime:
         from pq_testing.chaos import Chaos
 
         settings: Any = self.settings
+        if not self.disturbed:
+            return Chaos()
         return Chaos(
             redeliver=settings.redeliver,
             crash=settings.crash,

@@ -53,12 +53,14 @@ def _asks(item: pytest.Item) -> bool:
 
 
 def _run_all(item: pytest.Item) -> Reports:
+    properties = [*item.user_properties]
     undisturbed, points = _run(item, 0)
     if not _passed(undisturbed):
         return undisturbed
     point = 0
     while point < min(points, _MOST) and not (item.session.shouldstop or item.session.shouldfail):
         point += 1
+        item.user_properties[:] = properties
         reports, seen = _run(item, point)
         if not _passed(reports):
             return reports

@@ -39,7 +39,7 @@ def remember(item: pytest.Item) -> None:
         return
     texts = [("pq jobs", text) for used in lifetime.uses if (text := _jobs(used.harness))]
     item.stash[_TEXTS] = texts
-    if lifetime.disturbed:
+    if lifetime.disturbed and lifetime.uses:
         command = replay.command(item, lifetime.settings, lifetime.crash_at)
         lines = [line for used in lifetime.uses for line in getattr(used.harness.conductor, "lines", ())]
         texts.append(("pq replay", "\n".join([*lines, f"pq replay: {command}"])))
