@@ -69,29 +69,36 @@ class Scene(Protocol):
         ...
 
     @property
+    def mixed(self) -> bool:
+        """Whether jobs have started tasks of their own, which go on as they like."""
+        ...
+
+    @property
     def may_have_work(self) -> bool:
         """Whether a fetch may give a job now. In memory, it gives none unless a job is ready or due."""
         ...
 
 
-class Script(Protocol):
+class Script:
     """Decides what happens next.
 
     Attributes:
         inside_jobs: whether hands are stopped inside of async jobs, too.
     """
 
-    inside_jobs: bool
+    inside_jobs = True
+
+    def stops(self, hand: Hand, place: str) -> bool:  # noqa: ARG002 - for scripts that pass over some points
+        """Return whether a hand is stopped at a point; if not, it goes on at once."""
+        return True
 
     def cue(self, points: Sequence[Point], scene: Scene) -> Cue:
         """Return what happens next, to one of the hands that are stopped; they are sorted by column."""
-        ...
+        raise NotImplementedError
 
 
-class UsualOrder:
+class UsualOrder(Script):
     """The hand that went on last goes on as long as it can; then the one of the lowest column."""
-
-    inside_jobs = True
 
     def cue(self, points: Sequence[Point], scene: Scene) -> Cue:
         """Return that the hand goes on."""

@@ -107,7 +107,7 @@ class Stage:
         self.drain = drain
         self.steps: list[Step] = []
         self._script = script
-        self._workers = workers
+        self.workers = workers
         self._seats: list[Seat] = []
         self._seats_by_task: dict[Any, Seat] = {}
         self._frozen: list[Driven] = []
@@ -130,7 +130,7 @@ class Stage:
         """
         async with self._parking.running():
             try:
-                for column in range(self._workers):
+                for column in range(self.workers):
                     self._enter(column)
                 while True:
                     await self._bell.wait()
@@ -148,13 +148,14 @@ class Stage:
         while self._frozen:
             bury(self._frozen.pop())
 
-    async def point(self, hand: Hand, place: str) -> None:  # noqa: ARG002 - the task tells whose it is
+    async def point(self, hand: Hand, place: str) -> None:
         """Stop here; return when the hand may go on. Never, if its worker dies here."""
         if place == "after finish":
             self._news = True
-        await _halt(Halt(place))
+        if self._script.stops(hand, place):
+            await _halt(Halt(place))
 
-    async def idle(self, hand: Hand) -> bool:  # noqa: ARG002 - as above
+    async def idle(self, hand: Hand) -> bool:  # noqa: ARG002 - the task tells whose it is
         """Wait while nothing is due; return whether there may be something again."""
         return bool(await _halt(IDLE))
 
@@ -164,6 +165,11 @@ class Stage:
             return coroutine
         task = execution.job.task
         return cast("Driven", stepped(coroutine, lambda number: self.point(hand, f"await {number} of {task}")))
+
+    @property
+    def mixed(self) -> bool:
+        """Whether jobs have started tasks of their own, which go on as they like."""
+        return len(self._seats_by_task) > len(self._seats)
 
     @property
     def may_have_work(self) -> bool:
@@ -382,4 +388,5 @@ def _parking(adopt: Callable[[Driven, Any], Driven]) -> Parking:
 
 def _engine(connector: Connector) -> Engine | None:
     """Return what a connector in memory keeps its jobs in: a look must not cost a copy of all of them."""
-    return connector._engine if isinstance(connector, InMemoryConnector) else None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    # Of a subclass, which may be broken on purpose, nothing is known beforehand.
+    return connector._engine if type(connector) is InMemoryConnector else None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]

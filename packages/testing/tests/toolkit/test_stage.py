@@ -19,15 +19,13 @@ import trio
 import pq_core as pq
 from pq_testing import RunJobs, own_loop
 from pq_testing.errors import DrainError
-from pq_testing.script import Action, Cue, Point, Scene, UsualOrder, usual
+from pq_testing.script import Action, Cue, Point, Scene, Script, UsualOrder, usual
 from pq_testing.stage import Staged, Step
 from pq_testing.swap import using
 
 
-class At:
+class At(Script):
     """Does something at some points, counted from 1, and goes on as usual at all others."""
-
-    inside_jobs = True
 
     def __init__(self, actions: dict[int, Action]) -> None:
         self.actions = actions
@@ -38,9 +36,7 @@ class At:
         return Cue(usual(points, scene), self.actions.get(self.count, "go on"))
 
 
-class Drawn:
-    inside_jobs = True
-
+class Drawn(Script):
     def __init__(self, seed: int) -> None:
         self.draw = Random(seed)
 
@@ -48,10 +44,8 @@ class Drawn:
         return Cue(self.draw.choice(points))
 
 
-class Turns:
+class Turns(Script):
     """Lets the hand go on that has not gone on for longest."""
-
-    inside_jobs = True
 
     def cue(self, points: Sequence[Point], scene: Scene) -> Cue:
         latest = {step.column: number for number, step in enumerate(scene.steps)}
@@ -354,9 +348,7 @@ def test_workers_that_wait_for_each_other_are_told_of(app: pq.App, staged: Calla
 
 
 def test_what_a_script_raises_ends_the_drain_and_every_hand(app: pq.App, staged: Callable[..., Any]) -> None:
-    class Forgetful:
-        inside_jobs = True
-
+    class Forgetful(Script):
         def cue(self, points: Sequence[Point], scene: Scene) -> Cue:
             if len(scene.steps) == 7:
                 raise LookupError("lost the thread")

@@ -15,7 +15,7 @@ MOST = 2
 """Crashes of one job: a third would end it for good, as max_losses is 3 unless it says otherwise."""
 
 
-class CrashAt:
+class CrashAt(Script):
     """Kills a worker at one point of a test, and counts the points up to there.
 
     A job that one loss ends for good (``max_losses=1``) has no points: the test would be of something else.
@@ -28,8 +28,6 @@ class CrashAt:
         points: how many there were; none is counted after a crash, since what follows is of another course.
         lines: what was done, in words.
     """
-
-    inside_jobs = True
 
     def __init__(self, number: int, order: Script | None = None) -> None:
         self.points = 0
@@ -49,7 +47,7 @@ class CrashAt:
         return Cue(cue.point, "crash")
 
 
-class RandomCrashes:
+class RandomCrashes(Script):
     """Kills workers at random.
 
     A job is hit twice at most, and the second time only after it has come farther than the first time; workers without
@@ -63,8 +61,6 @@ class RandomCrashes:
         points: how many there were.
         lines: what was done, in words.
     """
-
-    inside_jobs = True
 
     def __init__(self, seed: int, order: Script | None = None) -> None:
         self.points = 0

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from random import Random
 
 from pq_core.log import call_text
-from pq_testing.script import Cue, Point, Scene
+from pq_testing.script import Cue, Point, Scene, Script
 
 WORKERS = 4
 
 
-class RandomOrder:
+class RandomOrder(Script):
     """Draws, between the calls of the store, which worker goes on. Jobs are whole: none is stopped inside.
 
     Args:
