@@ -118,7 +118,8 @@ def _run(loop: OwnLoop, coroutine: Coroutine[Any, Any, T]) -> T:
             task.cancel()
             _wait(loop, {task})
         if task.done() and not task.cancelled() and task.exception() is error:
-            raise error.with_traceback(_beyond_asyncio(error.__traceback__)) from error.__cause__
+            # Not "from" anything: that would hide which error it was raised in the wake of.
+            raise error.with_traceback(_beyond_asyncio(error.__traceback__))  # noqa: B904
         raise
 
 

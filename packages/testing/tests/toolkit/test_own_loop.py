@@ -60,6 +60,20 @@ def test_what_a_coroutine_returns_or_raises_reaches_the_caller() -> None:
     assert own_loop.run(succeed()) == 5
 
 
+def test_an_error_still_tells_in_the_wake_of_which_other_it_was_raised() -> None:
+    async def fail() -> None:
+        try:
+            raise KeyError("first")
+        except KeyError:
+            raise ValueError("second")  # noqa: B904 - that is the case
+
+    with pytest.raises(ValueError, match="second") as raised:
+        own_loop.run(fail())
+
+    assert isinstance(raised.value.__context__, KeyError)
+    assert not raised.value.__suppress_context__
+
+
 def test_one_loop_serves_all_runs() -> None:
     loops = {own_loop.run(this_loop()) for _ in range(3)}
     assert len(loops) == 1
