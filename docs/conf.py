@@ -2,6 +2,9 @@
 
 from importlib.metadata import version as version_of
 from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
 
 from pq_core.states import TRANSITIONS
 
@@ -52,3 +55,21 @@ def write_states() -> None:
 
 
 write_states()
+
+
+def setup(app: Sphinx) -> None:
+    """Keep the colons of attributes' docstrings: Napoleon takes what stands before the first one for a type."""
+    kept: list[str] = []
+
+    def keep(_: Sphinx, what: str, *more: Any) -> None:
+        kept[:] = more[-1] if what in ATTRIBUTES else []
+
+    def put_back(_: Sphinx, what: str, *more: Any) -> None:
+        if what in ATTRIBUTES:
+            more[-1][:] = kept
+
+    app.connect("autodoc-process-docstring", keep, priority=100)
+    app.connect("autodoc-process-docstring", put_back, priority=900)
+
+
+ATTRIBUTES = {"attribute", "data", "property"}
