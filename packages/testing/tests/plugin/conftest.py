@@ -23,7 +23,13 @@ class Untouchable(pq.InMemoryConnector):
     async def open(self):
         type(self).opened = True
 
+    @property
+    def sync(self):
+        type(self).opened = True
+        return super().sync
+
 app = pq.App(connector=Untouchable())
+Untouchable.opened = False
 mails = []
 
 @app.task(name="mail")

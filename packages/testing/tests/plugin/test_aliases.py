@@ -69,9 +69,13 @@ def test_the_plugin_for_flask_finds_no_app_of_pq(pytester: pytest.Pytester, run_
 
             work.defer()
             assert run_jobs().names == ["work"]
+
+        def test_app(app): pass
         """
     )
-    run_apart("-p", "pytest_flask.plugin").assert_outcomes(passed=1)
+    result = run_apart("-p", "pytest_flask.plugin")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*fixture 'app' not found"])
 
 
 def test_an_app_of_flask_and_the_jobs_of_pq_serve_one_test(pytester: pytest.Pytester, run_apart: Run) -> None:

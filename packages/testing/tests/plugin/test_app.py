@@ -30,6 +30,25 @@ def test_with_one_ini_line_every_test_has_its_jobs_to_itself(shop: pytest.Pytest
     run().assert_outcomes(passed=3)
 
 
+def test_what_a_fixture_defers_before_anything_of_pq_is_asked_for_is_a_job_of_the_test(
+    shop: pytest.Pytester, run: Run
+) -> None:
+    shop.makepyfile(
+        """
+        import pytest
+        import shop
+
+        @pytest.fixture
+        def customer():
+            shop.mail.defer(to="a")
+
+        def test_it(customer, app, run_jobs, pq_clock):
+            assert run_jobs().names == ["mail"]
+        """
+    )
+    run().assert_outcomes(passed=1)
+
+
 def test_the_app_has_its_own_connector_back_after_the_session(shop: pytest.Pytester, run: Run) -> None:
     shop.makepyfile("def test_it(app): app.open()")
     shop.makeconftest(

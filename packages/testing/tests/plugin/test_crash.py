@@ -136,7 +136,7 @@ def test_what_wide_fixtures_do_at_their_end_is_reported_and_reaches_no_database(
         def lifespan():
             with shop.app:
                 yield
-            print("opened", shop.Untouchable.opened)
+            print("opened", shop.Untouchable.opened, type(shop.app.connector).__name__)
             raise RuntimeError("at the end")
 
         @pytest.mark.pq(crash="everywhere")
@@ -147,7 +147,9 @@ def test_what_wide_fixtures_do_at_their_end_is_reported_and_reaches_no_database(
     )
     result = run("-s")
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*opened False", "*ERROR at teardown of test_it*", "E*RuntimeError: at the end"])
+    result.stdout.fnmatch_lines(
+        ["*opened False InMemoryConnector", "*ERROR at teardown of test_it*", "E*RuntimeError: at the end"]
+    )
 
 
 def test_methods_of_classes_and_of_unittest_are_run_for_each_point(bank: pytest.Pytester, run: Run) -> None:
