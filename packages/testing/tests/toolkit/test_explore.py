@@ -322,6 +322,33 @@ def test_steps_that_touch_nothing_in_common_are_played_in_one_order_and_nothing_
     assert fewer.schedules < more.schedules * 0.7
 
 
+@pytest.mark.parametrize("shortcut", [True, False])
+def test_the_failure_shown_has_the_fewest_deviations(
+    shortcut: bool, app: pq.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    @app.task(pass_context=True)
+    async def walk(context: pq.JobContext) -> None:
+        me = f"{context.job.id}.{context.job.attempt}"
+        seen.append(f"{me} begins")
+        await asyncio.sleep(0)
+        seen.append(f"{me} ends")
+
+    def test(run_jobs: RunJobs) -> None:
+        seen.clear()
+        walk.defer()
+        walk.defer()
+        run_jobs()
+        assert seen != ["1.1 begins", "2.1 begins", "2.1 ends", "1.1 ends", "2.2 begins", "2.2 ends"]
+
+    if not shortcut:
+        monkeypatch.setattr(Sleep, "holds", lambda self, cue: False)
+    with pytest.raises(AssertionError) as found:
+        explore(app, test, crashes=1)
+    assert "with 1 switch, 1 crash:" in notes(found)
+
+
 def test_each_schedule_is_run_once(app: pq.App) -> None:
     traces: list[tuple[Any, ...]] = []
 

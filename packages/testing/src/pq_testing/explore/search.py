@@ -30,6 +30,8 @@ from pq_testing.harness import Harness
 from pq_testing.script import Action
 from pq_testing.stage import Staged
 
+SIMPLER = 500
+"""Schedules that are run, after one has failed, to see whether a simpler one does."""
 _ACTIONS: dict[str, Action] = {"": "go on", "x": "crash", "l": "lapse"}
 
 
@@ -98,6 +100,11 @@ class Branches:
     def __len__(self) -> int:
         return len(self._heap)
 
+    @property
+    def fewest_deviations(self) -> int:
+        """How many the first one has."""
+        return self._heap[0][0]
+
     def pop(self) -> Branch:
         """Return the first one."""
         return heappop(self._heap)[2]
@@ -135,20 +142,46 @@ def run_test(call: Callable[[], object], harness: Harness, exploration: Explorat
         if exploration.replay is not None:
             runner.run(_parse(exploration.replay))
             return Explored(1, 0, perf_counter() - began, replayed=True)
-        branches = Branches()
-        branches.add_all(runner.run(()), 0)
-        while branches:
-            seconds = perf_counter() - began
-            if runner.schedules >= exploration.max_schedules or (
-                exploration.seconds is not None and seconds > exploration.seconds
-            ):
-                break
-            branch = branches.pop()
-            course = runner.run(branch.choices(), branch.asleep())
-            if course.told is not None:
-                branch.decisions[branch.at].touched[branch.option] = course.told
-            branches.add_all(course, branch.at + 1)
-        return Explored(runner.schedules, len(branches), perf_counter() - began)
+        try:
+            return _search(runner, exploration, began)
+        except BaseException as error:
+            if runner.failed is None:
+                raise
+            found = error
+        _look_for_simpler(runner, runner.failed.deviations)
+        raise found
+
+
+def _search(runner: Runner, exploration: Exploration, began: float) -> Explored:
+    """Run schedules until none is left."""
+    __tracebackhide__ = True
+    branches = Branches()
+    branches.add_all(runner.run(()), 0)
+    while branches:
+        late = exploration.seconds is not None and perf_counter() - began > exploration.seconds
+        if late or runner.schedules >= exploration.max_schedules:
+            break
+        branch = branches.pop()
+        course = runner.run(branch.choices(), branch.asleep())
+        if course.told is not None:
+            branch.decisions[branch.at].touched[branch.option] = course.told
+        branches.add_all(course, branch.at + 1)
+    return Explored(runner.schedules, len(branches), perf_counter() - began)
+
+
+def _look_for_simpler(runner: Runner, deviations: int) -> None:
+    """Raise the failure of a schedule with fewer deviations, if there is one.
+
+    It was left out because another one comes to the same: any that does is as good for the search, but not to read.
+    """
+    __tracebackhide__ = True
+    branches = Branches()
+    branches.add_all(runner.run((), sleeping=False), 0)
+    for _ in range(SIMPLER):
+        if not branches or branches.fewest_deviations >= deviations:
+            return
+        branch = branches.pop()
+        branches.add_all(runner.run(branch.choices(), sleeping=False), branch.at + 1)
 
 
 @attrs.define(eq=False)
@@ -157,6 +190,7 @@ class Runner:
 
     Attributes:
         schedules: how many so far.
+        failed: the latest that failed.
     """
 
     _call: Callable[[], object]
@@ -164,8 +198,9 @@ class Runner:
     _exploration: Exploration
     _rewind: Callable[[], Callable[[], object]]
     schedules: int = attrs.field(init=False, default=0)
+    failed: Course | None = attrs.field(init=False, default=None)
 
-    def run(self, given: Sequence[Choice], asleep: Asleep | None = None) -> Course:
+    def run(self, given: Sequence[Choice], asleep: Asleep | None = None, *, sleeping: bool = True) -> Course:
         """Call the test on one schedule, as far as that shows something new.
 
         Raises:
@@ -175,7 +210,7 @@ class Runner:
         mark = self._rewind()
         self.schedules += 1
         start = self._harness.clock.now()
-        course = Course(self._exploration, given, asleep=asleep, mark=mark)
+        course = Course(self._exploration, given, asleep=asleep, mark=mark if sleeping else None)
         conductor = self._harness.conductor = Staged(course, workers=self._exploration.workers)
         try:
             self._call()
@@ -185,13 +220,14 @@ class Runner:
         except NotDeterministic:
             raise
         except (Exception, pytest.fail.Exception) as error:
-            _note(error, self._story(course, conductor, start))
+            self.failed = course
+            _note(error, self._story(course, conductor, start, found=sleeping))
             raise
         finally:
             conductor.close()
         return course
 
-    def _story(self, course: Course, conductor: Staged, start: datetime) -> str:
+    def _story(self, course: Course, conductor: Staged, start: datetime, *, found: bool) -> str:
         workers = max([self._exploration.workers, *(stage.workers for stage in conductor.stages)])
         lines = timeline([stage.steps for stage in conductor.stages], workers, start)
         choices = course.choices
@@ -200,7 +236,9 @@ class Runner:
         options = attrs.asdict(self._exploration, filter=lambda field, value: value != field.default)
         options["replay"] = schedule(choices)
         again = ", ".join(f"{name}={value!r}" for name, value in options.items())
-        which = f"schedule {self.schedules} is the first that fails" if self._exploration.replay is None else "replayed"
+        which = f"schedule {self.schedules} is the {'first' if found else 'simplest'} that fails"
+        if self._exploration.replay is not None:
+            which = "replayed"
         return "\n".join(
             [f"pq_explore: {which}, with {_counted(course)}:", "", *lines, "", f"Replay it alone: @pq_explore({again})"]
         )
