@@ -184,21 +184,26 @@ def test_methods_of_classes_and_of_unittest_are_run_for_each_point(bank: pytest.
     assert result.stdout.str().count(" crash points)") == 2
 
 
-def test_what_a_test_records_of_itself_is_recorded_once(bank: pytest.Pytester, run: Run) -> None:
+@pytest.mark.parametrize("task", ["careful", "careless"])
+def test_what_a_test_records_of_itself_is_recorded_once(bank: pytest.Pytester, run: Run, task: str) -> None:
     bank.makepyfile(
-        """
+        f"""
         import pytest
         import shop
 
         @pytest.mark.pq(crash="everywhere")
         def test_it(run_jobs, record_property):
             record_property("once", 1)
-            shop.careful.defer()
+            shop.accounts.update(a=10, b=0)
+            shop.{task}.defer()
             run_jobs()
+            assert shop.accounts == dict(a=3, b=7)
         """
     )
-    run("--junitxml=report.xml", "-o", "junit_family=xunit1").assert_outcomes(passed=1)
-    assert bank.path.joinpath("report.xml").read_text(encoding="utf-8").count('name="once"') == 1
+    run("--junitxml=report.xml", "-o", "junit_family=xunit1")
+    report = bank.path.joinpath("report.xml").read_text(encoding="utf-8")
+    assert report.count("<failure") == (task == "careless")
+    assert report.count('name="once"') == 1
 
 
 def test_async_tests_are_run_for_each_point(bank: pytest.Pytester, run_apart: Run) -> None:
