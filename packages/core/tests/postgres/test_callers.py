@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -138,10 +139,10 @@ async def test_another_driver_under_asynchronous_sqlalchemy_is_named(
     await engine.dispose()
 
 
-def test_another_database_under_django_is_named(sync: Any) -> None:
+def test_another_database_under_django_is_named(sync: Any, tmp_path: Path) -> None:
     backend = load_backend("django.db.backends.sqlite3")
     wrapper = backend.DatabaseWrapper(
-        {"NAME": ":memory:", "OPTIONS": {}, "AUTOCOMMIT": True, "TIME_ZONE": None, "CONN_MAX_AGE": 0}
+        {"NAME": str(tmp_path / "lite"), "OPTIONS": {}, "AUTOCOMMIT": True, "TIME_ZONE": None, "CONN_MAX_AGE": 0}
         | {"CONN_HEALTH_CHECKS": False},
         "lite",
     )
