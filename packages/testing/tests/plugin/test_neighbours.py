@@ -63,7 +63,7 @@ def test_coverage_sees_the_lines_of_tasks(shop: pytest.Pytester, run_apart: Run)
     shop.makepyfile(MANY)
     result = run_apart("-p", "pytest_cov", "--cov=shop", "--cov-report=term-missing")
     result.assert_outcomes(passed=8)
-    result.stdout.re_match_lines([r"shop.py\s+1\d\s+2\s+8\d%\s+7, 18"])
+    result.stdout.re_match_lines([r"shop.py\s+\d+\s+2\s+\d+%\s+\d+, \d+$"])
 
 
 def test_django_has_a_database_and_pq_its_jobs(shop: pytest.Pytester, run_apart: Run) -> None:
