@@ -77,6 +77,7 @@ def test_the_first_run_that_fails_is_reported_with_its_point_and_can_be_repeated
     result.stdout.fnmatch_lines(
         ["E       AssertionError: assert {'a': -4, 'b': *} == {'a': 3, 'b': 7}", "*- pq replay -*"]
     )
+    result.stdout.re_match_lines([r"failed at point 5 of \d+; without a crash the test passes"])
     assert result.stdout.str().count("wide begins") == result.stdout.str().count("wide ends") == 1
     command = next(line for line in result.outlines if line.startswith("pq replay: ")).split()
     assert command[2:4] == ["pytest", "test_it.py::test_the_money_arrives"]

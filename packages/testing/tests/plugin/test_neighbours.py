@@ -118,9 +118,19 @@ def test_classes_of_unittest_have_their_jobs_to_themselves(shop: pytest.Pytester
 
             def test_two(self):
                 self.assertEqual(shop.mail.defer(to="a"), 1)
+
+        class Async(unittest.IsolatedAsyncioTestCase):
+            async def asyncSetUp(self):
+                self.run_jobs = self.enterContext(using(shop.app))
+
+            async def test_it(self):
+                self.assertEqual(await shop.mail.defer_async(to="a"), 1)
+                self.assertEqual((await self.run_jobs.run_async()).names, ["mail"])
+                shop.mail.defer(to="a")
+                self.assertEqual(self.run_jobs().names, ["mail"])
         """
     )
-    run().assert_outcomes(passed=4)
+    run().assert_outcomes(passed=5)
 
 
 def test_examples_in_docstrings_have_their_jobs_to_themselves(shop: pytest.Pytester, run: Run) -> None:

@@ -62,12 +62,19 @@ def _run_all(item: pytest.Item) -> Reports:
         point += 1
         item.user_properties[:] = properties
         reports, seen = _run(item, point)
-        if not _passed(reports):
-            return reports
         points = max(points, seen)  # What a crash leads to may have points of its own.
+        if not _passed(reports):
+            return _naming(reports, f"failed at point {point} of {points}; without a crash the test passes")
     for report in undisturbed:
         report.user_properties.append((REPEATED, f"{point} crash points"))
     return undisturbed
+
+
+def _naming(reports: Reports, text: str) -> Reports:
+    for report in reports:
+        if report.failed:
+            report.sections.append(("pq crash", text))
+    return reports
 
 
 def _run(item: pytest.Item, point: int) -> tuple[Reports, int]:

@@ -48,8 +48,9 @@ def _raise(unseen: list[Run]) -> NoReturn:
     if run.error is None:
         pytest.fail(text, pytrace=False)
     from pq_testing.drain import in_own_frames
+    from pq_testing.notes import note
 
-    run.error.add_note(text)
+    note(run.error, text)
     raise in_own_frames(run.error)
 
 
