@@ -121,7 +121,7 @@ class Flow:
         self._before: dict[str, Any] = {}
         self._time = loop.time()
         self._anchor = (self._time, clock.now())
-        self._sleepers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._sleepers: list[tuple[float, int, _Sleeper]] = []
         self._numbers = itertools.count()
         self._waited = 0.0
         self._late = 0
@@ -152,7 +152,7 @@ class Flow:
         instance.update(self._before)
         for when, _, handle in sorted(self._sleepers):
             if not handle.cancelled():
-                self._loop.call_later(max(0.0, when - self._time), _wake, handle)
+                handle.alarm = self._loop.call_later(max(0.0, when - self._time), _wake, handle)
         self._sleepers.clear()
 
     def time(self) -> float:
@@ -169,7 +169,7 @@ class Flow:
             # It looks after its socket every tenth of a second: that must not make a slow reply move the clock.
             when = self._real_time() + when - self._time
             return self._call_at_real(when, callback, *args, context=context)
-        handle = asyncio.TimerHandle(when, callback, args, self._loop, context)
+        handle = _Sleeper(when, callback, args, self._loop, context)
         heapq.heappush(self._sleepers, (when, next(self._numbers), handle))
         return handle
 
@@ -255,6 +255,18 @@ class Flow:
 
     def _inside(self, context: Context) -> bool:
         return context.get(_here) is self
+
+
+class _Sleeper(asyncio.TimerHandle):
+    """A timer in virtual time."""
+
+    alarm: asyncio.TimerHandle | None = None
+    """Wakes it, once it sleeps on in real time."""
+
+    def cancel(self) -> None:
+        if self.alarm is not None:
+            self.alarm.cancel()
+        super().cancel()
 
 
 class _Selector:

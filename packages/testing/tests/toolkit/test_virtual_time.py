@@ -70,6 +70,23 @@ def test_a_sleep_takes_no_time_and_moves_the_clock_by_exactly_its_length(clock: 
     assert time.monotonic() - began < 5
 
 
+def test_a_sleeper_that_is_ended_after_the_block_leaves_no_timer(clock: Clock) -> None:
+    def timers() -> int:
+        loop: Any = asyncio.get_running_loop()
+        return sum(not timer.cancelled() for timer in loop._scheduled)
+
+    async def main() -> None:
+        with flowing(clock, clock.now()):
+            sleeper = asyncio.create_task(asyncio.sleep(86_400))
+            await asyncio.sleep(0)
+        assert timers() == 1
+        sleeper.cancel()
+        await asyncio.wait([sleeper])
+        assert timers() == 0
+
+    asyncio.run(main())
+
+
 def test_ten_thousand_thirds_of_a_second_add_up(clock: Clock, run: Runner) -> None:
     async def main() -> None:
         with flowing(clock):
