@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Literal
 import anyio
 import attrs
 
-from pq_core.connector import Connector
+from pq_core.connector import Connector, JobFilter
+from pq_core.errors import ConnectorError
 from pq_core.job import Job
 from pq_core.log import call_text
 from pq_testing.errors import AsyncTaskInSyncDrain, DrainError, EndlessJobs
 from pq_testing.hand import Hand
 from pq_testing.harness import Harness
+from pq_testing.interruptions import OF_THE_TEST
+from pq_testing.notes import note
 from pq_testing.report import Report, Run
 
 if TYPE_CHECKING:  # psycopg, which tests in memory need not have
@@ -76,18 +79,13 @@ class Drain:
         """
         __tracebackhide__ = True
         began = self.harness.clock.now()
-        with self._time_flowing():
-            if self.harness.conductor is not None:
-                await self.harness.conductor.conduct(self)
-            elif self.workers == 1:
-                await self.hire().live()
-            else:
-                async with anyio.create_task_group() as hands:
-                    for hand in [self.hire() for _ in range(self.workers)]:
-                        hands.start_soon(hand.live)
+        try:
+            await self._work()
+        except OF_THE_TEST as error:
+            raise in_own_frames(error)  # noqa: B904 - it is the same
         if self.until is not None and not self.over and self.until > self.harness.clock.now():
             self.harness.clock.move_to(self.until)
-        return self._conclude(self.harness.clock.now() - began)
+        return self._conclude(self.harness.clock.now() - began, await self._still_waiting())
 
     def hire(self) -> Hand:
         """Return another hand that works as it likes."""
@@ -104,6 +102,11 @@ class Drain:
                     "given back: nothing is lost.)"
                 )
             )
+        begun = len(self._runs) + len(self._busy)
+        if self.limit is not None:
+            return not self.over and begun < self.limit
+        if begun >= self.harness.max_runs:
+            self._stop_for(EndlessJobs(self._endless(job)))
         return not self.over
 
     async def savepoint(self) -> Savepoint | None:
@@ -137,15 +140,14 @@ class Drain:
             self.harness.ledger.seen(run.job.id)
         if self.limit is not None and len(self._runs) >= self.limit:
             self.over = True
-        elif len(self._runs) >= self.harness.max_runs:
-            self._stop_for(EndlessJobs(self._endless()))
 
     async def wait_for_others(self) -> bool:
         """Wait while other hands work and nothing is due; return whether there may be something to do again."""
         if self._busy:
             call = anyio.Event()
             self._idle.append(call)
-            await call.wait()
+            with anyio.move_on_after(self._seconds_until_due()):
+                await call.wait()
             return True
         jumped = self.jump()
         self._call_idle()
@@ -159,13 +161,57 @@ class Drain:
             self.harness.clock.move_to(self._next_due)
         return True
 
+    async def _work(self) -> None:
+        if self.harness.conductor is None and self.workers > 1:
+            await self._work_side_by_side()
+            return
+        with self._time_flowing():
+            if self.harness.conductor is None:
+                await self.hire().live()
+            else:
+                await self.harness.conductor.conduct(self)
+
+    async def _work_side_by_side(self) -> None:
+        try:
+            # Outside of virtual time, which would wait for what there may never be to hear.
+            async with anyio.create_task_group() as listening:
+                if self.transaction is None:
+                    listening.start_soon(self._listen)
+                with self._time_flowing():
+                    async with anyio.create_task_group() as hands:
+                        for hand in [self.hire() for _ in range(self.workers)]:
+                            hands.start_soon(hand.live)
+                listening.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            raise _first(group) from None
+
+    async def _listen(self) -> None:
+        """Let hands that have nothing to do look for what the jobs of others defer."""
+        with suppress(ConnectorError):  # then they look when a job ends
+            await self.connector.listen(self.queues, self._call_idle)
+
+    def _seconds_until_due(self) -> float | None:
+        """Return how long a hand with nothing to do waits, if time flows: it sleeps like a job, and others run."""
+        if self.until is None or self._next_due is None or self._next_due > self.until:
+            return None
+        return max(0.0, (self._next_due - self.harness.clock.now()).total_seconds())
+
+    async def _still_waiting(self) -> list[Run]:
+        """Return the runs whose jobs still await their retry. Another job may have ended those, or run them."""
+        if not self._awaiting or self.on_error == "record" or self.until is not None or self.over:
+            return []
+        found = await self.connector.find(JobFilter(ids=list(self._awaiting)), limit=len(self._awaiting))
+        waiting = {job.id for job in found if not job.ended and job.attempt == self._awaiting[job.id].job.attempt}
+        return [run for job_id, run in self._awaiting.items() if job_id in waiting]
+
     def _stop_for(self, error: DrainError) -> None:
         self._refusal = error
         self.over = True
 
     def _call_idle(self) -> None:
-        while self._idle:
-            self._idle.pop().set()
+        idle, self._idle = self._idle, []
+        for call in idle:
+            call.set()
 
     def _time_flowing(self) -> AbstractContextManager[object]:
         if self.until is None:
@@ -174,42 +220,44 @@ class Drain:
 
         return virtual_time.flowing(self.harness.clock, self.until)
 
-    def _conclude(self, duration: timedelta) -> Report:
+    def _conclude(self, duration: timedelta, waiting: list[Run]) -> Report:
         __tracebackhide__ = True
         report = Report(tuple(self._runs), duration, self.harness.ledger)
         if self._refusal is not None:
             raise self._refusal
         if self.on_error == "raise" and self._failure is not None:
-            with suppress(Exception):  # exceptions may refuse notes, as frozen ones do
-                for finding in self.findings:
-                    self._failure.add_note(str(finding))
+            note(self._failure, *map(str, self.findings))
             raise in_own_frames(self._failure)
         if self.findings:  # errors of jobs they are not: to record those leaves these
             raise self.findings[0] if len(self.findings) == 1 else BaseExceptionGroup("findings", self.findings)
-        if self.on_error == "record":
-            return report
-        if self._awaiting and self.until is None and not self.over:
-            raise in_own_frames(self._waiting_error())
+        if waiting:
+            raise in_own_frames(self._waiting_error(waiting[0]))
         return report
 
-    def _waiting_error(self) -> BaseException:
-        run = next(iter(self._awaiting.values()))
+    def _waiting_error(self, run: Run) -> BaseException:
         error = run.error
         assert error is not None  # noqa: S101 - a retry has a reason
         wait = run.outcome.delay
-        error.add_note(
+        note(
+            error,
             f"job {call_text(run.job, arguments=True)} failed with this on attempt {run.job.attempt}, and waits {wait} "
-            f"for the next. Let that time pass with run_jobs(until=...), or say run_jobs(on_error='record')."
+            f"for the next. Let that time pass with run_jobs(until=...), or say run_jobs(on_error='record').",
         )
         return error
 
-    def _endless(self) -> str:
-        latest = [run.task for run in self._runs[-50:]]
-        names = ", ".join(dict.fromkeys(latest))
+    def _endless(self, job: Job) -> str:
+        names = ", ".join(dict.fromkeys([*(run.task for run in self._runs[-50:]), job.task]))
         return (
-            f"{len(self._runs)} jobs have run, and there are still more: jobs defer jobs, or ask to run again at once, "
-            f"without an end. The latest were of {names}. If that many are meant, say limit=..., or raise pq_max_runs."
+            f"{self.harness.max_runs} jobs have run, and there are still more: jobs defer jobs, or ask to run again at "
+            f"once, without an end. The latest were of {names}. If that many are meant, say limit=..., or raise "
+            "pq_max_runs."
         )
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first error of what ran side by side: that there were several, a test need not know."""
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 def in_own_frames(error: BaseException) -> BaseException:

@@ -12,16 +12,18 @@ import anyio
 import attrs
 
 from pq_core.connector import Connector, Fetched, JobFilter, WorkerInfo
-from pq_core.errors import TaskNotFound, TransactionRequired, WrongConnection
+from pq_core.errors import TransactionRequired, WrongConnection
 from pq_core.job import LONGEST_DELAY, Job
 from pq_core.outcome import Outcome
 from pq_core.worker.executor import Driven, Executor
-from pq_core.worker.journal import Journal
 from pq_core.worker.run import Run as Execution
 from pq_testing import no_loop
+from pq_testing.interruptions import interruptions
+from pq_testing.raised import Raised
 from pq_testing.report import Run
 
-if TYPE_CHECKING:  # A drain hires hands, and each hand knows its drain.
+if TYPE_CHECKING:  # A drain hires hands, and each hand knows its drain; psycopg, tests in memory need not have.
+    from pq_core.postgres.savepoints import Savepoint
     from pq_testing.drain import Drain
 
 NAME = "run_jobs"
@@ -69,14 +71,15 @@ class Hand:
         self.worker = drain.harness.next_worker()
         self.job: Job | None = None
         """The job that it has claimed and not yet given out of hand."""
+        self._savepoint: Savepoint | None = None
         clock = drain.harness.clock
-        self._notes = _Notes(NAME)
+        self._raised = Raised(NAME)
         self._executor = Executor(
             drain.harness.app,
             worker_name=NAME,
             keep="all",
             threads=Inline(),
-            journal=self._notes,
+            journal=self._raised,
             clock=clock.now,
             drive=None if director is None else partial(director.drive, self),
         )
@@ -107,6 +110,12 @@ class Hand:
         await store.heartbeat(WorkerInfo(id=self.worker, name=NAME), timedelta(0), now=now)
         await store.rescue(now=now)
 
+    async def forsake(self) -> None:
+        """Undo, in a caller's transaction, what the job has done there whose worker died in the midst of it."""
+        savepoint, self._savepoint = self._savepoint, None
+        if savepoint is not None:
+            await savepoint.rollback()
+
     def be_reborn(self) -> None:
         """Go on as another worker, after :meth:`expire`."""
         self.worker = self.drain.harness.next_worker()
@@ -115,19 +124,27 @@ class Hand:
         """Run a job; return what became of it and the error, if there was one. Nothing is written.
 
         In a caller's transaction, what the job did there is undone unless it succeeded.
+
+        Raises:
+            BaseException: not an error of the job, but the end of the test; the job is still claimed.
         """
-        self._notes.errors.clear()
-        savepoint = await self.drain.savepoint()
+        self._raised.errors.clear()
+        self._savepoint = await self.drain.savepoint()
+        interrupts = interruptions()
         outcome = await self._executor.execute(_Watched(job, perf_counter(), store=self.connector))
+        savepoint, self._savepoint = self._savepoint, None
+        if (error := self._raised.latest) is not None and interrupts(error):
+            self.drain.over = True  # for the other hands, too
+            raise error
         if savepoint is not None and outcome.kind != "succeeded":
             await savepoint.rollback()
         elif savepoint is not None:
             try:
                 await savepoint.release()
             except TransactionRequired as error:  # there is nothing that could be kept
-                self._notes.errors.append(error)
+                self._raised.errors.append(error)
                 outcome = Outcome.failed(job, error)
-        return outcome, self._notes.errors[-1] if self._notes.errors else None
+        return outcome, self._raised.latest
 
     async def _claim(self) -> Job | None:
         """Return the next job that is due, running; None if there is none."""
@@ -212,30 +229,6 @@ class _Watched(Execution):
         except WrongConnection:  # a transaction that can only be awaited
             return False
         return bool(found and found[0].cancel_requested_at is not None)
-
-
-@attrs.frozen
-class _Notes(Journal):
-    """The journal of a worker, which remembers how runs failed: the exceptions, not words about them."""
-
-    errors: list[BaseException] = attrs.field(factory=list[BaseException])
-
-    def retried(self, run: Execution, error: BaseException, delay: timedelta) -> None:
-        super().retried(run, error, delay)
-        self.errors.append(error)
-
-    def failed(self, run: Execution, error: BaseException) -> None:
-        super().failed(run, error)
-        self.errors.append(error)
-
-    def task_unknown(self, job: Job, delay: timedelta) -> None:
-        super().task_unknown(job, delay)
-        self.errors.append(
-            TaskNotFound(
-                f"job {job.id} is one of task {job.task!r}, which the app does not know; import the module that "
-                "defines it, for example through the app's import_paths"
-            )
-        )
 
 
 class Inline:

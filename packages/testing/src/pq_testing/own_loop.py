@@ -152,10 +152,20 @@ def _settle(loop: OwnLoop) -> list[str]:
 
 
 def _wait(loop: OwnLoop, tasks: set[asyncio.Task[Any]]) -> None:
-    loop.run_until_complete(asyncio.wait(tasks, timeout=MOMENT))
+    waiting = loop.create_task(asyncio.wait(tasks, timeout=MOMENT))
+    while not waiting.done():
+        try:
+            loop.run_until_complete(waiting)
+        except (KeyboardInterrupt, SystemExit) as error:
+            if not any(_raised(task) is error for task in tasks):  # else it stops the loop once more, and is no news
+                waiting.cancel()
+                raise
     for task in tasks:
-        if task.done() and not task.cancelled():
-            task.exception()  # nobody asks for it any more
+        _raised(task)  # nobody asks for it any more
+
+
+def _raised(task: asyncio.Task[Any]) -> BaseException | None:
+    return task.exception() if task.done() and not task.cancelled() else None
 
 
 def _close(loop: OwnLoop) -> None:

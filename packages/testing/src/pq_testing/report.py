@@ -11,7 +11,7 @@ import attrs
 
 from pq_core.job import Job
 from pq_core.log import call_text
-from pq_core.outcome import Kind, Outcome
+from pq_core.outcome import Kind, Outcome, describe
 from pq_core.payload import load
 from pq_core.task import Task
 
@@ -62,8 +62,13 @@ class Run:
 
     def __str__(self) -> str:
         attempt = f" (attempt {self.job.attempt})" if self.job.attempt > 1 else ""
-        error = "" if self.error is None else f": {type(self.error).__name__}: {self.error}"
+        error = "" if self.error is None else f": {type(self.error).__name__}: {_message(self.error)}"
         return f"job {call_text(self.job, arguments=True)}{attempt} {self.kind}{error}"
+
+
+def _message(error: BaseException) -> str:
+    message: str = describe(error, attempt=0)["message"]
+    return message
 
 
 class Witness(Protocol):

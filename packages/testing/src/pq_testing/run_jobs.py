@@ -18,15 +18,16 @@ from pq_core.job import Job, NewJob
 from pq_core.outcome import Outcome
 from pq_core.task import Task
 from pq_core.worker.executor import Executor
-from pq_core.worker.journal import Journal
 from pq_core.worker.run import Run as Execution
 from pq_testing import own_loop, perform
 from pq_testing.clock import Clock
-from pq_testing.drain import Drain, OnError
+from pq_testing.drain import Drain, OnError, in_own_frames
 from pq_testing.given import check_count
 from pq_testing.hand import NAME, Inline
 from pq_testing.harness import Harness, View
+from pq_testing.interruptions import interruptions
 from pq_testing.job_query import JobQuery
+from pq_testing.raised import Raised
 from pq_testing.report import Report
 
 if TYPE_CHECKING:
@@ -207,7 +208,11 @@ class RunJobs:
         )
 
     async def _perform(self, claimed: Job) -> Outcome:
+        raised, interrupts = Raised(NAME), interruptions()
         executor = Executor(
-            self.app, worker_name=NAME, keep="all", threads=Inline(), journal=Journal(NAME), clock=self.clock.now
+            self.app, worker_name=NAME, keep="all", threads=Inline(), journal=raised, clock=self.clock.now
         )
-        return await executor.execute(Execution(claimed, perf_counter()))
+        outcome = await executor.execute(Execution(claimed, perf_counter()))
+        if raised.latest is not None and interrupts(raised.latest):
+            raise in_own_frames(raised.latest)
+        return outcome

@@ -191,6 +191,86 @@ def test_a_drain_that_leaves_a_job_waiting_for_its_retry_raises_its_error(app: p
     assert run_jobs.harness.jobs()[0].state == pq.State.FAILED
 
 
+def test_a_retry_that_another_job_has_cancelled_is_not_waited_for(app: pq.App, run_jobs: RunJobs) -> None:
+    @app.task(name="flaky", retry=pq.RetryStrategy(max_attempts=3, wait=15))
+    def flaky() -> None:
+        raise ConnectionError("refused")
+
+    @app.task(name="give_up")
+    def give_up() -> None:
+        app.jobs.cancel([job_id])
+
+    job_id = flaky.defer()
+    give_up.defer()
+
+    assert [run.kind for run in run_jobs()] == ["retried", "succeeded"]
+
+
+def test_a_retry_that_a_drain_inside_a_job_has_run_is_not_waited_for(app: pq.App, run_jobs: RunJobs) -> None:
+    @app.task(name="flaky", retry=pq.RetryStrategy(max_attempts=3, wait=15), pass_context=True)
+    def flaky(context: pq.JobContext) -> None:
+        if context.job.attempt == 1:
+            raise ConnectionError("refused")
+
+    @app.task(name="patient")
+    def patient() -> None:
+        run_jobs(until="15s")
+
+    flaky.defer()
+    patient.defer()
+
+    assert run_jobs().names == ["flaky", "patient"]
+
+
+class Frozen(Exception):
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(name)
+
+
+def test_an_error_that_bears_no_notes_is_raised_as_it_is(app: pq.App, run_jobs: RunJobs) -> None:
+    @app.task(name="flaky", retry=pq.RetryStrategy(max_attempts=2, wait=15))
+    def flaky() -> None:
+        raise Frozen
+
+    flaky.defer()
+    with pytest.raises(Frozen):
+        run_jobs()
+
+
+def test_an_error_that_is_raised_again_and_again_says_once_what_it_waits_for(app: pq.App, run_jobs: RunJobs) -> None:
+    error = ConnectionError("refused")
+    error.add_note("is the printer on?")
+
+    @app.task(name="flaky", retry=pq.RetryStrategy(max_attempts=9, wait=15))
+    def flaky() -> None:
+        raise error
+
+    flaky.defer()
+    for _ in range(3):
+        with pytest.raises(ConnectionError):
+            run_jobs()
+        run_jobs.clock.advance("15s")
+
+    mine, ours = error.__notes__
+    assert mine == "is the printer on?"
+    assert "attempt 3" in ours
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def test_a_report_shows_errors_that_cannot_be_shown(app: pq.App, run_jobs: RunJobs) -> None:
+    @app.task(name="work")
+    def work() -> None:
+        raise Unspeakable
+
+    work.defer()
+
+    assert "Unspeakable: (no message: RuntimeError in __str__)" in repr(run_jobs(on_error="record"))
+
+
 def test_limit_ends_a_drain_after_so_many_runs(app: pq.App, run_jobs: RunJobs) -> None:
     @app.task(name="work")
     def work() -> None: ...
@@ -367,3 +447,24 @@ def test_the_app_has_its_own_connector_back_after_the_block(app: pq.App) -> None
 def test_what_is_no_app_is_refused() -> None:
     with pytest.raises(pq.InvalidOption, match="not an App"), using(object()):
         pass
+
+
+def test_an_app_that_was_opened_and_closed_in_the_test_can_be_drained_all_the_same(
+    app: pq.App, run_jobs: RunJobs
+) -> None:
+    @app.task(name="work")
+    def work() -> None:
+        work_more.defer()
+
+    @app.task(name="work_more")
+    async def work_more() -> None: ...
+
+    async def lifespan() -> None:
+        async with app.open_async():
+            await work.defer_async()
+
+    with app:
+        work.defer()
+    asyncio.run(lifespan())
+
+    assert run_jobs().names == ["work", "work", "work_more", "work_more"]
