@@ -14,6 +14,7 @@ from pq_testing.chaos import Chaos
 from pq_testing.chaos.conducting import staged
 from pq_testing.clock import Clock
 from pq_testing.harness import MAX_RUNS, Backend, Conductor, Harness
+from pq_testing.in_memory import OpenInMemoryConnector
 from pq_testing.run_jobs import RunJobs
 
 
@@ -49,7 +50,7 @@ def using(
     stages = staged(chaos) if conductor is None else None
     backend: Backend = "memory" if connector is None or isinstance(connector, InMemoryConnector) else "postgres"
     if connector is None:
-        connector = InMemoryConnector(clock=clock.now)
+        connector = OpenInMemoryConnector(clock=clock.now)
     harness = Harness(
         app=app,
         connector=connector,

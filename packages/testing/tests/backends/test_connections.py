@@ -42,6 +42,21 @@ def test_loops_one_after_the_other_share_connections(backend: PostgresBackend, s
     assert sessions() <= before + 2  # one of each colour
 
 
+def test_a_connector_that_is_to_stay_open_outlives_who_closes_it(backend: PostgresBackend) -> None:
+    connector = backend.connector()
+    connector.stay_open()
+
+    async def lifespan() -> None:
+        await connector.open()
+        await connector.close()
+        await connector.defer(JOB)
+
+    asyncio.run(lifespan())
+    connector.sync.open()
+    connector.sync.close()
+    assert len(connector.sync.defer(JOB)) == 1
+
+
 def test_loops_may_be_interleaved(backend: PostgresBackend) -> None:
     connector = backend.connector()
     connector.sync.defer(JOB * 6)

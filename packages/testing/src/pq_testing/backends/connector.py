@@ -37,7 +37,16 @@ class BackendConnector(PsycopgConnector):
         self._link.refusable = False
         self._backend = backend
         self._lender = Lender(self._link, stock)
-        self._sync = _SyncTwin(self._link, self._lender)
+        self._sync: _SyncTwin = _SyncTwin(self._link, self._lender)
+        self._stays_open = False
+
+    def stay_open(self) -> None:
+        """Let nobody close this connector: an app that its test client has shut down can be asked for its jobs."""
+        self._stays_open = self._sync.stays_open = True
+
+    async def close(self) -> None:
+        if not self._stays_open:
+            await super().close()
 
     @property
     def pids(self) -> set[int]:
@@ -107,6 +116,11 @@ class _SyncTwin(SyncPsycopgConnector):
     def __init__(self, link: Link, lender: Lender) -> None:
         super().__init__(link)
         self._lender = lender
+        self.stays_open = False
+
+    def close(self) -> None:
+        if not self.stays_open:
+            super().close()
 
     def _opened_pool(self) -> SyncPool:
         self._door.check()

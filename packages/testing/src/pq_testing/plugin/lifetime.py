@@ -124,6 +124,7 @@ class Lifetime:
 
         clock = Clock()
         connector: Any = postgres.connector(clock)
+        connector.stay_open()
         used = self._stack.enter_context(using(app, clock=clock, connector=connector, chaos=chaos, max_runs=most))
         make: Any = partial(postgres.hand_connector, clock)
         used.harness.hand_connector = make
