@@ -45,6 +45,7 @@ class BackendConnector(PsycopgConnector):
         self._stays_open = self._sync.stays_open = True
 
     async def close(self) -> None:
+        """Refuse further use, until open(), unless it is to stay open."""
         if not self._stays_open:
             await super().close()
 
