@@ -80,9 +80,7 @@ class Staged:
 
     async def conduct(self, drain: Drain) -> None:
         """Let hands live until nothing is due any more."""
-        # A limit of jobs is one for workers that take turns: with more of them, more jobs are claimed than it allows.
-        workers = self.workers if drain.limit is None else 1
-        stage = Stage(drain, self.script, workers=max(drain.workers, workers))
+        stage = Stage(drain, self.script, workers=max(drain.workers, self.workers))
         self.stages.append(stage)
         await stage.play()
 
@@ -293,6 +291,7 @@ class Stage:
             self.drain.ends(seat.hand)
             if (terminate := getattr(seat.hand.connector, "terminate", None)) is not None:
                 terminate()  # PostgreSQL ends the session, and rolls back what it had begun
+            await seat.hand.forsake()
         await seat.hand.expire()
         self._news = True
         if action == "crash":
@@ -391,6 +390,10 @@ def _parking(adopt: Callable[[Driven, Any], Driven]) -> Parking:
 
 
 def _engine(connector: Connector) -> Engine | None:
-    """Return what a connector in memory keeps its jobs in: a look must not cost a copy of all of them."""
-    # Of a subclass, which may be broken on purpose, nothing is known beforehand.
-    return connector._engine if type(connector) is InMemoryConnector else None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    """Return what a connector in memory keeps its jobs in, if its fetch is the usual one: a look costs nothing then.
+
+    Of a subclass with a fetch of its own, which may be broken on purpose, nothing is known beforehand.
+    """
+    if isinstance(connector, InMemoryConnector) and type(connector).fetch is InMemoryConnector.fetch:
+        return connector._engine  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    return None

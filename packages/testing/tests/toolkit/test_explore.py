@@ -368,6 +368,18 @@ def test_each_schedule_is_run_once(app: pq.App) -> None:
     assert len(traces) == done.schedules
 
 
+def test_a_job_that_one_loss_would_end_loses_no_worker(app: pq.App) -> None:
+    @app.task
+    async def once() -> None:
+        await asyncio.sleep(0)
+
+    def test(run_jobs: RunJobs) -> None:
+        app.defer_many([attrs.evolve(once.job(), max_losses=1)])
+        assert [run.kind for run in run_jobs()] == ["succeeded"]
+
+    assert str(explore(app, test, crashes=1, lapses=1)) == "there is but one schedule"
+
+
 def test_each_schedule_begins_alike(app: pq.App) -> None:
     begun: set[Any] = set()
 

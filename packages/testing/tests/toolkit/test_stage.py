@@ -237,8 +237,9 @@ def test_the_tasks_that_a_job_has_started_stop_with_its_worker(app: pq.App, stag
     assert own_loop.settle() == []
 
 
+@pytest.mark.parametrize("in_a_loop", [False, True])
 def test_what_is_closed_at_the_end_tells_nobody(
-    app: pq.App, staged: Callable[..., Any], caplog: pytest.LogCaptureFixture
+    in_a_loop: bool, app: pq.App, staged: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     asked: list[BaseException] = []
 
@@ -258,6 +259,12 @@ def test_what_is_closed_at_the_end_tells_nobody(
     run_jobs()
     caplog.clear()
     before = run_jobs.connector.jobs
+    if in_a_loop:
+
+        async def close() -> None:
+            conductor.close()
+
+        asyncio.run(close())
     conductor.close()
     gc.collect()
 
@@ -345,6 +352,24 @@ def test_workers_that_wait_for_each_other_are_told_of(app: pq.App, staged: Calla
     waits.defer()
     with pytest.raises(DrainError, match="worker 1 after 'after fetch' waits for something that nobody"):
         run_jobs()
+
+
+def test_a_timer_of_a_dead_worker_is_nothing_to_wait_for(app: pq.App, staged: Callable[..., Any]) -> None:
+    never = asyncio.Event()
+
+    @app.task
+    async def dies() -> None:
+        async with asyncio.timeout(3600):
+            await asyncio.sleep(0)
+
+    @app.task
+    async def waits() -> None:
+        await never.wait()
+
+    run_jobs, _ = staged(At({5: "crash"}))
+    app.defer_many([attrs.evolve(dies.job(), max_losses=1), waits.job()])
+    with pytest.raises(DrainError, match="waits for something that nobody"):
+        run_jobs(on_error="record")
 
 
 def test_what_a_script_raises_ends_the_drain_and_every_hand(app: pq.App, staged: Callable[..., Any]) -> None:
