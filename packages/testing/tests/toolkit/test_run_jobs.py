@@ -371,7 +371,7 @@ def test_a_sync_drain_in_a_running_loop_says_what_to_write_for_async_tasks(app: 
 
     async def test() -> Any:
         await work.defer_async()
-        with pytest.raises(AsyncTaskInSyncDrain, match="await run_jobs.run_async"):
+        with pytest.raises(AsyncTaskInSyncDrain, match=r"await run_jobs\.run_async"):
             run_jobs()
         return await run_jobs.run_async()
 
