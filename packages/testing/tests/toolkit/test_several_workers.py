@@ -111,11 +111,15 @@ def test_a_limit_allows_more_jobs_than_count_as_endless(app: pq.App, run_jobs: R
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_an_error_of_the_store_is_no_group(app: pq.App, run_jobs: RunJobs, workers: int) -> None:
+def test_an_error_of_the_store_is_no_group(app: pq.App, workers: int) -> None:
+    connector = pq.InMemoryConnector()
+    connector.sync.open()
+
     async def test() -> None:
-        await run_jobs.connector.open()
-        await run_jobs.connector.close()
-        await run_jobs.run_async(workers=workers)
+        with using(app, connector=connector) as run_jobs:
+            await connector.open()
+            await connector.close()
+            await run_jobs.run_async(workers=workers)
 
     with pytest.raises(pq.ConnectorClosed):
         asyncio.run(test())
