@@ -86,7 +86,7 @@ def test_the_model_finds_what_the_page_shows(without_priorities: Path) -> None:
         timeout=250,
         check=False,
     )
-    assert re.search(r"Difference: fetch\[\d\]\.id\n +in memory: \d+\n +here: +\d+\n", done.stderr), done.stderr
+    assert re.search(r"Difference: .*\n +in memory: .*\n +here: ", done.stderr), done.stderr
 
 
 @pytest.mark.skipif(
