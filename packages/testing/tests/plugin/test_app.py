@@ -23,7 +23,8 @@ def test_with_one_ini_line_every_test_has_its_jobs_to_itself(shop: pytest.Pytest
             assert shop.mails == ["b"]
 
         def test_three():
-            assert type(shop.app.connector) is pq.InMemoryConnector
+            assert isinstance(shop.app.connector, pq.InMemoryConnector)
+            assert not isinstance(shop.app.connector, shop.Untouchable)
             assert not shop.app.jobs.find()
         """
     )

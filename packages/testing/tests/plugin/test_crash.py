@@ -149,7 +149,7 @@ def test_what_wide_fixtures_do_at_their_end_is_reported_and_reaches_no_database(
     result = run("-s")
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(
-        ["*opened False InMemoryConnector", "*ERROR at teardown of test_it*", "E*RuntimeError: at the end"]
+        ["*opened False OpenInMemoryConnector", "*ERROR at teardown of test_it*", "E*RuntimeError: at the end"]
     )
 
 

@@ -59,9 +59,10 @@ class Lifetime:
         if self.backend == "memory":
             self._start(app, None)
         else:  # Which database it is, fixtures will tell; until then nobody shall reach the app's own.
-            from pq_core.memory import InMemoryConnector
+            from pq_core.memory.engine import utc_now
+            from pq_testing.in_memory import OpenInMemoryConnector
 
-            self._stack.enter_context(app.replace_connector(InMemoryConnector()))
+            self._stack.enter_context(app.replace_connector(OpenInMemoryConnector(clock=utc_now)))
 
     def use(self, app: App, request: pytest.FixtureRequest) -> RunJobs:
         """Return what runs the jobs of `app`, whose connector is swapped until the end of the test."""
@@ -171,7 +172,8 @@ def between_tests(config: pytest.Config) -> Generator[None]:
     if app is None or callable(app):
         yield
         return
-    from pq_core.memory import InMemoryConnector
+    from pq_core.memory.engine import utc_now
+    from pq_testing.in_memory import OpenInMemoryConnector
 
-    with app.replace_connector(InMemoryConnector()):
+    with app.replace_connector(OpenInMemoryConnector(clock=utc_now)):
         yield
