@@ -195,8 +195,8 @@ def _length(what: str, value: object) -> timedelta:
             raise InvalidOption(f"{what} {refusal}") from None
     if not isinstance(value, timedelta):
         raise InvalidOption(
-            f'{what} {shown(value)} is no length of time: give a timedelta, a text such as "1h30m", or a number with '
-            "its unit, as in advance(minutes=5)"
+            f'{what} {shown(value)} is no length of time: give a timedelta, a text such as "1h30m", or a '
+            + ("datetime with a time zone" if what == "until" else "number with its unit, as in advance(minutes=5)")
         )
     if value < timedelta(0):
         raise InvalidOption(_BACK.format(f"{what} {value.total_seconds():g}s"))

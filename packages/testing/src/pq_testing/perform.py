@@ -85,8 +85,10 @@ def context(app: App, clock: Clock, of: NewJob | Task[..., Any] | None, attempt:
         task, new = _nothing(), NewJob(task="nothing")
     elif isinstance(of, Task):
         task, new = of, NewJob(task=of.located_name)
-    else:
+    elif isinstance(of, NewJob):  # pyright: ignore[reportUnnecessaryIsInstance] - users need no type checker
         task, new = app.tasks[of.task], of
+    else:
+        raise InvalidOption(f"context of {shown(of)}: give a task, a job as task.job(...) makes it, or nothing")
     return JobContext(job=claimed(new, clock, attempt), task=task, app=app, worker_name=NAME, ask=lambda: False)
 
 

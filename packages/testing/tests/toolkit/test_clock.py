@@ -84,7 +84,10 @@ def test_until_is_a_length_from_now_or_a_moment(given: Any, moment: datetime) ->
         (lambda clock: clock.until(NOON - timedelta(seconds=1)), "lies in the past: the clock stands at 2030-06-01T12"),
         (lambda clock: clock.until(timedelta(seconds=-1)), "until -1s goes back"),
         (lambda clock: clock.until("soon"), "until 'soon' is not a length of time: give seconds, as 90"),
-        (lambda clock: clock.until(3600), "until 3600 is no length of time: give a timedelta, a text"),
+        (
+            lambda clock: clock.until(3600),
+            'until 3600 is no length of time: give a timedelta, a text such as "1h30m", or a datetime',
+        ),
         (lambda clock: clock.advance(), r"takes one length of time, and got None and {}: write advance\(days=30\)"),
         (lambda clock: clock.advance("1h", days=1), "takes one length of time, and got '1h' and {'days': 1}"),
         (lambda clock: clock.advance("2 fortnights"), "advance '2 fortnights' is not a length of time"),

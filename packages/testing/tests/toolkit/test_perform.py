@@ -84,3 +84,5 @@ def test_an_attempt_is_a_whole_number_from_1(app: pq.App, run_jobs: RunJobs, att
 def test_what_is_no_job_is_refused(run_jobs: RunJobs) -> None:
     with pytest.raises(pq.InvalidOption, match=r"task.job\(...\)"):
         run_jobs.perform("work")
+    with pytest.raises(pq.InvalidOption, match=r"task.job\(...\)"):
+        run_jobs.context("work")

@@ -43,11 +43,14 @@ def _load(config: pytest.Config, path: str) -> App | str:
             return App.from_path(path)
     except PQError as reason:
         cause = str(reason)
-    except (Exception, SystemExit) as reason:  # noqa: BLE001 - whatever the user's modules raise
+    except (KeyboardInterrupt, pytest.exit.Exception):
+        raise
+    except BaseException as reason:  # noqa: BLE001 - whatever the user's modules raise: SystemExit, pytest's own skip
         cause = f"{type(reason).__name__}: {reason}"
     return (
         f"pq: pq_app = {path} is no App: {cause}. Name it like package.module:app; the module must be importable from "
-        f"{config.rootpath}, or from what the ini option pythonpath adds."
+        f"{config.rootpath}, or from what the ini option pythonpath adds. Where a function makes the app, return that "
+        "function from a fixture pq_app_factory in conftest.py."
     )
 
 
