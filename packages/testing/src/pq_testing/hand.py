@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
 from functools import partial
 from time import perf_counter
@@ -18,13 +18,13 @@ from pq_core.outcome import Outcome
 from pq_core.worker.executor import Driven, Executor
 from pq_core.worker.run import Run as Execution
 from pq_testing import no_loop
+from pq_testing.harness import Harness
 from pq_testing.interruptions import interruptions
 from pq_testing.raised import Raised
 from pq_testing.report import Run
 
-if TYPE_CHECKING:  # A drain hires hands, and each hand knows its drain; psycopg, tests in memory need not have.
+if TYPE_CHECKING:  # psycopg, which tests in memory need not have
     from pq_core.postgres.savepoints import Savepoint
-    from pq_testing.drain import Drain
 
 NAME = "run_jobs"
 LEASE = LONGEST_DELAY
@@ -33,6 +33,66 @@ LOOKS = 200
 """Fetches in a row that may give nothing and ask for another."""
 NAP = 0.005
 """Seconds of real time between such fetches: what there is, a transaction of others holds."""
+
+
+class Work(Protocol):
+    """What a hand works for: one drain."""
+
+    over: bool
+    """Whether no more jobs are to be claimed."""
+
+    @property
+    def harness(self) -> Harness:
+        """The test's."""
+        ...
+
+    @property
+    def connector(self) -> Connector:
+        """The store."""
+        ...
+
+    @property
+    def queues(self) -> Sequence[str] | None:
+        """Whose jobs are claimed; None: of every queue."""
+        ...
+
+    @property
+    def workers(self) -> int:
+        """How many hands there are."""
+        ...
+
+    @property
+    def findings(self) -> list[BaseException]:
+        """Errors that the disturbances of the test have brought to light."""
+        ...
+
+    async def savepoint(self) -> Savepoint | None:
+        """Return a savepoint for the work of one job, if there is a transaction that it is part of."""
+        ...
+
+    def accepts(self, job: Job, /) -> bool:
+        """Return whether to go on with a job that was claimed."""
+        ...
+
+    def begins(self, hand: Hand, /) -> None:
+        """Take note that a hand has begun a job."""
+        ...
+
+    def ends(self, hand: Hand, /) -> None:
+        """Take note that a hand has ended its job."""
+        ...
+
+    def heard_of(self, next_in: float | None, /) -> None:
+        """Take note of the seconds until the next job falls due, if there is one."""
+        ...
+
+    def took(self, run: Run, /) -> None:
+        """Take note of a run whose outcome is written."""
+        ...
+
+    async def wait_for_others(self) -> bool:
+        """Wait while other hands work and nothing is due; return whether there may be something to do again."""
+        ...
 
 
 class Director(Protocol):
@@ -62,7 +122,7 @@ class Hand:
     """
 
     def __init__(
-        self, drain: Drain, number: int, *, director: Director | None = None, connector: Connector | None = None
+        self, drain: Work, number: int, *, director: Director | None = None, connector: Connector | None = None
     ) -> None:
         self.drain = drain
         self.number = number
@@ -167,8 +227,8 @@ class Hand:
         self.drain.begins(self)
         try:
             began = self.drain.harness.clock.now()
-            redelivery = self.drain.harness.redelivery
-            end = await (self.execute(job) if redelivery is None else redelivery.run(self, job))
+            deliverer = self.drain.harness.deliverer
+            end = await (self.execute(job) if deliverer is None else deliverer.run(self, job))
             if end is None:
                 return  # it was lost: the job is to be had again
             outcome, error = end

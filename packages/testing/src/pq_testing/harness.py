@@ -12,16 +12,15 @@ import attrs
 from pq_core.app import App
 from pq_core.connector import Connector, JobFilter
 from pq_core.job import Job
+from pq_core.outcome import Outcome
 from pq_testing import no_loop
-from pq_testing.chaos import Chaos
 from pq_testing.clock import Clock
+from pq_testing.disturbances import Chaos
 from pq_testing.errors import WrongBackend
 from pq_testing.ledger import Ledger
 
-if TYPE_CHECKING:  # A conductor is handed a drain, which is handed a harness; what else is here, few tests need.
+if TYPE_CHECKING:  # few tests need them
     from pq_core.postgres.bound import BoundConnector
-    from pq_testing.chaos.redeliver import Redelivery
-    from pq_testing.drain import Drain
     from pq_testing.effects import Effects
 
 Backend = Literal["memory", "postgres"]
@@ -33,8 +32,16 @@ MAX_RUNS = 10_000
 class Conductor(Protocol):
     """Says in which order the hands of a drain go on, and which of them die."""
 
-    async def conduct(self, drain: Drain) -> None:
-        """Hire hands and let them live until nothing is due any more."""
+    async def conduct(self, drain: Any, /) -> None:
+        """Hire hands for a :class:`pq_testing.drain.Drain`, and let them live until nothing is due any more."""
+        ...
+
+
+class Deliverer(Protocol):
+    """Runs jobs for hands, and may lose how they ended."""
+
+    async def run(self, hand: Any, job: Job, /) -> tuple[Outcome, BaseException | None] | None:
+        """Run a job that a :class:`pq_testing.hand.Hand` has claimed; return what is to be written, or None."""
         ...
 
 
@@ -50,6 +57,7 @@ class Harness:
         ledger: what was run.
         chaos: what is done to the workers.
         conductor: rules over the hands of each drain; None: they work as they like.
+        deliverer: runs jobs, and may lose how they ended; None: hands run them themselves.
         hand_connector: makes the connector of one hand, where hands must not share one.
         max_runs: jobs that one drain may run.
     """
@@ -61,11 +69,11 @@ class Harness:
     ledger: Ledger = attrs.field(factory=Ledger)
     chaos: Chaos = attrs.field(factory=Chaos)
     conductor: Conductor | None = None
+    deliverer: Deliverer | None = None
     hand_connector: Callable[[], Connector] | None = None
     max_runs: int = MAX_RUNS
     _workers: Iterator[int] = attrs.field(init=False, factory=partial(count, 1))
     _effects: Effects | None = attrs.field(init=False, default=None)
-    _redelivery: Redelivery | None = attrs.field(init=False, default=None)
 
     def next_worker(self) -> int:
         """Return the id of another worker: a small number, always the same in the same test."""
@@ -79,15 +87,6 @@ class Harness:
 
             self._effects = Effects()
         return self._effects
-
-    @property
-    def redelivery(self) -> Redelivery | None:
-        """What has each job run twice, if the test asks for that."""
-        if self._redelivery is None and self.chaos.redeliver:
-            from pq_testing.chaos.redeliver import Redelivery
-
-            self._redelivery = Redelivery()
-        return self._redelivery
 
     @property
     def watched(self) -> bool:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from pq_core.app import App
 from pq_core.connector import Connector
 from pq_core.errors import InvalidOption, shown
 from pq_core.memory import InMemoryConnector
 from pq_testing import own_loop
-from pq_testing.chaos import Chaos
-from pq_testing.chaos.conducting import staged
 from pq_testing.clock import Clock
+from pq_testing.disturbances import Chaos
 from pq_testing.harness import MAX_RUNS, Backend, Conductor, Harness
 from pq_testing.in_memory import OpenInMemoryConnector
 from pq_testing.run_jobs import RunJobs
+
+if TYPE_CHECKING:  # Most tests leave their workers alone.
+    from pq_testing.chaos.redeliver import Redelivery
+    from pq_testing.stage import Staged
 
 
 @contextmanager
@@ -47,7 +51,7 @@ def using(
         raise InvalidOption(f"{shown(app)} is not an App of pq; pass the one whose jobs are to be tested")
     clock = Clock() if clock is None else clock
     chaos = Chaos() if chaos is None else chaos
-    stages = staged(chaos) if conductor is None else None
+    stages, deliverer = _disturbers(chaos)
     backend: Backend = "memory" if connector is None or isinstance(connector, InMemoryConnector) else "postgres"
     if connector is None:
         connector = OpenInMemoryConnector(clock=clock.now)
@@ -58,6 +62,7 @@ def using(
         clock=clock,
         chaos=chaos,
         conductor=conductor or stages,
+        deliverer=deliverer,
         max_runs=max_runs,
     )
     clock.may_go_back = lambda: not harness.jobs()
@@ -69,3 +74,12 @@ def using(
             stages.close()
         clock.close()
         own_loop.settle()
+
+
+def _disturbers(chaos: Chaos) -> tuple[Staged | None, Redelivery | None]:
+    if not chaos:
+        return None, None
+    from pq_testing.chaos.conducting import staged
+    from pq_testing.chaos.redeliver import Redelivery
+
+    return staged(chaos), Redelivery() if chaos.redeliver else None

@@ -5,8 +5,8 @@ import sys
 from datetime import UTC, datetime
 
 import pq_core as pq
-from pq_testing.chaos import Chaos
 from pq_testing.clock import Clock
+from pq_testing.disturbances import Chaos
 from pq_testing.swap import using
 
 app = pq.App(connector=pq.PsycopgConnector("host=/nowhere"))

@@ -10,8 +10,8 @@ import pytest
 
 import pq_core as pq
 from pq_testing import RunJobs
-from pq_testing.chaos import Chaos
 from pq_testing.chaos.conducting import staged
+from pq_testing.disturbances import Chaos
 from pq_testing.stage import Staged
 from pq_testing.swap import using
 

@@ -8,7 +8,7 @@ import pytest
 
 import pq_core as pq
 from pq_testing import Clock
-from pq_testing.chaos import Chaos
+from pq_testing.disturbances import Chaos
 from pq_testing.postgres import fresh_database, server
 from pq_testing.swap import using
 

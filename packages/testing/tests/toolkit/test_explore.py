@@ -18,8 +18,8 @@ from pq_core.errors import InvalidOption
 from pq_core.outcome import Outcome
 from pq_core.states import State
 from pq_testing import RunJobs, pq_explore
-from pq_testing.chaos import Chaos
 from pq_testing.clock import Clock
+from pq_testing.disturbances import Chaos
 from pq_testing.errors import WrongBackend
 from pq_testing.explore import Exploration
 from pq_testing.explore.course import NotDeterministic

@@ -12,8 +12,8 @@ import pytest
 
 import pq_core as pq
 from pq_testing import Clock, RunJobs
-from pq_testing.chaos import Chaos
 from pq_testing.chaos.redeliver import NotIdempotent
+from pq_testing.disturbances import Chaos
 from pq_testing.postgres import fresh_database, server
 from pq_testing.swap import using
 

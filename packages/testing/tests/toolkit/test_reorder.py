@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 import pq_core as pq
-from pq_testing.chaos import Chaos
+from pq_testing.disturbances import Chaos
 from pq_testing.stage import Staged
 from pq_testing.swap import using
 

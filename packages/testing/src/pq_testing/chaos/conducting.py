@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pq_testing.chaos import Chaos
 from pq_testing.chaos.crash import CrashAt, RandomCrashes
 from pq_testing.chaos.reorder import WORKERS, RandomOrder
+from pq_testing.disturbances import Chaos
 from pq_testing.script import UsualOrder
 from pq_testing.stage import Staged
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import attrs
 
@@ -17,9 +16,7 @@ from pq_core.connector import JobFilter
 from pq_core.job import Job
 from pq_core.outcome import Outcome
 from pq_testing.effects.change import Change, listed
-
-if TYPE_CHECKING:  # A hand asks here what becomes of a run.
-    from pq_testing.hand import Hand
+from pq_testing.hand import Hand
 
 PAGE = 1_000
 Ended = tuple[Outcome, BaseException | None]

@@ -20,7 +20,7 @@ from pq_core.errors import InvalidOption, shown
 from pq_core.memory import InMemoryConnector
 from pq_core.memory.store import Store
 from pq_testing import own_loop
-from pq_testing.chaos import Chaos
+from pq_testing.disturbances import Chaos
 from pq_testing.errors import WrongBackend
 from pq_testing.explore.course import Choice, Course, Decision, NotDeterministic, Redundant, schedule
 from pq_testing.explore.exploration import Exploration
@@ -287,7 +287,8 @@ def _rewinding(harness: Harness) -> Generator[Callable[[], Callable[[], object]]
     engine: Any = connector._engine  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - a copy of all it holds
     before: Store | None = deepcopy(engine.store) if engine.store.next_id > 1 else None
     now, chance = harness.clock.now(), random.getstate()
-    chaos, conductor, may_go_back = harness.chaos, harness.conductor, harness.clock.may_go_back
+    chaos, conductor, deliverer = harness.chaos, harness.conductor, harness.deliverer
+    may_go_back = harness.clock.may_go_back
 
     calls, do = count(), engine.do
     latest = 0
@@ -309,14 +310,14 @@ def _rewinding(harness: Harness) -> Generator[Callable[[], Callable[[], object]]
         random.setstate(chance)
         return mark
 
-    harness.chaos = Chaos()
+    harness.chaos, harness.deliverer = Chaos(), None
     engine.do = counted
     try:
         with _silence():
             yield rewind
     finally:
         del engine.do
-        harness.chaos, harness.conductor = chaos, conductor
+        harness.chaos, harness.conductor, harness.deliverer = chaos, conductor, deliverer
         own_loop.settle()
 
 

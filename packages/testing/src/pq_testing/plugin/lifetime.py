@@ -17,7 +17,7 @@ from pq_testing.plugin.state import state_of
 if TYPE_CHECKING:  # Only for readers: a test run that uses no jobs does not pay for them.
     from pq_core.app import App
     from pq_testing.backends.postgres import PostgresBackend
-    from pq_testing.chaos import Chaos
+    from pq_testing.disturbances import Chaos
     from pq_testing.run_jobs import RunJobs
 
 
@@ -92,7 +92,7 @@ class Lifetime:
 
     def chaos(self) -> Chaos:
         """Return what is done to the workers of this test."""
-        from pq_testing.chaos import Chaos
+        from pq_testing.disturbances import Chaos
 
         settings: Any = self.settings
         if not self.disturbed:
