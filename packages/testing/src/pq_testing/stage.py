@@ -162,8 +162,13 @@ class Stage:
         return bool(await _halt(IDLE))
 
     def drive(self, hand: Hand, execution: Execution, coroutine: Driven) -> Driven:
-        """Return the coroutine of a job with a point after each await, if the script stops hands there."""
-        if not self._script.inside_jobs:
+        """Return the coroutine of a job with a point after each await, if the script stops hands there.
+
+        An async connection of the caller's, in whose transaction the job runs, would never answer again, were the
+        coroutine frozen that has its lock.
+        """
+        shared = self.drain.transaction
+        if not self._script.inside_jobs or (shared is not None and shared.is_async):
             return coroutine
         task = execution.job.task
         return cast("Driven", stepped(coroutine, lambda number: self.point(hand, f"await {number} of {task}")))

@@ -75,6 +75,11 @@ class BoundConnector:
         return self._link.schema
 
     @property
+    def is_async(self) -> bool:
+        """Whether the connection can only be awaited."""
+        return self._async
+
+    @property
     def sync(self) -> SyncConnector:
         """The twin for callers that cannot await: the same transaction.
 
