@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
+from pq_testing import virtual_time
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
@@ -220,8 +222,8 @@ class AsyncioParking:
             self._pending = None
 
     def forget(self, task: Any) -> None:
-        for timer in tuple(getattr(self._loop, "_scheduled", ())):
-            owner = getattr(timer._callback, "__self__", None)  # noqa: SLF001 - asyncio has no other way to tell
+        for timer in self._timers():
+            owner = getattr(getattr(timer, "_callback", None), "__self__", None)
             if task in (getattr(owner, "_task", None), getattr(owner, "_host_task", None)):
                 timer.cancel()
 
@@ -244,7 +246,8 @@ class AsyncioParking:
         if self.others_ready() and self._turns < PATIENCE:
             self._pending = self._loop.call_soon(self._look, call, patience)
         elif patience and self._io():
-            self._pending = self._loop.call_later(patience, call)
+            with virtual_time.in_real_time():
+                self._pending = self._loop.call_later(patience, call)
         else:
             call()
 
@@ -254,8 +257,12 @@ class AsyncioParking:
             return len(self._loop._selector.get_map()) > 1  # noqa: SLF001 - as above
         return True
 
-    def _timers(self) -> bool:
-        return any(not timer.cancelled() for timer in getattr(self._loop, "_scheduled", ()))
+    def _timers(self) -> list[asyncio.TimerHandle]:
+        return [
+            timer
+            for timer in (*getattr(self._loop, "_scheduled", ()), *virtual_time.timers(self._loop))
+            if not timer.cancelled()
+        ]
 
     async def _end(self) -> None:
         """Cancel what still runs, because the drain was cancelled or has failed."""

@@ -86,6 +86,22 @@ def flowing(clock: Clock, until: datetime | None = None) -> Generator[None]:
         raise DrainError(_endless(until))
 
 
+def timers(loop: asyncio.AbstractEventLoop) -> list[asyncio.TimerHandle]:
+    """Return the timers of this loop that are to go off in virtual time."""
+    flow = _flows.get(loop)
+    return [] if flow is None else flow.timers
+
+
+@contextmanager
+def in_real_time() -> Generator[None]:
+    """Let timers that are set inside keep real time, also where time is virtual."""
+    token = _here.set(None)
+    try:
+        yield
+    finally:
+        _here.reset(token)
+
+
 @attrs.define(eq=False)
 class Stay:
     """One block of code that lives in virtual time."""
@@ -126,6 +142,11 @@ class Flow:
         self._waited = 0.0
         self._late = 0
         self._jumping = False
+
+    @property
+    def timers(self) -> list[asyncio.TimerHandle]:
+        """What is to go off."""
+        return [handle for _, _, handle in self._sleepers if not handle.cancelled()]
 
     def start(self) -> None:
         """Take the loop's time over; only this loop's."""
