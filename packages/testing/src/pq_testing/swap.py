@@ -21,6 +21,9 @@ if TYPE_CHECKING:  # Most tests leave their workers alone.
     from pq_testing.chaos.redeliver import Redelivery
     from pq_testing.stage import Staged
 
+blocks: list[RunJobs] = []
+"""What runs the jobs of each block of :func:`using` that is open; the latest is the last."""
+
 
 @contextmanager
 def using(
@@ -68,8 +71,10 @@ def using(
     clock.may_go_back = lambda: not harness.jobs()
     try:
         with app.replace_connector(connector):
-            yield RunJobs(harness)
+            blocks.append(RunJobs(harness))
+            yield blocks[-1]
     finally:
+        blocks[:] = [block for block in blocks if block.harness is not harness]
         if stages is not None:
             stages.close()
         clock.close()

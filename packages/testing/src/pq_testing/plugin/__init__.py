@@ -34,6 +34,7 @@ from pq_testing.plugin.marks import MARK, complaints
 from pq_testing.plugin.options import add_options, read_options, worker_input
 from pq_testing.plugin.recorded import RecordedPayloads
 from pq_testing.plugin.state import SEED, STATE, State, state_of
+from pq_testing.plugin.wider import Wider
 
 __all__ = [
     "pq_app",
@@ -93,6 +94,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         add_aliases(session)
     if state.everywhere:
         session.config.pluginmanager.register(lifetime.Everywhere(), "pq-everywhere")
+        session.config.pluginmanager.register(Wider(), "pq-wider")
     session.config.pluginmanager.register(databases.BackendParameter(), "pq-backends")
 
 

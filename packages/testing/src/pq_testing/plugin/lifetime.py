@@ -13,6 +13,7 @@ from pq_testing.plugin import databases, replay
 from pq_testing.plugin.app_under_test import app_of, made
 from pq_testing.plugin.marks import settings_of
 from pq_testing.plugin.state import state_of
+from pq_testing.plugin.wider import wider
 
 if TYPE_CHECKING:  # Only for readers: a test run that uses no jobs does not pay for them.
     from pq_core.app import App
@@ -56,7 +57,9 @@ class Lifetime:
         app = app_of(self._item.config)
         if callable(app):
             return
-        if self.backend == "memory":
+        if (around := wider(self._item, app)) is not None:
+            self._stack.enter_context(app.replace_connector(around.connector))
+        elif self.backend == "memory":
             self._start(app, None)
         else:  # Which database it is, fixtures will tell; until then nobody shall reach the app's own.
             from pq_core.memory.engine import utc_now
@@ -66,6 +69,8 @@ class Lifetime:
 
     def use(self, app: App, request: pytest.FixtureRequest) -> RunJobs:
         """Return what runs the jobs of `app`, whose connector is swapped until the end of the test."""
+        if (around := wider(self._item, app)) is not None:
+            return around
         for used in self.uses:
             if used.app is app:
                 return used
