@@ -1,6 +1,9 @@
 """Chaos and virtual time together: jobs that sleep, on stages of which one hand at a time goes on."""
 
 import asyncio
+import socket
+import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -61,3 +64,24 @@ def test_sleepers_on_postgres_wake_at_once_and_replies_move_no_clock(
         assert [run.kind for run in report] == ["succeeded"] * 2
         assert {run.duration for run in report} == {HOUR}
     backend.close_test()
+
+
+def test_the_patience_with_a_job_that_waits_for_a_thread_moves_no_clock(app: pq.App) -> None:
+    waiting, answered = threading.Event(), threading.Event()
+
+    @app.task(name="call_out")
+    async def call_out() -> None:
+        one, other = socket.socketpair()
+        _, writer = await asyncio.open_connection(sock=one)
+        threading.Thread(target=lambda: (waiting.wait(20), time.sleep(0.2), answered.set())).start()
+        waiting.set()
+        await asyncio.to_thread(answered.wait, 20)
+        writer.close()
+        await writer.wait_closed()
+        other.close()
+
+    with using(app, chaos=Chaos(reorder=True)) as run_jobs:
+        app.configure_task("call_out").defer()
+        (run,) = run_jobs(until="1h")
+
+        assert run.duration == timedelta(0)
