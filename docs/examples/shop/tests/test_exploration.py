@@ -8,7 +8,7 @@ from shop.tasks import charge
 from pq_testing import RunJobs, pq_explore
 
 
-@pq_explore(workers=2, crashes=1, max_schedules=300)
+@pq_explore(workers=2, max_schedules=300)
 def test_the_last_copy_is_sold_once(run_jobs: RunJobs) -> None:
     orders = {number: Order(id=number, book="Emma", email="ada@example.org", cents=1200) for number in (1, 2)}
     outside.store = store = MemoryStore(stock={"Emma": 1}, orders=orders)
