@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -72,7 +71,7 @@ class Harness:
     deliverer: Deliverer | None = None
     hand_connector: Callable[[], Connector] | None = None
     max_runs: int = MAX_RUNS
-    _workers: Iterator[int] = attrs.field(init=False, factory=partial(count, 1))
+    _workers: Iterator[int] = attrs.field(init=False, factory=lambda: count(1))
     _effects: Effects | None = attrs.field(init=False, default=None)
 
     def next_worker(self) -> int:
