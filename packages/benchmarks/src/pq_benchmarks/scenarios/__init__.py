@@ -6,7 +6,8 @@ from pq_benchmarks.scenarios.enqueue import ENQUEUES
 from pq_benchmarks.scenarios.idle import IDLE
 from pq_benchmarks.scenarios.importing import IMPORTING
 from pq_benchmarks.scenarios.scenario import Scenario
+from pq_benchmarks.scenarios.testing import TESTING
 
-SCENARIOS: tuple[Scenario, ...] = (DRAIN, *CROWDED_DRAINS, *ENQUEUES, IDLE, IMPORTING)
+SCENARIOS: tuple[Scenario, ...] = (DRAIN, *CROWDED_DRAINS, *ENQUEUES, IDLE, IMPORTING, TESTING)
 
 __all__ = ["SCENARIOS", "Scenario"]
