@@ -43,6 +43,7 @@ def test_charging_goes_on_while_the_mails_stand_still(client: TestClient, world:
     assert len(run_jobs.deferred.where(queue="mails", state="ready")) == 1
 
 
+@pytest.mark.pq(reorder=False)
 def test_the_first_of_two_orders_is_charged_first(client: TestClient, run_jobs: RunJobs) -> None:
     first, second = order(client), order(client)
     run_jobs(limit=1)

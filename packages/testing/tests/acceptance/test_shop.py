@@ -70,7 +70,8 @@ def run(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def put_in(project: Path, bug: str) -> None:
     """Apply a patch, whose context occurs once in the file."""
-    head, *hunks = re.split(r"^@@.*@@.*\n", (project / "bugs" / f"{bug}.diff").read_text(encoding="utf-8"), flags=re.M)
+    patch = (project / "bugs" / f"{bug}.diff").read_text(encoding="utf-8")
+    head, *hunks = re.split(r"^@@.*@@.*\n", patch, flags=re.MULTILINE)
     path = project / head.splitlines()[1].removeprefix("+++ ")
     text = path.read_text(encoding="utf-8")
     for hunk in hunks:
