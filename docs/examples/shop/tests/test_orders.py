@@ -21,6 +21,7 @@ def status(client: TestClient, order: int) -> str:
     return str(client.get(f"/orders/{order}").json()["status"])
 
 
+@pytest.mark.pq(strict="pending")
 def test_an_order_is_charged_now_and_looked_at_in_two_hours(client: TestClient, run_jobs: RunJobs) -> None:
     number = order(client)
     assert run_jobs.deferred.where(scheduled_at=None).one(charge, order=number).lock == "order 1"
