@@ -59,6 +59,7 @@ class Drain:
     _runs: list[Run] = attrs.field(init=False, factory=list[Run])
     _refusal: DrainError | None = attrs.field(init=False, default=None)
     _failure: BaseException | None = attrs.field(init=False, default=None)
+    _interruption: BaseException | None = attrs.field(init=False, default=None)
     _awaiting: dict[int, Run] = attrs.field(init=False, factory=dict[int, Run])
     _busy: set[Hand] = attrs.field(init=False, factory=set[Hand])
     _idle: list[anyio.Event] = attrs.field(init=False, factory=list[anyio.Event])
@@ -83,6 +84,8 @@ class Drain:
             await self._work()
         except OF_THE_TEST as error:
             raise in_own_frames(error)  # noqa: B904 - it is the same
+        if self._interruption is not None:  # and the hand that met it has died of something else
+            raise in_own_frames(self._interruption)
         if self.until is not None and not self.over and self.until > self.harness.clock.now():
             self.harness.clock.move_to(self.until)
         return self._conclude(self.harness.clock.now() - began, await self._still_waiting())
@@ -108,6 +111,11 @@ class Drain:
         if begun >= self.harness.max_runs:
             self._stop_for(EndlessJobs(self._endless(job)))
         return not self.over
+
+    def interrupt(self, error: BaseException) -> None:
+        """Take note of an error that is none of a job's: no hand is to begin another job."""
+        self._interruption = error
+        self.over = True
 
     async def savepoint(self) -> Savepoint | None:
         """Return a savepoint for the work of one job, if the drain is part of a caller's transaction."""

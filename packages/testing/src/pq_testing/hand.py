@@ -194,7 +194,7 @@ class Hand:
         outcome = await self._executor.execute(_Watched(job, perf_counter(), store=self.connector))
         savepoint, self._savepoint = self._savepoint, None
         if (error := self._raised.latest) is not None and interrupts(error):
-            self.drain.over = True  # for the other hands, too
+            self.drain.interrupt(error)
             raise error
         if savepoint is not None and outcome.kind != "succeeded":
             await savepoint.rollback()

@@ -232,7 +232,7 @@ class AsyncioParking:
         return not (self.others_ready() or self._timers() or self._io()) and threading.active_count() == 1
 
     def _make_task(self, loop: Any, coroutine: Any, **options: Any) -> Any:
-        parent = asyncio.current_task()
+        parent = asyncio.current_task(loop)  # none, if Ctrl-C has stopped the loop, and it is to be tidied up
         adopted = self._adopt(coroutine, parent) if asyncio.iscoroutine(coroutine) else coroutine
         return (
             asyncio.Task(adopted, loop=loop, **options)

@@ -13,6 +13,7 @@ import pytest
 
 import pq_core as pq
 from pq_testing import RunJobs, own_loop
+from pq_testing.disturbances import Chaos
 from pq_testing.swap import using
 
 Raise = Callable[[], Any]
@@ -114,6 +115,35 @@ def test_ctrl_c_reaches_a_drain_in_which_an_async_job_waits(app: pq.App, run_job
     (job,) = run_jobs.harness.jobs()
     assert (job.state, job.attempt) == (pq.State.READY, 0)
     assert own_loop.settle() == []
+
+
+def test_ctrl_c_reaches_a_drain_whose_workers_are_disturbed(app: pq.App) -> None:
+    @app.task(name="work", retry=True)
+    async def work() -> None:
+        pressed.start()
+        await asyncio.sleep(60)
+
+    pressed = threading.Thread(target=lambda: (time.sleep(0.05), os.kill(os.getpid(), signal.SIGINT)))
+    with using(app, chaos=Chaos(reorder=True)) as run_jobs:
+        work.defer()
+        with pytest.raises(KeyboardInterrupt):
+            run_jobs()
+        pressed.join()
+
+    assert own_loop.settle() == []
+
+
+@pytest.mark.parametrize("point", range(1, 9))
+def test_an_interruption_is_not_lost_with_a_worker_that_dies_of_another_cause(app: pq.App, point: int) -> None:
+    @app.task(name="work", retry=True)
+    async def work() -> None:
+        await asyncio.sleep(0)
+        pytest.skip("no printer here")
+
+    with using(app, chaos=Chaos(crash="everywhere", crash_at=point)) as run_jobs:
+        work.batch_defer([{}, {}])
+        with pytest.raises(pytest.skip.Exception):
+            run_jobs(on_error="record")
 
 
 @pytest.mark.parametrize("workers", [1, 2])
