@@ -38,8 +38,10 @@ NAP = 0.005
 class Work(Protocol):
     """What a hand works for: one drain."""
 
-    over: bool
-    """Whether no more jobs are to be claimed."""
+    @property
+    def over(self) -> bool:
+        """Whether no more jobs are to be claimed."""
+        ...
 
     @property
     def harness(self) -> Harness:
@@ -80,6 +82,10 @@ class Work(Protocol):
 
     def ends(self, hand: Hand, /) -> None:
         """Take note that a hand has ended its job."""
+        ...
+
+    def interrupt(self, error: BaseException, /) -> None:
+        """Take note of an error that is none of a job's: no hand is to begin another job."""
         ...
 
     def heard_of(self, next_in: float | None, /) -> None:
