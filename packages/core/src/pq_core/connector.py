@@ -38,7 +38,7 @@ from pq_core.job import (
     refuse_two_times,
 )
 from pq_core.outcome import UNCHANGED, Outcome, Unchanged
-from pq_core.payload import check_mapping
+from pq_core.payload import NO_NAMES, check_mapping
 from pq_core.states import State
 
 
@@ -149,7 +149,7 @@ class WorkerInfo:
     id: int
     name: str = "worker"
     queues: Sequence[str] | None = None
-    details: Mapping[str, Any] = attrs.field(factory=dict)
+    details: Mapping[str, Any] = attrs.field(factory=NO_NAMES)
 
     def __attrs_post_init__(self) -> None:
         overwrite(self, id=check_worker(self.id), queues=check_queues(self.queues))

@@ -191,18 +191,21 @@ def time_fields(schedule_at: datetime | None, schedule_in: Delay | timedelta | N
     return {}
 
 
+_ONE: Any = (str, bytes, Mapping, NewJob)
+"""What is one thing, though it may be iterable."""
+
+
 def _several(field: str, given: Iterable[T], wanted: str) -> Iterable[T]:
-    if isinstance(given, (str, bytes, Mapping, NewJob)) or not hasattr(given, "__iter__"):
+    if isinstance(given, _ONE) or not hasattr(given, "__iter__"):
         raise InvalidJob(f"{field} {shown(given)} is not {wanted}", field=field, value=given)
     return given
 
 
 def _checked(kwargs: object) -> Mapping[str, Any]:
-    if isinstance(kwargs, Mapping):
-        named = cast("Mapping[str, Any]", kwargs)
-        if all(type(name) is str for name in named):
-            return named
-    raise InvalidArguments(f"{shown(kwargs)} is not a dict of arguments by name", field="args", value=kwargs)
+    named = cast("Mapping[str, Any]", kwargs)
+    if isinstance(kwargs, Mapping) and all(type(name) is str for name in named):
+        return named
+    raise InvalidArguments(f"{shown(named)} is not a dict of arguments by name", field="args", value=named)
 
 
 def _only_jobs(jobs: Iterable[NewJob]) -> list[NewJob]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import attrs
 
 from pq_core.errors import InvalidArguments, InvalidJob, shown
-from pq_core.payload import check_mapping
+from pq_core.payload import NO_NAMES, check_mapping
 from pq_core.states import ENDED, State
 
 LockMode = Literal["ordered", "mutex"]
@@ -27,6 +27,8 @@ MAX_ERRORS = 10
 MAX_LOSSES = 3
 """Workers that a job may lose, unless it says otherwise: with the last of them it ends as failed."""
 
+_NO_ERRORS = cast("Callable[[], list[dict[str, Any]]]", list)
+
 
 @attrs.frozen(kw_only=True)
 class NewJob:
@@ -42,7 +44,7 @@ class NewJob:
     """
 
     task: str
-    args: Mapping[str, Any] = attrs.field(factory=dict)
+    args: Mapping[str, Any] = attrs.field(factory=NO_NAMES)
     queue: str = "default"
     priority: int = 0
     lock: str | None = None
@@ -50,7 +52,7 @@ class NewJob:
     scheduled_at: datetime | None = None
     delay: timedelta | None = None
     max_losses: int = MAX_LOSSES
-    metadata: Mapping[str, Any] = attrs.field(factory=dict)
+    metadata: Mapping[str, Any] = attrs.field(factory=NO_NAMES)
 
     def __attrs_post_init__(self) -> None:
         if not (str is type(self.task) is type(self.queue) is type(self.lock_mode)):
@@ -116,10 +118,10 @@ class Job:
     finished_at: datetime | None = None
     worker: int | None = None
     cancel_requested_at: datetime | None = None
-    errors: list[dict[str, Any]] = attrs.field(factory=list)
+    errors: list[dict[str, Any]] = attrs.field(factory=_NO_ERRORS)
     result: Any = None
     reason: str | None = None
-    metadata: dict[str, Any] = attrs.field(factory=dict)
+    metadata: dict[str, Any] = attrs.field(factory=NO_NAMES)
     unreadable: str | None = None
 
     @property

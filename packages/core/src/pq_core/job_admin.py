@@ -156,12 +156,12 @@ def _only(job_id: int, found: list[Job]) -> Job:
 
 def _filter(which: Which) -> JobFilter:
     refuse_unknown("a search for jobs", which, Which)
-    task = which.get("task")
+    ids, task, state = which.get("ids"), which.get("task"), which.get("state")
     return JobFilter(
-        ids=None if which.get("ids") is None else _listed(which["ids"]),
+        ids=None if ids is None else _listed(ids),
         queue=which.get("queue"),
         task=task.located_name if isinstance(task, Task) else task,
-        states=None if which.get("state") is None else _states(which["state"]),
+        states=None if state is None else _states(state),
         lock=which.get("lock"),
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from math import isfinite
-from typing import Any
+from typing import Any, cast
 
 from pq_core.errors import InvalidArguments, InvalidJob, shown
 
@@ -19,6 +19,13 @@ JSON = Any
 
 MAX_DEPTH = 500
 """Lists and dicts inside of each other: more, and a Python with a deep stack may not read them back."""
+
+NO_NAMES = cast("Callable[[], dict[str, Any]]", dict)
+"""Makes an empty mapping of names to values."""
+
+# Any, so that what is tested for them stays Any: of the parts of an Any that is a `dict`, pyright complains.
+_OBJECT: Any = dict
+_ARRAY: Any = (list, tuple)
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _PLAIN_KEYS = frozenset({str})
@@ -80,8 +87,9 @@ def check_mapping(value: object, field: str, *, error: type[InvalidJob]) -> Mapp
     Raises:
         InvalidJob: it is none.
     """
+    mapping = cast("Mapping[Any, Any]", value)
     if isinstance(value, Mapping):
-        return value
+        return mapping
     kind = type(value).__qualname__
     raise error(f"{field} {shown(value)} is a {kind}, not a mapping of names to values", field=field, value=value)
 
@@ -97,11 +105,11 @@ def _fits(value: Any) -> bool:
     for _ in range(MAX_DEPTH):
         below: list[Any] = []
         for part in level:
-            if isinstance(part, dict):
+            if isinstance(part, _OBJECT):
                 if not _PLAIN_KEYS.issuperset(map(type, part)):
                     return False
                 below += [item for item in part.values() if type(item) not in _SCALARS]
-            elif isinstance(part, (list, tuple)):
+            elif isinstance(part, _ARRAY):
                 below += [item for item in part if type(item) not in _SCALARS]
         if not below:
             return True
@@ -161,15 +169,15 @@ def _fault(part: Any, path: str) -> tuple[str, Any, str] | None:
         return None
     if isinstance(part, float):
         return (path, part, "JSON has no NaN and no infinity") if not isfinite(part) else None
-    if isinstance(part, dict):
+    if isinstance(part, _OBJECT):
         return next(filter(None, (_key_fault(key, path) for key in part)), None)
     return path, part, f"a {type(part).__qualname__} is not a JSON value; convert it, or pass an id instead"
 
 
 def _parts(part: Any, path: str) -> Iterator[tuple[str, Any]] | None:
-    if isinstance(part, (list, tuple)):
+    if isinstance(part, _ARRAY):
         return ((f"{path}[{place}]", item) for place, item in enumerate(part))
-    if isinstance(part, dict):
+    if isinstance(part, _OBJECT):
         return ((f"{path}[{key!r}]", item) for key, item in part.items())
     return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from inspect import isclass
 from typing import cast
 
 import attrs
@@ -204,7 +205,7 @@ def _check_seconds(name: str, value: object) -> None:
 
 
 def _check_exception(value: object) -> None:
-    if not (isinstance(value, type) and issubclass(value, BaseException)):
+    if not (isclass(value) and issubclass(value, BaseException)):
         raise InvalidOption(f"retry_exceptions holds {shown(value)}, which is not a class of exceptions")
 
 

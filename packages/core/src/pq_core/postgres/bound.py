@@ -279,13 +279,13 @@ def _needs_look(driver: Any, checked: object) -> bool:
 def _execute(driver: psycopg.Connection[Any], statement: Statement[T]) -> T:
     with driver.transaction(), psycopg.Cursor(driver, row_factory=tuple_row) as cursor:
         _read_plainly(cursor)
-        return statement.read(cursor.execute(cast("Any", statement.text), statement.parameters).fetchall())
+        return statement.read(cursor.execute(statement.text, statement.parameters).fetchall())
 
 
 async def _execute_async(driver: psycopg.AsyncConnection[Any], statement: Statement[T]) -> T:
     async with driver.transaction(), psycopg.AsyncCursor(driver, row_factory=tuple_row) as cursor:
         _read_plainly(cursor)
-        await cursor.execute(cast("Any", statement.text), statement.parameters)
+        await cursor.execute(statement.text, statement.parameters)
         return statement.read(await cursor.fetchall())
 
 

@@ -326,7 +326,7 @@ async def _drive(connection: psycopg.AsyncConnection[Any], conversation: Convers
     try:
         text, parameters = next(conversation)
         while True:
-            cursor = await connection.execute(text, parameters or None)
+            cursor = await connection.execute(cast("Any", text), parameters or None)
             rows = await cursor.fetchall() if cursor.description else []
             text, parameters = conversation.send(rows)
     except StopIteration as end:

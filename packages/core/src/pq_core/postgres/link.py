@@ -88,7 +88,7 @@ class Link:
         if clock is not None and not callable(clock):
             msg = f"clock {shown(clock)} is not a function that tells the time, such as lambda: datetime.now(UTC)"
             raise InvalidOption(msg)
-        if not isinstance(dsn, str):
+        if not isinstance(dsn, str):  # pyright: ignore[reportUnnecessaryIsInstance] - users need no type checker
             msg = f"the connection string is a {type(dsn).__qualname__}, not a text such as 'dbname=mine'"
             raise InvalidOption(msg)
         try:
@@ -96,7 +96,8 @@ class Link:
             for variable, keyword in _ENVIRONMENT.items():
                 if variable in os.environ:
                     given.setdefault(keyword, os.environ[variable])
-            conninfo = make_conninfo(**(_DEFAULTS | given))
+            settings: dict[str, Any] = _DEFAULTS | given
+            conninfo = make_conninfo(**settings)
             if "\x00" in f"{dsn}{conninfo}":
                 raise ValueError("it holds a NUL character")  # noqa: TRY301 - libpq would stop reading there
         except (psycopg.Error, ValueError, TypeError) as fault:

@@ -185,7 +185,7 @@ def _drive(connection: psycopg.Connection[Any], conversation: Conversation[T]) -
     try:
         text, parameters = next(conversation)
         while True:
-            cursor = connection.execute(text, parameters or None)
+            cursor = connection.execute(cast("Any", text), parameters or None)
             rows = cursor.fetchall() if cursor.description else []
             text, parameters = conversation.send(rows)
     except StopIteration as end:
