@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 from psycopg.errors import InvalidSchemaName, UndefinedTable
@@ -85,7 +85,8 @@ class PostgresBackend:
             *connections: the test's own, as `connection=` of defer takes them; asynchronous ones of psycopg only.
         """
         for connection in connections:
-            driver: Any = connection if isinstance(connection, psycopg.AsyncConnection) else sync_driver(connection)
+            asynchronous = isinstance(connection, psycopg.AsyncConnection)
+            driver = cast("Any", connection) if asynchronous else sync_driver(connection)
             self._spared.add(driver.info.backend_pid)
 
     def reset(self) -> None:
@@ -131,17 +132,19 @@ class PostgresBackend:
             ((moment,),) = cursor.execute("select clock_timestamp()").fetchall()
         return moment  # type: ignore[no-any-return]
 
-    def terminate_begun_since(self, moment: datetime) -> list[int]:
+    def terminate_begun_since(self, moment: datetime, among: Collection[int] | None = None) -> list[int]:
         """End the sessions on this database whose transaction has begun since; return their process ids.
 
         This is what a crashed job leaves open: not pq's own connections, nor those that were to be spared.
 
         Args:
             moment: of the server's clock, as `moment()` gives it.
+            among: process ids, of which others are left alone; None: any.
         """
         session = self._opened()
         ours = {session.info.backend_pid, *self._spared}.union(*(connector.pids for connector in self._connectors))
         pids = [pid for (pid,) in session.execute(_BEGUN_SINCE, [moment, sorted(ours)]).fetchall()]
+        pids = pids if among is None else [pid for pid in pids if pid in among]
         self.terminate(*pids)
         return pids
 

@@ -16,7 +16,7 @@ from pq_core.outcome import Outcome
 from pq_testing.conformance.case import Case
 from pq_testing.conformance.scene import Scene, new
 
-SAME = {
+SAME: dict[str, Any] = {
     "nothing": None,
     "truth": [True, False],
     "zeroes": [0, 0.0, -0.0],

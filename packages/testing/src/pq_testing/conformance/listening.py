@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
@@ -49,7 +49,7 @@ class Listening(Case):
     """The verb `listen`. Only what a listener must hear is asked for; now and then it may hear more."""
 
     @asynccontextmanager
-    async def listener(self, scene: Scene, queues: Sequence[str] | None) -> AsyncIterator[Ear]:
+    async def listener(self, scene: Scene, queues: Sequence[str] | None) -> AsyncGenerator[Ear]:
         """Listen, from when it works until the end."""
         if not self.supports_listen:
             pytest.skip("supports_listen is False: workers of this connector poll")

@@ -40,7 +40,7 @@ class Transacting(Case):
         assert await scene.fetch() == []
 
     async def test_ids_after_a_rollback_still_grow(self, scene: Scene, transactions: Transactions) -> None:
-        first = await scene.add()
+        first = lost = await scene.add()
         with suppress(Undo):
             async with transactions.begin() as connection:
                 (lost,) = await self.defer(scene, connection, new())

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Iterable
+from typing import cast
 
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -77,7 +79,7 @@ def check_against_memory(
             database=None,
             derandomize=False,
             phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
-            suppress_health_check=list(HealthCheck),
+            suppress_health_check=list(cast("Iterable[HealthCheck]", HealthCheck)),
         ),
     )
     return Machine.steps_done

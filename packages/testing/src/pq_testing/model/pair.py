@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import attrs
 from anyio import to_thread
@@ -36,8 +36,8 @@ class Side:
     name: str
     connector: Connector
     transactions: Transactions | None
-    ids: list[int] = attrs.field(factory=list)
-    numbers: dict[int, int] = attrs.field(factory=dict)
+    ids: list[int] = attrs.field(factory=list[int])
+    numbers: dict[int, int] = attrs.field(factory=dict[int, int])
     twin_is_open: bool = False
 
     def learn(self, ids: Sequence[int]) -> None:
@@ -81,8 +81,8 @@ class Pair:
 
     subject: Side
     reference: Side
-    jobs: dict[int, Job] = attrs.field(factory=dict)
-    paused: set[str] = attrs.field(factory=set)
+    jobs: dict[int, Job] = attrs.field(factory=dict[int, Job])
+    paused: set[str] = attrs.field(factory=set[str])
 
     async def ask(self, what: str, ask: Ask) -> tuple[Any, Any]:
         """Ask both the same; compare what they answer, or their errors; return the two answers (None: an error).
@@ -135,13 +135,18 @@ def compare(what: str, expected: Any, actual: Any) -> None:
     """
     if expected == actual:
         return
-    if isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
+    if both(list, expected, actual) and len(expected) == len(actual):
         place = next(n for n in range(len(expected)) if expected[n] != actual[n])
         compare(f"{what}[{place}]", expected[place], actual[place])
-    if isinstance(expected, dict) and isinstance(actual, dict) and list(expected) == list(actual):
+    if both(dict, expected, actual) and list(expected) == list(actual):
         key = next(key for key in expected if expected[key] != actual[key])
         compare(f"{what}.{key}", expected[key], actual[key])
     raise Difference(f"{what}\n    in memory: {expected!r}\n    here:      {actual!r}")
+
+
+def both(kind: type[object], expected: object, actual: object) -> bool:
+    """Whether the two are of one kind."""
+    return isinstance(expected, kind) and isinstance(actual, kind)
 
 
 def compare_errors(what: str, expected: Exception | None, actual: Exception | None) -> None:
@@ -166,11 +171,11 @@ def plain(side: Side, answer: Any) -> Any:
         case QueueInfo():
             return {"name": answer.name, "paused": answer.paused, "counts": plain_counts(answer.counts)}
         case Mapping():
-            return plain_counts(answer)
+            return plain_counts(cast("Mapping[State, int]", answer))
         case str() | int() | float() | None:
             return answer
         case Sequence():
-            return [plain(side, item) for item in answer]
+            return [plain(side, item) for item in cast("Sequence[object]", answer)]
         case _:
             return type(answer).__name__
 

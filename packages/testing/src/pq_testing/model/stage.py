@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, TypeVar
 
 import anyio
@@ -52,14 +52,14 @@ class MemoryTransactions:
 class Stage(RuleBasedStateMachine):
     """Holds the pair of connectors of one example, in an event loop of its own, from its start to its end."""
 
-    open_connector: ClassVar[OpenConnector]
+    open_connector: ClassVar[staticmethod[[], AbstractAsyncContextManager[Connector]]]
     open_transactions: ClassVar[OpenTransactions | None] = None
     backend: ClassVar[str] = "asyncio"
     steps_done: ClassVar[int] = 0
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = START
+        self.now: datetime = START
         self.agreed = True
         self.stack = AsyncExitStack()
         self.loop = start_blocking_portal(self.backend)

@@ -39,7 +39,8 @@ scalars = st.one_of(
 json_values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3), max_leaves=6
 )
-arguments = st.one_of(st.just({}), st.dictionaries(texts, json_values, max_size=3))
+NO_ARGUMENTS: dict[str, Any] = {}
+arguments = st.one_of(st.just(NO_ARGUMENTS), st.dictionaries(texts, json_values, max_size=3))
 bad_arguments = st.sampled_from(
     [
         {"x": float("nan")},
@@ -65,12 +66,18 @@ def _new_jobs(draw: st.DrawFn) -> NewJob:
         lock_mode=lock_mode,
         delay=draw(st.sampled_from((None, None, None, *(timedelta(seconds=seconds) for seconds in SECONDS)))),
         max_losses=draw(st.sampled_from((3, 3, 3, 3, 1, 2))),
-        metadata=draw(st.just({}) | arguments),
+        metadata=draw(st.just(NO_ARGUMENTS) | arguments),
     )
 
 
 new_jobs = _new_jobs()
-bad_jobs = st.builds(lambda job, args: attrs.evolve(job, args=args), new_jobs, bad_arguments)
+
+
+def _with_arguments(job: NewJob, args: Any) -> NewJob:
+    return attrs.evolve(job, args=args)
+
+
+bad_jobs = st.builds(_with_arguments, new_jobs, bad_arguments)
 
 
 @attrs.frozen(kw_only=True)
