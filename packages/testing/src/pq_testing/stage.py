@@ -110,6 +110,7 @@ class Stage:
         self._seats: list[Seat] = []
         self._seats_by_task: dict[Any, Seat] = {}
         self._frozen: list[Driven] = []
+        self._jobs: dict[Hand, Driven] = {}
         self._pending: list[tuple[Seat, Action]] = []
         self._fault: BaseException | None = None
         self._over = False
@@ -170,6 +171,7 @@ class Stage:
         shared = self.drain.transaction
         if not self._script.inside_jobs or (shared is not None and shared.is_async):
             return coroutine
+        self._jobs[hand] = coroutine
         task = execution.job.task
         return cast("Driven", stepped(coroutine, lambda number: self.point(hand, f"await {number} of {task}")))
 
@@ -295,7 +297,7 @@ class Stage:
         if action == "crash":
             self.drain.ends(seat.hand)
             if (terminate := getattr(seat.hand.connector, "terminate", None)) is not None:
-                terminate()  # PostgreSQL ends the session, and rolls back what it had begun
+                terminate(self._jobs.get(seat.hand))  # PostgreSQL ends its sessions, and rolls back what it had begun
             await seat.hand.forsake()
         await seat.hand.expire()
         self._news = True

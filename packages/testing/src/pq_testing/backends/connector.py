@@ -17,6 +17,7 @@ from pq_core.postgres.link import Link
 from pq_core.postgres.pools import AsyncPool, SyncPool
 from pq_core.postgres.statements import Statement
 from pq_core.postgres.sync_connector import SyncPsycopgConnector
+from pq_testing.backends.held import held_connections
 from pq_testing.backends.stock import Lender, Stock
 
 if TYPE_CHECKING:  # A backend makes these.
@@ -59,7 +60,7 @@ class BackendConnector(PsycopgConnector):
         super().with_pool(min_size=min_size, max_size=max_size)  # refuses sizes that cannot be
         return self._backend.connector(self._link.clock)
 
-    def terminate(self) -> None:
+    def terminate(self, job: object = None) -> None:  # noqa: ARG002 - only a worker runs one
         """End its sessions on the server, as the death of a worker does; wait until they are gone.
 
         What was begun is rolled back. The connector can go on, on new connections.
@@ -102,15 +103,23 @@ class HandConnector(BackendConnector):
         self.busy_since = None
         return finished
 
-    def terminate(self) -> None:
+    def terminate(self, job: object = None) -> None:
         """End its sessions on the server, and those in which its job has begun a transaction; wait until they are gone.
 
-        Whose transaction it is can only be told by the time: while another worker runs a job as well, none is ended.
+        Whose transaction it is, is told by the time; while another worker runs a job as well, also by whether the job
+        holds the connection.
+
+        Args:
+            job: its frozen coroutine.
         """
         super().terminate()
         since, self.busy_since = self.busy_since, None
-        if since is not None and not self._backend.anybody_busy():
+        if since is None:
+            return
+        if not self._backend.anybody_busy():
             self._backend.terminate_begun_since(since)
+        elif held := {connection.info.backend_pid for connection in held_connections(job)}:
+            self._backend.terminate_begun_since(since, among=held)
 
 
 class _SyncTwin(SyncPsycopgConnector):
