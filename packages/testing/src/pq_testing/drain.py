@@ -43,6 +43,7 @@ class Drain:
         on_error: whether an error of a job ends the drain and reaches the test.
         nested: whether an event loop of others runs in this thread, and waits for us.
         over: whether no more jobs are to be claimed.
+        news: how often there was reason to look for work, so far.
         findings: errors that the disturbances of the test have brought to light.
     """
 
@@ -55,6 +56,7 @@ class Drain:
     on_error: OnError = "raise"
     nested: bool = False
     over: bool = attrs.field(init=False, default=False)
+    news: int = attrs.field(init=False, default=0)
     findings: list[BaseException] = attrs.field(init=False, factory=list[BaseException])
     _runs: list[Run] = attrs.field(init=False, factory=list[Run])
     _refusal: DrainError | None = attrs.field(init=False, default=None)
@@ -149,8 +151,14 @@ class Drain:
         if self.limit is not None and len(self._runs) >= self.limit:
             self.over = True
 
-    async def wait_for_others(self) -> bool:
-        """Wait while other hands work and nothing is due; return whether there may be something to do again."""
+    async def wait_for_others(self, known: int) -> bool:
+        """Wait while other hands work and nothing is due; return whether there may be something to do again.
+
+        Args:
+            known: the news there were before the hand looked: what has come since, its look may have missed.
+        """
+        if self.news != known:
+            return True
         if self._busy:
             call = anyio.Event()
             self._idle.append(call)
@@ -217,6 +225,7 @@ class Drain:
         self.over = True
 
     def _call_idle(self) -> None:
+        self.news += 1
         idle, self._idle = self._idle, []
         for call in idle:
             call.set()

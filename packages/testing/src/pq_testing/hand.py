@@ -96,8 +96,17 @@ class Work(Protocol):
         """Take note of a run whose outcome is written."""
         ...
 
-    async def wait_for_others(self) -> bool:
-        """Wait while other hands work and nothing is due; return whether there may be something to do again."""
+    @property
+    def news(self) -> int:
+        """How often there was reason to look for work, so far."""
+        ...
+
+    async def wait_for_others(self, known: int, /) -> bool:
+        """Wait while other hands work and nothing is due; return whether there may be something to do again.
+
+        Args:
+            known: the `news` there were before the hand looked.
+        """
         ...
 
 
@@ -140,6 +149,7 @@ class Hand:
         self._savepoint: Savepoint | None = None
         clock = drain.harness.clock
         self._raised = Raised(NAME)
+        self._known = 0
         self._executor = Executor(
             drain.harness.app,
             worker_name=NAME,
@@ -215,6 +225,7 @@ class Hand:
     async def _claim(self) -> Job | None:
         """Return the next job that is due, running; None if there is none."""
         for look in range(LOOKS):
+            self._known = self.drain.news
             fetched: Fetched = await self._ask("fetch", self.worker, self.drain.queues, 1, told=self._take)
             if self.job is not None:
                 return self.job
@@ -257,7 +268,7 @@ class Hand:
             self.drain.ends(self)
 
     async def _rest(self) -> bool:
-        return await (self.drain.wait_for_others() if self.director is None else self.director.idle(self))
+        return await (self.drain.wait_for_others(self._known) if self.director is None else self.director.idle(self))
 
     async def _ask(self, verb: str, *arguments: Any, told: Callable[[Any], None] | None = None) -> Any:
         """Ask the store, as of the test's time. A worker can die before it asks, and before it hears the answer.

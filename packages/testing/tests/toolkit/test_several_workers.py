@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 import pq_core as pq
+from pq_core.connector import Fetched
 from pq_testing import RunJobs
 from pq_testing.errors import EndlessJobs
 from pq_testing.swap import using
@@ -42,6 +44,38 @@ def test_a_job_can_wait_for_what_another_worker_does(app: pq.App, run_jobs: RunJ
     ask.defer()
 
     assert run_jobs(until, workers=2).names == ["answer", "ask"]
+
+
+class SlowConnector(pq.InMemoryConnector):
+    """Takes its time to say that there is nothing to be had."""
+
+    async def fetch(self, *args: Any, **options: Any) -> Fetched:
+        fetched = await super().fetch(*args, **options)
+        for _ in range(0 if fetched.jobs else 10):
+            await asyncio.sleep(0)
+        return fetched
+
+
+@pytest.mark.timeout(10)
+def test_a_job_deferred_while_a_worker_asks_for_one_is_not_missed(app: pq.App) -> None:
+    answered: list[asyncio.Event] = []
+
+    @app.task(name="answer")
+    async def answer() -> None:
+        answered[0].set()
+
+    @app.task(name="ask")
+    async def ask(turns: int) -> None:
+        answered[:] = [asyncio.Event()]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await answer.defer_async()
+        await answered[0].wait()
+
+    with using(app, connector=SlowConnector()) as run_jobs:
+        for turns in range(15):
+            ask.defer(turns=turns)
+            assert run_jobs(workers=2).names == ["answer", "ask"]
 
 
 def test_a_job_falls_due_while_another_worker_sleeps(app: pq.App, run_jobs: RunJobs) -> None:
