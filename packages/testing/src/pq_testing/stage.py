@@ -28,6 +28,7 @@ from pq_core.connector import Connector, WorkerInfo
 from pq_core.memory import InMemoryConnector
 from pq_core.memory.engine import Engine
 from pq_core.worker.run import Run as Execution
+from pq_testing import own_loop
 from pq_testing.drain import Drain
 from pq_testing.errors import DrainError
 from pq_testing.hand import LEASE, NAME, Hand
@@ -82,7 +83,10 @@ class Staged:
         """Let hands live until nothing is due any more."""
         stage = Stage(drain, self.script, workers=max(drain.workers, self.workers))
         self.stages.append(stage)
-        await stage.play()
+        try:
+            await stage.play()
+        finally:
+            stage.mind_the_loop()
 
     def close(self) -> None:
         """Close what is frozen, at the end of the test."""
@@ -111,6 +115,7 @@ class Stage:
         self._seats_by_task: dict[Any, Seat] = {}
         self._frozen: list[Driven] = []
         self._jobs: dict[Hand, Driven] = {}
+        self._watchman: asyncio.Task[None] | None = None
         self._pending: list[tuple[Seat, Action]] = []
         self._fault: BaseException | None = None
         self._over = False
@@ -150,6 +155,8 @@ class Stage:
             warnings.simplefilter("ignore", ResourceWarning)
             while self._frozen:
                 bury(self._frozen.pop())
+        if self._watchman is not None and not self._watchman.get_loop().is_closed():
+            self._watchman.cancel()
 
     async def point(self, hand: Hand, place: str) -> None:
         """Stop here; return when the hand may go on. Never, if its worker dies here."""
@@ -161,6 +168,22 @@ class Stage:
     async def idle(self, hand: Hand) -> bool:  # noqa: ARG002 - the task tells whose it is
         """Wait while nothing is due; return whether there may be something again."""
         return bool(await _halt(IDLE))
+
+    def mind_the_loop(self) -> None:
+        """Have what is frozen closed with the event loop, if that ends before the test does.
+
+        A loop that ends awaits the end of all async generators. Those of frozen coroutines would never come to it.
+        """
+        if self._frozen and isinstance(self._parking, AsyncioParking):
+            loop = asyncio.get_running_loop()
+            if not own_loop.is_own(loop):
+                self._watchman = loop.create_task(self._watch_the_loop())
+
+    async def _watch_the_loop(self) -> None:
+        try:
+            await asyncio.Event().wait()  # until the loop, which ends, cancels what still runs
+        finally:
+            self.close()
 
     def drive(self, hand: Hand, execution: Execution, coroutine: Driven) -> Driven:
         """Return the coroutine of a job with a point after each await, if the script stops hands there.
