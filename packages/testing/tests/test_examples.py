@@ -134,8 +134,9 @@ def test_the_tutorial_runs_as_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("library", ["celery", "dramatiq", "procrastinate", "rq"])
-def test_the_test_of_another_library_passes_where_that_is_installed(library: str) -> None:
-    pytest.importorskip(library)
+def test_the_test_of_another_library_passes(library: str) -> None:
+    if library == "rq" and sys.platform == "win32":
+        pytest.skip("RQ forks, which Windows does not")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", f"with_{library}.py"],
         cwd=EXAMPLES / "coming_from",
