@@ -43,7 +43,6 @@ class Drain:
         on_error: whether an error of a job ends the drain and reaches the test.
         nested: whether an event loop of others runs in this thread, and waits for us.
         over: whether no more jobs are to be claimed.
-        news: how often there was reason to look for work, so far.
         findings: errors that the disturbances of the test have brought to light.
     """
 
@@ -56,7 +55,6 @@ class Drain:
     on_error: OnError = "raise"
     nested: bool = False
     over: bool = attrs.field(init=False, default=False)
-    news: int = attrs.field(init=False, default=0)
     findings: list[BaseException] = attrs.field(init=False, factory=list[BaseException])
     _runs: list[Run] = attrs.field(init=False, factory=list[Run])
     _refusal: DrainError | None = attrs.field(init=False, default=None)
@@ -64,6 +62,8 @@ class Drain:
     _interruption: BaseException | None = attrs.field(init=False, default=None)
     _awaiting: dict[int, Run] = attrs.field(init=False, factory=dict[int, Run])
     _busy: set[Hand] = attrs.field(init=False, factory=set[Hand])
+    _looking: set[Hand] = attrs.field(init=False, factory=set[Hand])
+    _news: int = attrs.field(init=False, default=0)
     _idle: list[anyio.Event] = attrs.field(init=False, factory=list[anyio.Event])
     _next_due: datetime | None = attrs.field(init=False, default=None)
     _hired: int = attrs.field(init=False, default=0)
@@ -132,6 +132,15 @@ class Drain:
         self._busy.discard(hand)
         self._call_idle()
 
+    def looks(self, hand: Hand) -> int:
+        """Take note that a hand looks for a job; return how often there was reason to, so far."""
+        self._looking.add(hand)
+        return self._news
+
+    def has_looked(self, hand: Hand) -> None:
+        """Take note that a hand knows whether there is a job for it."""
+        self._looking.discard(hand)
+
     def heard_of(self, next_in: float | None) -> None:
         """Take note of what a fetch has told: the seconds until the next job falls due, if there is one."""
         now = self.harness.clock.now()
@@ -157,9 +166,9 @@ class Drain:
         Args:
             known: the news there were before the hand looked: what has come since, its look may have missed.
         """
-        if self.news != known:
+        if self._news != known:
             return True
-        if self._busy:
+        if self._busy or self._looking:  # what looks may have claimed a job already, and this one deferred others
             call = anyio.Event()
             self._idle.append(call)
             with anyio.move_on_after(self._seconds_until_due()):
@@ -225,7 +234,7 @@ class Drain:
         self.over = True
 
     def _call_idle(self) -> None:
-        self.news += 1
+        self._news += 1
         idle, self._idle = self._idle, []
         for call in idle:
             call.set()

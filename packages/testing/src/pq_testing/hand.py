@@ -96,16 +96,19 @@ class Work(Protocol):
         """Take note of a run whose outcome is written."""
         ...
 
-    @property
-    def news(self) -> int:
-        """How often there was reason to look for work, so far."""
+    def looks(self, hand: Hand, /) -> int:
+        """Take note that a hand looks for a job; return how often there was reason to, so far."""
+        ...
+
+    def has_looked(self, hand: Hand, /) -> None:
+        """Take note that it has an answer."""
         ...
 
     async def wait_for_others(self, known: int, /) -> bool:
         """Wait while other hands work and nothing is due; return whether there may be something to do again.
 
         Args:
-            known: the `news` there were before the hand looked.
+            known: what :meth:`looks` has returned.
         """
         ...
 
@@ -173,6 +176,7 @@ class Hand:
                 elif not await self._rest():
                     break
         finally:
+            self.drain.ends(self)
             with anyio.CancelScope(shield=True):
                 await self._ask("leave", self.worker)
 
@@ -225,8 +229,11 @@ class Hand:
     async def _claim(self) -> Job | None:
         """Return the next job that is due, running; None if there is none."""
         for look in range(LOOKS):
-            self._known = self.drain.news
-            fetched: Fetched = await self._ask("fetch", self.worker, self.drain.queues, 1, told=self._take)
+            self._known = self.drain.looks(self)
+            try:
+                fetched: Fetched = await self._ask("fetch", self.worker, self.drain.queues, 1, told=self._take)
+            finally:
+                self.drain.has_looked(self)
             if self.job is not None:
                 return self.job
             if not fetched.again:

@@ -78,6 +78,48 @@ def test_a_job_deferred_while_a_worker_asks_for_one_is_not_missed(app: pq.App) -
             assert run_jobs(workers=2).names == ["answer", "ask"]
 
 
+class UnevenConnector(pq.InMemoryConnector):
+    """Is quicker to say that there is nothing to be had than to hand out a job."""
+
+    async def fetch(self, *args: Any, **options: Any) -> Fetched:
+        fetched = await super().fetch(*args, **options)
+        for _ in range(10 if fetched.jobs else 0):
+            await asyncio.sleep(0)
+        return fetched
+
+
+@pytest.mark.timeout(10)
+def test_a_worker_does_not_leave_while_another_is_about_to_get_a_job(app: pq.App) -> None:
+    answered: list[asyncio.Event] = []
+
+    @app.task(name="answer")
+    async def answer() -> None:
+        answered[0].set()
+
+    @app.task(name="ask")
+    async def ask() -> None:
+        answered.append(asyncio.Event())
+        await answer.defer_async()
+        await answered[0].wait()
+
+    with using(app, connector=UnevenConnector()) as run_jobs:
+        ask.defer()
+        assert run_jobs(workers=2).names == ["answer", "ask"]
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_no_worker_waits_for_one_that_had_to_give_its_job_back(app: pq.App, limit: int) -> None:
+    @app.task(name="work")
+    def work() -> None: ...
+
+    with using(app, connector=UnevenConnector()) as run_jobs:
+        work.configure(queue="a").batch_defer([{}] * limit)
+        work.configure(queue="b", lock="one").batch_defer([{}] * 3)
+        assert len(run_jobs(limit=limit, workers=3)) == limit
+        assert len(run_jobs(workers=3)) == 3
+
+
 def test_a_job_falls_due_while_another_worker_sleeps(app: pq.App, run_jobs: RunJobs) -> None:
     began: list[tuple[str, timedelta]] = []
     start = run_jobs.clock.now()
