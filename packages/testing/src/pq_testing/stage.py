@@ -15,6 +15,7 @@ the reply of a store always, any other if the event loop listens to a socket.
 from __future__ import annotations
 
 import asyncio
+import sys
 import types
 import warnings
 from collections.abc import Callable, Generator
@@ -321,6 +322,7 @@ class Stage:
             self.drain.ends(seat.hand)
             if (terminate := getattr(seat.hand.connector, "terminate", None)) is not None:
                 terminate(self._jobs.get(seat.hand))  # PostgreSQL ends its sessions, and rolls back what it had begun
+            self._stop_listening(self._jobs.get(seat.hand))
             await seat.hand.forsake()
         await seat.hand.expire()
         self._news = True
@@ -329,6 +331,17 @@ class Stage:
         else:  # its next heartbeat makes it known again; its job is not its own any more
             await self.drain.connector.heartbeat(WorkerInfo(id=seat.hand.worker, name=NAME), LEASE)
             self._next()
+
+    def _stop_listening(self, job: Driven | None) -> None:
+        """Wait for no replies to a dead job: time would not jump while they are in flight."""
+        if job is None or "psycopg" not in sys.modules or not isinstance(self._parking, AsyncioParking):
+            return
+        from pq_testing.backends.held import held_sockets
+
+        loop = asyncio.get_running_loop()
+        for socket in held_sockets(job):
+            loop.remove_reader(socket)
+            loop.remove_writer(socket)
 
     def _wake_for_news(self) -> bool:
         """Let idle hands look for work, if there may be some that they do not know of; return whether any does."""
