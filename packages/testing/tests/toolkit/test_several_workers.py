@@ -10,7 +10,7 @@ import pytest
 import pq_core as pq
 from pq_core.connector import Fetched
 from pq_testing import RunJobs
-from pq_testing.errors import EndlessJobs
+from pq_testing.errors import AsyncTaskInSyncDrain, EndlessJobs
 from pq_testing.swap import using
 
 
@@ -108,16 +108,17 @@ def test_a_worker_does_not_leave_while_another_is_about_to_get_a_job(app: pq.App
 
 
 @pytest.mark.timeout(10)
-@pytest.mark.parametrize("limit", [1, 2, 3])
-def test_no_worker_waits_for_one_that_had_to_give_its_job_back(app: pq.App, limit: int) -> None:
+def test_no_worker_waits_for_one_that_had_to_give_its_job_back(app: pq.App) -> None:
     @app.task(name="work")
-    def work() -> None: ...
+    async def work() -> None: ...
 
-    with using(app, connector=UnevenConnector()) as run_jobs:
-        work.configure(queue="a").batch_defer([{}] * limit)
-        work.configure(queue="b", lock="one").batch_defer([{}] * 3)
-        assert len(run_jobs(limit=limit, workers=3)) == limit
-        assert len(run_jobs(workers=3)) == 3
+    async def test() -> None:
+        with using(app, connector=UnevenConnector()) as run_jobs:
+            await work.defer_async()
+            run_jobs(workers=2)
+
+    with pytest.raises(AsyncTaskInSyncDrain):
+        asyncio.run(test())
 
 
 def test_a_job_falls_due_while_another_worker_sleeps(app: pq.App, run_jobs: RunJobs) -> None:
