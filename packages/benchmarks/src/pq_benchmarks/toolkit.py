@@ -44,7 +44,7 @@ def main() -> None:
         "schedules_per_s": schedules_per_s(crashes=0),
         "schedules_with_a_crash_per_s": schedules_per_s(crashes=1),
         **postgres(),
-        "collect_ms": collect_ms(),
+        **untouched(),
     }
     print(json.dumps(figures))
 
@@ -102,18 +102,34 @@ def postgres() -> dict[str, float]:
         databases.close()
 
 
-def collect_ms() -> float:
-    """Return what the plugin adds to the CPU time of collecting a suite that does not use it: a median of pairs."""
+def untouched() -> dict[str, float]:
+    """Return what the plugin adds to the CPU time of a suite that does not use it: medians of pairs.
+
+    To its collection; and, with an app under test, to each of its tests, the import of pq left out.
+    """
     with tempfile.TemporaryDirectory() as directory:
         for number in range(20):
-            Path(directory, f"test_{number}.py").write_text("def test_it(): pass\n" * 10)
-        command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
-        environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-        added: list[float] = []
-        for _ in range(PAIRS):
-            without = cpu_seconds(command, directory, environment)
-            added.append(cpu_seconds([*command, "-p", "pq_testing.plugin"], directory, environment) - without)
-    return statistics.median(added) * 1e3
+            tests = "".join(f"def test_{name}(): pass\n" for name in range(20))
+            Path(directory, f"test_{number}.py").write_text(tests)
+        Path(directory, "shop.py").write_text(
+            "import pq_core\napp = pq_core.App(connector=pq_core.InMemoryConnector())"
+        )
+        Path(directory, "conftest.py").write_text("import pq_testing.swap, shop")
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+        plugin = ["-p", "pq_testing.plugin"]
+        collect = added(["--collect-only", "--noconftest"], plugin, command, directory)
+        run = added([], [*plugin, "-o", "pq_app=shop:app", "-o", "pythonpath=."], command, directory)
+        return {"collect_ms": collect * 1e3, "untouched_test_ms": run * 1e3 / 400}
+
+
+def added(both: list[str], plugin: list[str], command: list[str], directory: str) -> float:
+    """Return the median CPU seconds that a plugin's options add to a command."""
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": directory}
+    differences: list[float] = []
+    for _ in range(PAIRS):
+        without = cpu_seconds([*command, *both], directory, environment)
+        differences.append(cpu_seconds([*command, *both, *plugin], directory, environment) - without)
+    return statistics.median(differences)
 
 
 def cpu_seconds(command: list[str], directory: str, environment: dict[str, str]) -> float:

@@ -29,5 +29,6 @@ TESTING = Scenario(
         Target(value="postgres_ready_ms", at_most=400.0),
         Target(value="reset_ms", at_most=5.0),
         Target(value="collect_ms", at_most=20.0),
+        Target(value="untouched_test_ms", at_most=1.0),
     ),
 )
