@@ -107,13 +107,20 @@ def test_a_worker_does_not_leave_while_another_is_about_to_get_a_job(app: pq.App
         assert run_jobs(workers=2).names == ["answer", "ask"]
 
 
+class DeafConnector(UnevenConnector):
+    """Cannot listen."""
+
+    async def listen(self, *args: Any, **options: Any) -> None:
+        raise pq.ConnectionFailed("no connection is left")
+
+
 @pytest.mark.timeout(10)
 def test_no_worker_waits_for_one_that_had_to_give_its_job_back(app: pq.App) -> None:
     @app.task(name="work")
     async def work() -> None: ...
 
     async def test() -> None:
-        with using(app, connector=UnevenConnector()) as run_jobs:
+        with using(app, connector=DeafConnector()) as run_jobs:
             await work.defer_async()
             run_jobs(workers=2)
 
