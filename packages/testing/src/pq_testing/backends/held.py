@@ -19,6 +19,8 @@ _NO_WAY_ON = (
     *(str, bytes, int, float, complex, bool, type(None)),
     *(asyncio.AbstractEventLoop, asyncio.Future),  # of others, too
 )
+_NO_WAY_ON_IN = frozenset({"pq_core", "pq_testing", "pytest", "_pytest"})
+"""Packages whose objects lead to the other workers, and to the jobs that these run."""
 
 
 def held_connections(coroutine: object) -> Iterator[psycopg.Connection[Any] | psycopg.AsyncConnection[Any]]:
@@ -40,13 +42,14 @@ def _reachable(coroutine: object) -> Iterator[object]:
     """Yield what can be reached from what a suspended coroutine has on its stack.
 
     That goes through variables, contexts that were entered, awaited coroutines and async generators, and through
-    objects and their attributes; not through globals, and not through connections.
+    objects and their attributes; not through globals, not through connections, and not through pq's own objects, of
+    which a job may hold its context, its app or what runs the test's jobs.
     """
     found: list[object] = [coroutine]
     seen = {id(coroutine)}
     for each in found:
         yield each
-        if isinstance(each, CONNECTIONS):
+        if isinstance(each, CONNECTIONS) or _is_of_all(each):
             continue
         for other in gc.get_referents(each):
             if id(other) not in seen and not isinstance(other, _NO_WAY_ON):
@@ -54,3 +57,7 @@ def _reachable(coroutine: object) -> Iterator[object]:
                 found.append(other)
         if len(found) > MOST_OBJECTS:
             return
+
+
+def _is_of_all(value: object) -> bool:
+    return any(made.__module__.partition(".")[0] in _NO_WAY_ON_IN for made in type(value).__mro__)
