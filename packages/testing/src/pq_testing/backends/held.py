@@ -11,6 +11,9 @@ from typing import Any
 
 import psycopg
 
+from pq_core.app import App
+from pq_core.postgres.connector import PsycopgConnector
+
 CONNECTIONS = (psycopg.Connection, psycopg.AsyncConnection)
 MOST_OBJECTS = 20_000
 """Looked at, before it is given up: what a job holds is near."""
@@ -18,6 +21,7 @@ _NO_WAY_ON = (
     *(type, ModuleType, FunctionType, BuiltinFunctionType, CodeType),  # lead everywhere
     *(str, bytes, int, float, complex, bool, type(None)),
     *(asyncio.AbstractEventLoop, asyncio.Future),  # of others, too
+    *(App, PsycopgConnector),  # pq's own connections are pq's business
 )
 _NO_WAY_ON_IN = frozenset({"pq_core", "pq_testing", "pytest", "_pytest"})
 """Packages whose objects lead to the other workers, and to the jobs that these run."""
