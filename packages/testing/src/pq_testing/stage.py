@@ -52,6 +52,8 @@ class Seat:
     state: State = "running"
     place: str = "start"
     answer: Any = None
+    heard: int = 0
+    """How many news there were when it last began to look for work."""
     gate: Place = attrs.field(factory=Place)
     task: Any = None
 
@@ -120,7 +122,7 @@ class Stage:
         self._pending: list[tuple[Seat, Action]] = []
         self._fault: BaseException | None = None
         self._over = False
-        self._news = False
+        self._news = 0
         self._known = 0
         self._hired = 0
         self._engine = _engine(drain.connector)
@@ -162,7 +164,7 @@ class Stage:
     async def point(self, hand: Hand, place: str) -> None:
         """Stop here; return when the hand may go on. Never, if its worker dies here."""
         if place == "after finish":
-            self._news = True
+            self._news += 1
         if self._script.stops(hand, place):
             await _halt(Halt(place))
 
@@ -307,6 +309,8 @@ class Stage:
         at = self.drain.harness.clock.now()
         self.steps.append(Step(seat.column, seat.hand.number, seat.place, cue.action, at, cue.point.job))
         if cue.action == "go on":
+            if seat.place == "before fetch":
+                seat.heard = self._news
             self._release(seat)
             return
         if cue.action == "crash":
@@ -325,7 +329,7 @@ class Stage:
             self._stop_listening(self._jobs.get(seat.hand))
             await seat.hand.forsake()
         await seat.hand.expire()
-        self._news = True
+        self._news += 1
         if action == "crash":
             self._enter(seat.column)
         else:  # its next heartbeat makes it known again; its job is not its own any more
@@ -344,20 +348,26 @@ class Stage:
             loop.remove_writer(socket)
 
     def _wake_for_news(self) -> bool:
-        """Let idle hands look for work, if there may be some that they do not know of; return whether any does."""
+        """Let idle hands look for work, if there may be some that they do not know of; return whether any does.
+
+        What has happened since a hand began to look is news to it, even if it was not idle yet when that happened.
+        """
         if self._engine is not None and self._known != (known := self._engine.store.next_id):
-            self._known, self._news = known, True
-        if not self._news:
-            return False
-        self._news = False
-        return self.may_have_work and self._wake_idle(work=True)
+            self._known = known
+            self._news += 1
+        late = [seat for seat in self._seats if seat.state == "idle" and seat.heard < self._news]
+        for seat in late:
+            seat.heard = self._news
+        return self.may_have_work and self._wake(late, work=True)
 
     def _wake_idle(self, *, work: bool) -> bool:
-        idle = [seat for seat in self._seats if seat.state == "idle"]
-        for seat in idle:
+        return self._wake([seat for seat in self._seats if seat.state == "idle"], work=work)
+
+    def _wake(self, seats: list[Seat], *, work: bool) -> bool:
+        for seat in seats:
             seat.answer = work
             self._release(seat)
-        return bool(idle)
+        return bool(seats)
 
     def _come_to_rest(self) -> None:
         """No hand can go on by itself: wait, let time pass, or end."""

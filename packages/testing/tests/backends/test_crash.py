@@ -70,7 +70,7 @@ class KillsOneOfTwo(Script):
         self.begun: list[int] = []
         self.lost = 0
 
-    def cue(self, points: Sequence[Point], scene: Scene) -> Cue:  # noqa: ARG002 - as every script
+    def cue(self, points: Sequence[Point], scene: Scene) -> Cue:
         job = points[0].job
         if len(self.begun) == 2 and not self.lost and job is not None:
             self.lost = job.id

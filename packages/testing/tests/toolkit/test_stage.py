@@ -327,6 +327,43 @@ def test_a_hand_without_work_looks_again_when_a_job_has_ended(app: pq.App, stage
     assert {run.hand for run in report.runs[1:]} == {1, 2}
 
 
+class LooksTooEarly(Script):
+    """Lets worker 2 look for work before worker 1 defers some, and rest after it."""
+
+    def __init__(self) -> None:
+        self.deferred = False
+
+    def cue(self, points: Sequence[Point], scene: Scene) -> Cue:
+        one, two = points[0], points[-1]
+        looks = one.job is not None and two.place in ("before heartbeat", "after heartbeat", "before fetch")
+        return Cue(two if looks or self.deferred else one)
+
+
+def test_a_hand_does_not_rest_on_what_it_heard_before_a_job_was_deferred(
+    app: pq.App, staged: Callable[..., Any]
+) -> None:
+    @app.task(name="parent")
+    async def parent() -> None:
+        await child.defer_async()
+        script.deferred = True
+        await asyncio.sleep(0)
+        await asyncio.sleep(2)
+
+    @app.task(name="child")
+    def child() -> None: ...
+
+    script = LooksTooEarly()
+    run_jobs, _ = staged(script, 2)
+    start = run_jobs.clock.now()
+    parent.defer()
+    report = run_jobs(until="1h")
+
+    assert [(run.task, run.started_at - start) for run in report] == [
+        ("child", timedelta(0)),
+        ("parent", timedelta(0)),
+    ]
+
+
 def test_time_jumps_when_no_hand_has_work(app: pq.App, staged: Callable[..., Any]) -> None:
     @app.task
     def work() -> None: ...
