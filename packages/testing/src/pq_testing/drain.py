@@ -39,7 +39,8 @@ class Drain:
         until: how far the clock may go; None: not at all.
         queues: whose jobs run; None: of every queue.
         limit: jobs to run at most.
-        workers: hands at a time.
+        workers: hands at a time; in a caller's transaction one, since of two jobs with a savepoint each, the one that
+            fails would undo what the other did after it had begun.
         on_error: whether an error of a job ends the drain and reaches the test.
         nested: whether an event loop of others runs in this thread, and waits for us.
         over: whether no more jobs are to be claimed.
@@ -67,6 +68,10 @@ class Drain:
     _idle: list[anyio.Event] = attrs.field(init=False, factory=list[anyio.Event])
     _next_due: datetime | None = attrs.field(init=False, default=None)
     _hired: int = attrs.field(init=False, default=0)
+
+    def __attrs_post_init__(self) -> None:
+        if self.transaction is not None:
+            self.workers = 1
 
     @property
     def connector(self) -> Connector:
@@ -200,8 +205,7 @@ class Drain:
         try:
             # Outside of virtual time, which would wait for what there may never be to hear.
             async with anyio.create_task_group() as listening:
-                if self.transaction is None:
-                    listening.start_soon(self._listen)
+                listening.start_soon(self._listen)
                 with self._time_flowing():
                     async with anyio.create_task_group() as hands:
                         for hand in [self.hire() for _ in range(self.workers)]:

@@ -84,7 +84,8 @@ class Staged:
 
     async def conduct(self, drain: Drain) -> None:
         """Let hands live until nothing is due any more."""
-        stage = Stage(drain, self.script, workers=max(drain.workers, self.workers))
+        workers = drain.workers if drain.transaction is not None else max(drain.workers, self.workers)
+        stage = Stage(drain, self.script, workers=workers)
         self.stages.append(stage)
         try:
             await stage.play()

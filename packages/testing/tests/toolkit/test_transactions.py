@@ -9,6 +9,7 @@ import sqlalchemy
 
 import pq_core as pq
 from pq_testing import Clock, RunJobs
+from pq_testing.disturbances import Chaos
 from pq_testing.postgres import fresh_database, server
 from pq_testing.swap import using
 
@@ -155,6 +156,33 @@ def test_an_async_connection_is_drained_in(app: pq.App, run_jobs: RunJobs, dsn: 
 
     assert asyncio.run(test()) == ["charge"]
     assert list(run_jobs.deferred) == []
+
+
+@pytest.mark.parametrize("chaos", [Chaos(), Chaos(crash="random", reorder=True, seed=1)], ids=["calm", "chaos"])
+def test_jobs_in_a_transaction_run_one_after_the_other_whatever_workers_says(
+    dsn: str, app: pq.App, connection: psycopg.Connection, chaos: Chaos
+) -> None:
+    @app.task(name="charge", retry=2, pass_context=True)
+    async def charge(context: pq.JobContext, order: int) -> None:
+        connection.execute("update orders set charged = charged + 1 where id = %s", [order])
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        if context.job.attempt == 1 and order == 2:
+            raise ValueError(order)
+
+    clock = Clock()
+    connector = pq.PsycopgConnector(dsn, clock=clock.now, min_size=0)
+    with using(app, connector=connector, clock=clock, chaos=chaos) as run_jobs:
+        for order in (1, 2, 3):
+            connection.execute("insert into orders values (%s)", [order])
+            charge.configure(connection=connection).defer(order=order)
+        report = run_jobs(connection=connection, workers=3)
+        states = {job.state for job in run_jobs.deferred_in(connection)}
+    connector.sync.close()
+
+    assert len(report.succeeded) == 3
+    assert states == {pq.State.SUCCEEDED}
+    assert charged(connection) == [(1, 1), (2, 1), (3, 1)] or chaos
 
 
 def test_without_an_open_transaction_a_drain_says_so(run_jobs: RunJobs, dsn: str) -> None:
