@@ -16,8 +16,6 @@ import pytest
 
 TEMPLATE = Path(__file__).parent / "six"
 INI = "[pytest]\npq_app = shop:app\n"
-MOST_PER_TEST = 0.002
-"""Seconds that a test may take longer because its jobs are kept in memory."""
 
 pytestmark = pytest.mark.timeout(300)
 Run = Callable[..., str]
@@ -144,22 +142,3 @@ def test_the_real_database_hears_of_whom_is_let_through(run: Run, real_database:
     """Else the two tests above would show nothing."""
     run("legacy", "-x", ini="[pytest]\npq_allow_real = true\n")
     assert real_database.rung > 0
-
-
-def test_a_suite_that_never_mentions_pq_is_not_slowed(run: Run, tmp_path: Path) -> None:
-    """Compared with the same suite without the plugin, whose jobs are all kept by one in-memory connector."""
-    with_plugin, without = [], []
-    conftest = tmp_path / "conftest.py"
-    for _ in range(3):
-        conftest.write_text("import pq_testing.swap\nimport shop\n")  # what is imported now is not counted
-        with_plugin.append(_seconds(run("legacy", "-k", "many")))
-        conftest.write_text("import pq_core\nimport shop\n\nshop.app.connector = pq_core.InMemoryConnector()\n")
-        without.append(_seconds(run("legacy", "-k", "many", "-p", "no:pq_testing.plugin", ini="[pytest]\n")))
-    extra = (min(with_plugin) - min(without)) / 200
-    assert extra < MOST_PER_TEST, f"{extra * 1e3:.2f} ms a test: {with_plugin} against {without}"
-
-
-def _seconds(output: str) -> float:
-    found = re.search(r"200 passed.* in ([\d.]+)s", output)
-    assert found, output
-    return float(found[1])
