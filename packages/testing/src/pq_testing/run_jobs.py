@@ -55,8 +55,8 @@ class DrainOptions(TypedDict, total=False):
     which waits for its retry when a drain without `until` ends. ``"record"``: errors are in the report only."""
     connection: Any
     """A connection of yours with an open transaction, in which jobs are claimed, run and ended: what was deferred in it
-    is seen, and a rollback takes everything back. Each job has a savepoint, so that they run one after the other, however
-    many `workers` there are."""
+    is seen, and a rollback takes everything back. Each job has a savepoint, so that they run one after the other,
+    however many `workers` there are."""
 
 
 class RunJobs:
