@@ -33,7 +33,7 @@ from pq_testing import own_loop
 from pq_testing.drain import Drain
 from pq_testing.errors import DrainError
 from pq_testing.hand import LEASE, NAME, Hand
-from pq_testing.parking import AsyncioParking, Driven, Halt, Parking, Place, TrioParking, bury, stepped
+from pq_testing.parking import AsyncioParking, Driven, Halt, Parking, Place, TrioParking, bury, return_threads, stepped
 from pq_testing.script import Action, Cue, Point, Script, Step
 
 State = Literal["running", "parked", "idle", "waiting", "ended", "frozen"]
@@ -328,6 +328,7 @@ class Stage:
             if (terminate := getattr(seat.hand.connector, "terminate", None)) is not None:
                 terminate(self._jobs.get(seat.hand))  # PostgreSQL ends its sessions, and rolls back what it had begun
             self._stop_listening(self._jobs.get(seat.hand))
+            return_threads([task for task, whose in self._seats_by_task.items() if whose is seat])
             await seat.hand.forsake()
         await seat.hand.expire()
         self._news += 1

@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Callable
 from itertools import pairwise
+from time import sleep
 from typing import Any
 
+import anyio.to_thread
 import attrs
 import pytest
 
@@ -100,6 +102,29 @@ def test_a_job_that_is_not_idempotent_fails_at_the_points_after_its_effect(app: 
         return charged == [7]
 
     assert [point for point in range(1, 13) if not charged_once(point)] == [6, 7]
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["the job", "a task of the job"])
+def test_a_worker_that_dies_gives_back_the_threads_that_its_job_has_borrowed(app: pq.App, inside: bool) -> None:
+    borrowed: list[int] = []
+
+    @app.task(name="hash")
+    async def hash_() -> None:
+        borrowed.append(anyio.to_thread.current_default_thread_limiter().borrowed_tokens)
+        if inside:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(anyio.to_thread.run_sync(sleep, 0.001))
+        else:
+            await anyio.to_thread.run_sync(int)
+
+    def test(run_jobs: RunJobs) -> None:
+        hash_.defer()
+        run_jobs()
+
+    crash_everywhere(app, test)
+
+    assert len(borrowed) > 10
+    assert set(borrowed) == {0}
 
 
 def test_a_job_that_one_loss_would_end_is_left_alone(app: pq.App) -> None:
