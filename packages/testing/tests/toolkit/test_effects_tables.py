@@ -317,6 +317,39 @@ class TestOnPostgres:
         with psycopg.connect(dsn) as other:
             assert other.execute("select sum(charged) from orders").fetchone() == (0,)
 
+    @pytest.mark.parametrize("awaited", [False, True])
+    def test_moments_that_python_cannot_tell_are_read_as_postgresql_writes_them(
+        self, effects: Effects, dsn: str, awaited: bool
+    ) -> None:
+        set_up = """
+            create temporary table offers (id int primary key, until timestamptz, day date, during tstzrange);
+            insert into offers values (1, 'infinity', '0044-03-15 BC', '[2026-01-01 00:00Z,infinity)')
+        """
+        act = "update offers set until = '2026-01-01 00:00Z', day = 'infinity', during = 'empty'"
+
+        async def told() -> list[str]:
+            async with await psycopg.AsyncConnection.connect(dsn) as connection:
+                await connection.execute("set time zone 'UTC'")
+                await connection.execute(set_up.encode())
+                effects.watch_tables("offers", connection=connection)
+                before = await effects.snapshot_async()
+                await connection.execute(act.encode())
+                found = await effects.changes_since_async(before)
+                await connection.rollback()
+            return [str(change).partition(" ")[0] for change in found]
+
+        if awaited:
+            assert asyncio.run(told()) == ["offers[1].until", "offers[1].day", "offers[1].during"]
+            return
+        with psycopg.connect(dsn, options="-c timezone=UTC") as connection:
+            connection.execute(set_up.encode())
+            effects.watch_tables("offers", connection=connection)
+            found = changes(effects, lambda: connection.execute(act.encode()))
+            connection.rollback()
+        assert found[1] == "offers[1].day '0044-03-15 BC' → 'infinity'"
+        assert found[0].startswith("offers[1].until 'infinity' → datetime.datetime(2026, 1, 1, 0, 0")
+        assert found[2].startswith("offers[1].during Range(datetime.datetime(2026, 1, 1, 0, 0")
+
     def test_names_are_those_of_sql(self, effects: Effects, connection: psycopg.Connection) -> None:
         effects.watch_tables(
             "ORDERS", '"Order Lines"', "shop.orders", 'shop."Odd.Name"', "charged", connection=connection

@@ -57,6 +57,9 @@ STRANGERS = frozenset(
 )  # fmt: skip
 """Packages whose objects lead from what a test means to the machinery around it: a row's ORM session, a lock."""
 
+RANGES = frozenset({"Range", "Multirange"})
+"""Classes of these packages whose objects are values of a column: their text is all that they are."""
+
 
 def take(value: object, name: str, *, whole: bool = False) -> Picture:
     """Return a picture of a value, and of all that it holds; `whole`: also if it is a class or a module.
@@ -126,6 +129,8 @@ class _Camera:
             return Leaf(shown(value), shown(value))
         package = type(value).__module__.partition(".")[0]
         holder = value.__name__ if isinstance(value, (type, ModuleType)) else type(value).__qualname__
+        if package in STRANGERS and any(cls.__name__ in RANGES for cls in type(value).__mro__):
+            return Leaf(shown(value), shown(value))
         if package in STRANGERS:
             return Leaf(f"<{holder}>", f"<{holder}>")
         fields = fields_of(value)

@@ -100,6 +100,7 @@ def _psycopg(connection: Any, request: Request) -> Tables:
     psycopg, rows = import_module("psycopg"), import_module("psycopg.rows")
     _check_usable(connection.info.transaction_status)
     with connection.transaction(force_rollback=True), psycopg.Cursor(connection, row_factory=rows.tuple_row) as cursor:
+        _load_leniently(cursor)
 
         def ask(query: Query) -> Rows:
             cursor.execute(query.text, query.parameters, prepare=False, binary=False)
@@ -115,12 +116,41 @@ async def _psycopg_async(connection: Any, request: Request) -> Tables:
         connection.transaction(force_rollback=True),
         psycopg.AsyncCursor(connection, row_factory=rows.tuple_row) as cursor,
     ):
+        _load_leniently(cursor)
 
         async def ask(query: Query) -> Rows:
             await cursor.execute(query.text, query.parameters, prepare=False, binary=False)
             return await cursor.fetchall() if cursor.description else ()
 
         return await _converse_async(postgres.conversation(request), ask)
+
+
+MOMENTS = ("date", "timestamp", "timestamptz", "interval")
+"""Types of which PostgreSQL has values that Python has not: infinity, years before 1 and after 9999."""
+
+
+def _load_leniently(cursor: Any) -> None:
+    """Let a moment that Python cannot tell be read as its text."""
+    psycopg: Any = import_module("psycopg")
+    adapt: Any = import_module("psycopg.adapt")
+
+    def lenient(usual: Any) -> Any:
+        class Lenient(adapt.Loader):  # type: ignore[misc]  # psycopg is imported only where it is there already
+            def __init__(self, oid: int, context: Any) -> None:
+                super().__init__(oid, context)
+                self._usual = usual(oid, context)
+
+            def load(self, data: Any) -> Any:
+                try:
+                    return self._usual.load(data)
+                except psycopg.DataError:
+                    return bytes(data).decode()
+
+        return Lenient
+
+    for name in MOMENTS:
+        oid = cursor.adapters.types[name].oid
+        cursor.adapters.register_loader(oid, lenient(cursor.adapters.get_loader(oid, 0)))
 
 
 def _psycopg2(connection: Any, request: Request) -> Tables:
