@@ -6,9 +6,6 @@ from datetime import timedelta
 
 import typer
 
-from pq_core.delays import length
-from pq_core.errors import InvalidOption
-
 _FOREVER = "forever"
 
 
@@ -18,6 +15,9 @@ def duration(text: str, option: str) -> timedelta:
     Raises:
         typer.BadParameter: it means nothing; the message names `option`.
     """
+    from pq_core.delays import length
+    from pq_core.errors import InvalidOption
+
     try:
         return length(text)
     except InvalidOption as refusal:
