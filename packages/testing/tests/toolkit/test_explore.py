@@ -349,6 +349,19 @@ def test_the_failure_shown_has_the_fewest_deviations(
     assert "with 1 switch, 1 crash:" in notes(found)
 
 
+def test_a_test_that_fails_in_the_usual_order_is_called_once(app: pq.App) -> None:
+    calls: list[RunJobs] = []
+
+    def test(run_jobs: RunJobs) -> None:
+        calls.append(run_jobs)
+        raise ValueError
+
+    with pytest.raises(ValueError) as found:  # noqa: PT011 - it says nothing
+        explore(app, test)
+    assert len(calls) == 1
+    assert notes(found).startswith("pq_explore: schedule 1 is the first that fails, with workers that go on in their")
+
+
 def test_each_schedule_is_run_once(app: pq.App) -> None:
     traces: list[tuple[Any, ...]] = []
 

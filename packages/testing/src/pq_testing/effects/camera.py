@@ -129,7 +129,7 @@ class _Camera:
             return Leaf(shown(value), shown(value))
         package = type(value).__module__.partition(".")[0]
         holder = value.__name__ if isinstance(value, (type, ModuleType)) else type(value).__qualname__
-        if package in STRANGERS and any(cls.__name__ in RANGES for cls in type(value).__mro__):
+        if package in STRANGERS and _is_range(type(value)):
             return Leaf(shown(value), shown(value))
         if package in STRANGERS:
             return Leaf(f"<{holder}>", f"<{holder}>")
@@ -150,6 +150,10 @@ class _Camera:
                 f"{self.name} leads to more than {MOST_PARTS:,} values, which are too many to compare: watch a part of "
                 f"it, or a function that returns what matters, as in watch(lambda: len({self.name}), name='length')."
             )
+
+
+def _is_range(kind: type[object]) -> bool:
+    return any(made.__name__ in RANGES for made in kind.__mro__)
 
 
 def _memory(value: Any) -> bytes | None:

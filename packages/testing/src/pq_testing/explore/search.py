@@ -175,6 +175,8 @@ def _look_for_simpler(runner: Runner, deviations: int) -> None:
     It was left out because another one comes to the same: any that does is as good for the search, but not to read.
     """
     __tracebackhide__ = True
+    if not deviations:  # nothing is simpler than the usual order
+        return
     branches = Branches()
     branches.add_all(runner.run((), sleeping=False), 0)
     for _ in range(SIMPLER):

@@ -137,7 +137,7 @@ def _load_leniently(cursor: Any) -> None:
     def lenient(usual: Any) -> Any:
         class Lenient(adapt.Loader):  # type: ignore[misc]  # psycopg is imported only where it is there already
             def __init__(self, oid: int, context: Any) -> None:
-                super().__init__(oid, context)
+                super().__init__(oid, context)  # pyright: ignore[reportUnknownMemberType] - as above
                 self._usual = usual(oid, context)
 
             def load(self, data: Any) -> Any:
