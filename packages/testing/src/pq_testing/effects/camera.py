@@ -129,7 +129,7 @@ class _Camera:
             return Leaf(shown(value), shown(value))
         package = type(value).__module__.partition(".")[0]
         holder = value.__name__ if isinstance(value, (type, ModuleType)) else type(value).__qualname__
-        if package in STRANGERS and _is_range(type(value)):
+        if package in STRANGERS and _is_range(value):
             return Leaf(shown(value), shown(value))
         if package in STRANGERS:
             return Leaf(f"<{holder}>", f"<{holder}>")
@@ -152,8 +152,8 @@ class _Camera:
             )
 
 
-def _is_range(kind: type[object]) -> bool:
-    return any(made.__name__ in RANGES for made in kind.__mro__)
+def _is_range(value: object) -> bool:
+    return any(made.__name__ in RANGES for made in type(value).__mro__)
 
 
 def _memory(value: Any) -> bytes | None:
