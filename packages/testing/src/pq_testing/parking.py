@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import threading
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
@@ -77,6 +78,10 @@ class Parking(Protocol):
 
     def forget(self, task: Any) -> None:
         """Let no timer of a task go off: its worker is dead."""
+        ...
+
+    def stop_listening(self, job: Driven | None) -> None:
+        """Wait for no replies to a dead job: time would not jump while they are in flight."""
         ...
 
     def stuck(self) -> bool:
@@ -236,6 +241,16 @@ class AsyncioParking:
             if task in (getattr(owner, "_task", None), getattr(owner, "_host_task", None)):
                 timer.cancel()
 
+    def stop_listening(self, job: Driven | None) -> None:
+        """Remove the readers of the connections of psycopg that the job holds."""
+        if job is None or "psycopg" not in sys.modules:
+            return
+        from pq_testing.backends.held import held_sockets
+
+        for socket in held_sockets(job):
+            self._loop.remove_reader(socket)
+            self._loop.remove_writer(socket)
+
     def stuck(self) -> bool:
         """Return whether nothing can wake anything in this loop any more, but another thread."""
         return not (self.others_ready() or self._timers() or self._io()) and threading.active_count() == 1
@@ -339,6 +354,9 @@ class TrioParking:
 
     def forget(self, task: Any) -> None:
         """Do nothing: a deadline cancels what is in its scope, and that has ended."""
+
+    def stop_listening(self, job: Driven | None) -> None:
+        """Do nothing: psycopg's connections are asyncio's."""
 
     def stuck(self) -> bool:
         """Return False: trio does not tell."""

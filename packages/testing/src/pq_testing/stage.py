@@ -15,9 +15,7 @@ the reply of a store always, any other if the event loop listens to a socket.
 from __future__ import annotations
 
 import asyncio
-import sys
 import types
-import warnings
 from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any, Literal, cast
@@ -29,11 +27,11 @@ from pq_core.connector import Connector, WorkerInfo
 from pq_core.memory import InMemoryConnector
 from pq_core.memory.engine import Engine
 from pq_core.worker.run import Run as Execution
-from pq_testing import own_loop
 from pq_testing.drain import Drain
 from pq_testing.errors import DrainError
+from pq_testing.frozen import Frozen
 from pq_testing.hand import LEASE, NAME, Hand
-from pq_testing.parking import AsyncioParking, Driven, Halt, Parking, Place, TrioParking, bury, return_threads, stepped
+from pq_testing.parking import AsyncioParking, Driven, Halt, Parking, Place, TrioParking, return_threads, stepped
 from pq_testing.script import Action, Cue, Point, Script, Step
 
 State = Literal["running", "parked", "idle", "waiting", "ended", "frozen"]
@@ -117,9 +115,8 @@ class Stage:
         self.workers = workers
         self._seats: list[Seat] = []
         self._seats_by_task: dict[Any, Seat] = {}
-        self._frozen: list[Driven] = []
+        self._frozen = Frozen()
         self._jobs: dict[Hand, Driven] = {}
-        self._watchman: asyncio.Task[None] | None = None
         self._pending: list[tuple[Seat, Action]] = []
         self._fault: BaseException | None = None
         self._over = False
@@ -154,13 +151,7 @@ class Stage:
 
     def close(self) -> None:
         """Close what is frozen: at the end of the test, since `finally` blocks run now."""
-        with warnings.catch_warnings():
-            # A driver that was about to connect had no place yet to close its connection in.
-            warnings.simplefilter("ignore", ResourceWarning)
-            while self._frozen:
-                bury(self._frozen.pop())
-        if self._watchman is not None and not self._watchman.get_loop().is_closed():
-            self._watchman.cancel()
+        self._frozen.close()
 
     async def point(self, hand: Hand, place: str) -> None:
         """Stop here; return when the hand may go on. Never, if its worker dies here."""
@@ -174,20 +165,9 @@ class Stage:
         return bool(await _halt(IDLE))
 
     def mind_the_loop(self) -> None:
-        """Have what is frozen closed with the event loop, if that ends before the test does.
-
-        A loop that ends awaits the end of all async generators. Those of frozen coroutines would never come to it.
-        """
-        if self._frozen and isinstance(self._parking, AsyncioParking):
-            loop = asyncio.get_running_loop()
-            if not own_loop.is_own(loop):
-                self._watchman = loop.create_task(self._watch_the_loop())
-
-    async def _watch_the_loop(self) -> None:
-        try:
-            await asyncio.Event().wait()  # until the loop, which ends, cancels what still runs
-        finally:
-            self.close()
+        """Have what is frozen closed with the event loop, if that ends before the test does."""
+        if isinstance(self._parking, AsyncioParking):
+            self._frozen.mind_the_loop()
 
     def drive(self, hand: Hand, execution: Execution, coroutine: Driven) -> Driven:
         """Return the coroutine of a job with a point after each await, if the script stops hands there.
@@ -260,7 +240,7 @@ class Stage:
             except BaseException as raised:  # noqa: BLE001 - a cancellation among others; it belongs to the coroutine
                 error = raised
             if seat.state == "frozen":
-                self._frozen.append(coroutine)
+                self._frozen.keep(coroutine)
                 return
             seat.state = "running"
 
@@ -327,7 +307,7 @@ class Stage:
             self.drain.ends(seat.hand)
             if (terminate := getattr(seat.hand.connector, "terminate", None)) is not None:
                 terminate(self._jobs.get(seat.hand))  # PostgreSQL ends its sessions, and rolls back what it had begun
-            self._stop_listening(self._jobs.get(seat.hand))
+            self._parking.stop_listening(self._jobs.get(seat.hand))
             return_threads([task for task, whose in self._seats_by_task.items() if whose is seat])
             await seat.hand.forsake()
         await seat.hand.expire()
@@ -337,17 +317,6 @@ class Stage:
         else:  # its next heartbeat makes it known again; its job is not its own any more
             await self.drain.connector.heartbeat(WorkerInfo(id=seat.hand.worker, name=NAME), LEASE)
             self._next()
-
-    def _stop_listening(self, job: Driven | None) -> None:
-        """Wait for no replies to a dead job: time would not jump while they are in flight."""
-        if job is None or "psycopg" not in sys.modules or not isinstance(self._parking, AsyncioParking):
-            return
-        from pq_testing.backends.held import held_sockets
-
-        loop = asyncio.get_running_loop()
-        for socket in held_sockets(job):
-            loop.remove_reader(socket)
-            loop.remove_writer(socket)
 
     def _wake_for_news(self) -> bool:
         """Let idle hands look for work, if there may be some that they do not know of; return whether any does.
@@ -430,7 +399,7 @@ class Stage:
             except BaseException as raised:  # noqa: BLE001 - as above
                 error = raised
             if seat.state == "frozen":
-                self._frozen.append(coroutine)
+                self._frozen.keep(coroutine)
                 return None
 
 
