@@ -24,7 +24,7 @@ from pq_testing.clock import Clock
 from pq_testing.drain import Drain, OnError, in_own_frames
 from pq_testing.given import check_count
 from pq_testing.hand import NAME, Inline
-from pq_testing.harness import Harness, View
+from pq_testing.harness import Backend, Harness, View
 from pq_testing.interruptions import interruptions
 from pq_testing.job_query import JobQuery
 from pq_testing.raised import Raised
@@ -173,6 +173,11 @@ class RunJobs:
     def app(self) -> App:
         """The app under test."""
         return self.harness.app
+
+    @property
+    def backend(self) -> Backend:
+        """Where the jobs of this test are: ``"memory"`` or ``"postgres"``."""
+        return self.harness.backend
 
     @property
     def connector(self) -> Connector:

@@ -188,3 +188,9 @@ def test_jobs_in_a_transaction_run_one_after_the_other_whatever_workers_says(
 def test_without_an_open_transaction_a_drain_says_so(run_jobs: RunJobs, dsn: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection, pytest.raises(pq.TransactionRequired, match="begin"):
         run_jobs(connection=connection)
+
+
+def test_who_runs_jobs_tells_where_they_are(app: pq.App, run_jobs: RunJobs) -> None:
+    assert run_jobs.backend == "postgres"
+    with using(app) as other:
+        assert other.backend == "memory"

@@ -30,7 +30,7 @@ def sync_driver(given: Any) -> psycopg.Connection[Any]:
     kind = kind_of(given)
     if kind not in _SYNC_DRIVERS:
         hint = f", an {type(given).__qualname__} wants defer_async" if is_async(given) else ""
-        msg = f"connection= is a {_name(given)}; a synchronous defer joins a transaction of {_WANTED}{hint}"
+        msg = f"connection= is a {_name(given)}; a synchronous call joins a transaction of {_WANTED}{hint}"
         raise WrongConnection(msg)
     driver = _SYNC_DRIVERS[kind](given)
     if not isinstance(driver, psycopg.Connection):
@@ -50,7 +50,7 @@ async def async_driver(given: Any) -> psycopg.AsyncConnection[Any]:
     if kind not in _ASYNC_DRIVERS:
         hint = f", a {type(given).__qualname__} wants defer" if _is_sync(given) else ""
         msg = (
-            f"connection= is a {_name(given)}; an asynchronous defer joins a transaction of an AsyncConnection of "
+            f"connection= is a {_name(given)}; an asynchronous call joins a transaction of an AsyncConnection of "
             f"psycopg 3, or an AsyncConnection or AsyncSession of SQLAlchemy{hint}"
         )
         raise WrongConnection(msg)
