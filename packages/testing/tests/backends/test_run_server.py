@@ -49,7 +49,9 @@ CONFTEST = """
             database, directory = connection.execute(query).fetchone()
         worker = os.environ["PYTEST_XDIST_WORKER"]
         note = {"worker": worker, "database": database, "directory": directory}
-        Path(os.environ["NOTES"], f"{worker}.json").write_text(json.dumps(note))
+        unread = Path(os.environ["NOTES"], f"{worker}.unread")
+        unread.write_text(json.dumps(note))
+        unread.rename(unread.with_suffix(".json"))  # whole, for whoever looks in between
         return note
 """
 

@@ -18,6 +18,7 @@ from pq_testing.model import Difference, MemoryTransactions, check_against_memor
 
 HERE = Path(__file__).parent
 SEED = 7
+SEEDS = 5
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -99,5 +100,10 @@ def test_the_model_catches(mutant: Any) -> None:
     async def opened() -> AsyncIterator[Any]:
         yield mutant()
 
-    with pytest.raises((Difference, ExceptionGroup)):
-        check_against_memory(opened, transactions=MemoryTransactions, steps=4000, start=SEED, shrink=False)
+    # What Hypothesis draws depends, beside the seed, on which modules are imported: one seed may miss what is rare.
+    for start in range(SEED, SEED + SEEDS):
+        try:
+            check_against_memory(opened, transactions=MemoryTransactions, steps=4000, start=start, shrink=False)
+        except (Difference, ExceptionGroup):
+            return
+    pytest.fail(f"not seen in {SEEDS} times 4,000 steps")

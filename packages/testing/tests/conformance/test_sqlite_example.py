@@ -28,7 +28,12 @@ pytestmark = pytest.mark.timeout(300)
 def run(project: Path, *arguments: str) -> str:
     """Run the example's tests as its author would, without the plugins that happen to be installed here."""
     command = [sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "anyio", "-p", "no:cacheprovider", *arguments]
-    environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PQ_MODEL_SEED": "1", "COLUMNS": "80"}
+    environment = os.environ | {
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        "PQ_MODEL_SEED": "1",
+        "PQ_MODEL_STEPS": "2000",
+        "COLUMNS": "80",
+    }
     done = subprocess.run(
         command, cwd=project, env=environment, capture_output=True, text=True, timeout=250, check=False
     )

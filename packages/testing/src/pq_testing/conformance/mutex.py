@@ -114,6 +114,17 @@ class Mutex(Case):
         await scene.succeed(job)
         assert [job.queue for job in await scene.fetch(queues=["a"])] == ["a"]
 
+    async def test_a_freed_lock_is_had_by_a_blocked_job_in_its_last_life_before_others(self, scene: Scene) -> None:
+        """An idle worker claims it first, wherever in the line of its lock it stands."""
+        running = await scene.run(1, lock="l")
+        await scene.hire(2)
+        await scene.add(lock="l", lock_mode="mutex")
+        last_life = await scene.add(lock="l", lock_mode="mutex", max_losses=1)
+        for worker in (2, 2):
+            assert await scene.fetch(worker) == []
+        await scene.succeed(running)
+        assert await scene.fetch_ids(2) == [last_life]
+
     async def test_blocked_jobs_of_either_mode_are_all_run_in_the_end(self, scene: Scene) -> None:
         running = await scene.run(lock="l")
         modes = ("ordered", "mutex", "mutex", "ordered", "mutex", "ordered")

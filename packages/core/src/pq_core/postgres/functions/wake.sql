@@ -2,7 +2,8 @@
 -- statement: what a fetch decided on an older state of a lock is seen, and what it decides later sees this change.
 --
 -- Wakes the head of a lock if it is blocked and nothing of the lock runs, and with it, of each queue, the first blocked mutex
--- job and the first that is not in its last life, since a busy worker passes the other over.
+-- job that is in its last life, which an idle worker claims before any other, and the first that is not: a busy worker passes
+-- the other over.
 create or replace function wake(lock_keys bigint[])
 returns void
 language plpgsql
@@ -26,21 +27,31 @@ begin
     ), head as (
         select h.id, h.state from idle i, lateral (
             select j.id, j.state from jobs j where j.lock_key = i.lock_key order by j.priority desc, j.id limit 1) h
-    ), mutex (lock_key, last_life, queue, id) as (
-        select i.lock_key, l.too, f.queue, f.id from idle i, unnest('{true,false}'::boolean[]) l (too), lateral (
+    ), mutex (lock_key, queue, id) as (
+        select i.lock_key, f.queue, f.id from idle i, lateral (
             select j.queue, j.id from jobs j
-            where j.lock_key = i.lock_key and j.lock_mode = 'mutex' and j.state = 'blocked'
-                and (l.too or j.losses < j.max_losses - 1)
+            where j.lock_key = i.lock_key and j.lock_mode = 'mutex' and j.state = 'blocked' and j.losses < j.max_losses - 1
             order by j.queue, j.priority desc, j.id limit 1) f
         union all
-        select m.lock_key, m.last_life, f.queue, f.id from mutex m, lateral (
+        select m.lock_key, f.queue, f.id from mutex m, lateral (
             select j.queue, j.id from jobs j
             where j.lock_key = m.lock_key and j.lock_mode = 'mutex' and j.state = 'blocked' and j.queue > m.queue
-                and (m.last_life or j.losses < j.max_losses - 1)
+                and j.losses < j.max_losses - 1
+            order by j.queue, j.priority desc, j.id limit 1) f
+    ), last_life (lock_key, queue, id) as (
+        select i.lock_key, f.queue, f.id from idle i, lateral (
+            select j.queue, j.id from jobs j
+            where j.lock_key = i.lock_key and j.lock_mode = 'mutex' and j.state = 'blocked' and j.losses >= j.max_losses - 1
+            order by j.queue, j.priority desc, j.id limit 1) f
+        union all
+        select m.lock_key, f.queue, f.id from last_life m, lateral (
+            select j.queue, j.id from jobs j
+            where j.lock_key = m.lock_key and j.lock_mode = 'mutex' and j.state = 'blocked' and j.queue > m.queue
+                and j.losses >= j.max_losses - 1
             order by j.queue, j.priority desc, j.id limit 1) f
     )
     select array_agg(d.id) into due from (
-        select h.id from head h where h.state = 'blocked' union select m.id from mutex m) d;
+        select h.id from head h where h.state = 'blocked' union select m.id from mutex m union select l.id from last_life l) d;
     perform make_ready(due);
     for missed in select j.id from jobs j where j.id = any (due) and (j.state = 'blocked') is true limit 4 loop
         perform insist(missed);
