@@ -17,13 +17,13 @@ from pq_testing.clock import Clock
 from pq_testing.disturbances import Chaos
 from pq_testing.errors import WrongBackend
 from pq_testing.ledger import Ledger
+from pq_testing.stored import PAGE, stored_jobs
 
 if TYPE_CHECKING:  # few tests need them
     from pq_core.postgres.bound import BoundConnector
     from pq_testing.effects import Effects
 
 Backend = Literal["memory", "postgres"]
-PAGE = 1_000
 MAX_RUNS = 10_000
 """Runs in one drain after which jobs count as feeding themselves for ever."""
 
@@ -116,10 +116,7 @@ class Harness:
             connection: a caller's, whose open transaction may have changed jobs; None: what is committed.
         """
         store = self.connector.sync if connection is None else self.bound(connection).sync
-        jobs: list[Job] = []
-        while page := store.find(JobFilter(), limit=PAGE, after=jobs[-1].id if jobs else 0):
-            jobs += page
-        return self._with_vanished(jobs)
+        return self._with_vanished(stored_jobs(store))
 
     async def jobs_async(self, connection: Any) -> list[Job]:
         """Do what :meth:`jobs` does, on a connection that can only be awaited."""

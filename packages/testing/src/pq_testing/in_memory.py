@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from pq_core.clock import Clock
 from pq_core.memory import InMemoryConnector
 from pq_core.memory.connector import SyncInMemoryConnector
-from pq_core.memory.engine import Clock
 
 
 class OpenInMemoryConnector(InMemoryConnector):

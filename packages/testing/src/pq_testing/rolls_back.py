@@ -8,17 +8,17 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
-from pq_core.connector import Connector, JobFilter
+from pq_core.connector import Connector
 from pq_core.errors import WrongConnection, shown
 from pq_core.job import Job
 from pq_testing.errors import WrongBackend
 from pq_testing.job_lines import count_of, job_line
 from pq_testing.job_query import TellsTime
 from pq_testing.rewinding import READY, Rewinding, in_memory, of_own_connection, of_own_memory, rewinding
+from pq_testing.stored import stored_jobs
 
 C = TypeVar("C")
 
-PAGE = 1_000
 MAX_LINES = 10
 
 
@@ -165,11 +165,7 @@ class RollsBack(Generic[C]):
 
     def _stored(self) -> list[Job]:
         """Return what is in the store; not what the ledger remembers of runs that were rolled back themselves."""
-        jobs: list[Job] = []
-        store = self._harness.connector.sync
-        while page := store.find(JobFilter(), limit=PAGE, after=jobs[-1].id if jobs else 0):
-            jobs += page
-        return jobs
+        return stored_jobs(self._harness.connector.sync)
 
     def _survivors(self) -> list[Job]:
         return [job for job in self._stored() if job.id not in self._before]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+from pq_core.clock import Clock, utc_now
 from pq_core.connector import (
     Deferred,
     Fetched,
@@ -22,7 +23,7 @@ from pq_core.job import Job, NewJob
 from pq_core.memory.claiming import Fetch, Heartbeat
 from pq_core.memory.deferring import Defer
 from pq_core.memory.ending import Finish, Leave, Rescue
-from pq_core.memory.engine import Clock, Engine, utc_now
+from pq_core.memory.engine import Engine
 from pq_core.memory.listing import Count, Everything, Find, Queues
 from pq_core.memory.steering import Cancel, Pause, Prune, Reschedule, Resume, Retry
 from pq_core.memory.store import Operation

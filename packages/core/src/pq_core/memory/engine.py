@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -11,18 +11,12 @@ from threading import Lock
 from typing import TypeVar
 from weakref import WeakSet
 
+from pq_core.clock import Clock
 from pq_core.given import check_now
 from pq_core.memory.bells import Bell
 from pq_core.memory.store import Operation, Store, apply
 
 Answer = TypeVar("Answer")
-Clock = Callable[[], datetime]
-"""Tells the time, as an aware datetime."""
-
-
-def utc_now() -> datetime:
-    """Return the real time."""
-    return datetime.now(UTC)
 
 
 class Engine:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NoReturn, TypeVar, cast
 
 import psycopg
@@ -15,24 +15,18 @@ from psycopg.types.datetime import TimestamptzLoader
 
 from pq_core.connector import (
     Deferred,
-    Fetched,
-    JobChanges,
-    JobFilter,
-    JobState,
-    QueueInfo,
     SchemaStatus,
     SyncConnector,
-    WorkerInfo,
 )
 from pq_core.errors import ConnectionFailed, ConnectorError, TransactionRequired, WrongConnection
-from pq_core.job import Job, NewJob
+from pq_core.job import NewJob
 from pq_core.outcome import Outcome
 from pq_core.postgres.callers import async_driver, is_async, sync_driver
 from pq_core.postgres.connector import PsycopgConnector
 from pq_core.postgres.faults import translate, unspeakable
 from pq_core.postgres.savepoints import Call, Savepoint, make_savepoint
 from pq_core.postgres.statements import Statement
-from pq_core.states import State
+from pq_core.postgres.verbs import Verbs
 
 T = TypeVar("T")
 _ISOLATION = b"select current_setting('transaction_isolation')"
@@ -42,7 +36,7 @@ def _plainly(function: Callable[[], T], /) -> T:
     return function()
 
 
-class BoundConnector:
+class BoundConnector(Verbs):
     """A connector whose every verb is a part of one transaction, for tests that roll back all they did.
 
     Each verb has a savepoint of its own, so that an error leaves the transaction fit for use. On a synchronous
@@ -119,58 +113,11 @@ class BoundConnector:
             return await self._defer_elsewhere(jobs, connection, now)
         return await self._run(self._link.statements.defer(jobs, now)) if jobs else []
 
-    async def fetch(
-        self, worker: int, queues: Sequence[str] | None, limit: int, *, now: datetime | None = None
-    ) -> Fetched:
-        return await self._run(self._link.statements.fetch(worker, queues, limit, now))
-
     async def finish(self, outcomes: Sequence[Outcome], *, now: datetime | None = None) -> list[int]:
         return await self._run(self._link.statements.finish(outcomes, now)) if outcomes else []
 
-    async def heartbeat(self, worker: WorkerInfo, lease: timedelta, *, now: datetime | None = None) -> list[int]:
-        return await self._run(self._link.statements.heartbeat(worker, lease, now))
-
-    async def rescue(self, *, now: datetime | None = None) -> list[JobState]:
-        return await self._run(self._link.statements.rescue(now))
-
-    async def leave(self, worker: int, *, now: datetime | None = None) -> list[JobState]:
-        return await self._run(self._link.statements.leave(worker, now))
-
     async def listen(self, queues: Sequence[str] | None, wake: Callable[[], None]) -> None:  # noqa: ARG002 - a verb
         self._refuse("listen: notifications leave when a transaction commits")
-
-    async def find(
-        self, which: JobFilter, *, limit: int = 100, after: int = 0, now: datetime | None = None
-    ) -> list[Job]:
-        return await self._run(self._link.statements.find(which, limit, after, now))
-
-    async def count(self, which: JobFilter, *, now: datetime | None = None) -> dict[State, int]:
-        return await self._run(self._link.statements.count(which, now))
-
-    async def cancel(
-        self, ids: Sequence[int], *, reason: str = "cancelled by request", now: datetime | None = None
-    ) -> list[JobState]:
-        return await self._run(self._link.statements.cancel(ids, reason, now))
-
-    async def retry(self, ids: Sequence[int], *, now: datetime | None = None) -> list[JobState]:
-        return await self._run(self._link.statements.retry(ids, now))
-
-    async def reschedule(
-        self, ids: Sequence[int], changes: JobChanges, *, now: datetime | None = None
-    ) -> list[JobState]:
-        return await self._run(self._link.statements.reschedule(ids, changes, now))
-
-    async def prune(self, older_than: timedelta | None, *, now: datetime | None = None) -> int:
-        return await self._run(self._link.statements.prune(older_than, now))
-
-    async def queues(self, *, now: datetime | None = None) -> list[QueueInfo]:
-        return await self._run(self._link.statements.queues(now))
-
-    async def pause(self, queue: str, *, now: datetime | None = None) -> None:
-        await self._run(self._link.statements.pause(queue, now))
-
-    async def resume(self, queue: str, *, now: datetime | None = None) -> None:
-        await self._run(self._link.statements.resume(queue, now))
 
     async def migrate(self) -> list[str]:
         self._refuse("migrate: its locks would last as long as the transaction does")

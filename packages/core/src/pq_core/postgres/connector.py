@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar, cast
 
 import psycopg
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 
+from pq_core.clock import Clock
 from pq_core.connector import (
     Deferred,
-    Fetched,
-    JobChanges,
-    JobFilter,
-    JobState,
-    QueueInfo,
     SchemaStatus,
-    WorkerInfo,
 )
 from pq_core.errors import ConnectionFailed, ConnectorError
-from pq_core.job import Job, NewJob
+from pq_core.job import NewJob
 from pq_core.outcome import Outcome
 from pq_core.postgres import schema as schema_
 from pq_core.postgres.callers import async_driver
@@ -32,14 +27,14 @@ from pq_core.postgres.link import ISOLATION, Link, settings_to_mend
 from pq_core.postgres.listening import listen
 from pq_core.postgres.pools import AsyncPool
 from pq_core.postgres.schema import Conversation
-from pq_core.postgres.statements import Clock, Statement
+from pq_core.postgres.statements import Statement
 from pq_core.postgres.sync_connector import SyncPsycopgConnector
-from pq_core.states import State
+from pq_core.postgres.verbs import Verbs
 
 T = TypeVar("T")
 
 
-class PsycopgConnector:
+class PsycopgConnector(Verbs):
     """Jobs in a PostgreSQL database, reached through psycopg 3.
 
     Async callers use its verbs, others those of `sync`; each colour has a pool of its own, opened by open() or when
@@ -149,62 +144,15 @@ class PsycopgConnector:
             return await self._run(statement)
         return await self._run_on(await async_driver(connection), statement)
 
-    async def fetch(
-        self, worker: int, queues: Sequence[str] | None, limit: int, *, now: datetime | None = None
-    ) -> Fetched:
-        return await self._run(self._link.statements.fetch(worker, queues, limit, now))
-
     async def finish(self, outcomes: Sequence[Outcome], *, now: datetime | None = None) -> list[int]:
         self._check_usable()
         if not outcomes:
             return []
         return await self._run(self._link.statements.finish(outcomes, now))
 
-    async def heartbeat(self, worker: WorkerInfo, lease: timedelta, *, now: datetime | None = None) -> list[int]:
-        return await self._run(self._link.statements.heartbeat(worker, lease, now))
-
-    async def rescue(self, *, now: datetime | None = None) -> list[JobState]:
-        return await self._run(self._link.statements.rescue(now))
-
-    async def leave(self, worker: int, *, now: datetime | None = None) -> list[JobState]:
-        return await self._run(self._link.statements.leave(worker, now))
-
     async def listen(self, queues: Sequence[str] | None, wake: Callable[[], None]) -> None:
         self._check_usable()
         await listen(self._link, queues, wake)
-
-    async def find(
-        self, which: JobFilter, *, limit: int = 100, after: int = 0, now: datetime | None = None
-    ) -> list[Job]:
-        return await self._run(self._link.statements.find(which, limit, after, now))
-
-    async def count(self, which: JobFilter, *, now: datetime | None = None) -> dict[State, int]:
-        return await self._run(self._link.statements.count(which, now))
-
-    async def cancel(
-        self, ids: Sequence[int], *, reason: str = "cancelled by request", now: datetime | None = None
-    ) -> list[JobState]:
-        return await self._run(self._link.statements.cancel(ids, reason, now))
-
-    async def retry(self, ids: Sequence[int], *, now: datetime | None = None) -> list[JobState]:
-        return await self._run(self._link.statements.retry(ids, now))
-
-    async def reschedule(
-        self, ids: Sequence[int], changes: JobChanges, *, now: datetime | None = None
-    ) -> list[JobState]:
-        return await self._run(self._link.statements.reschedule(ids, changes, now))
-
-    async def prune(self, older_than: timedelta | None, *, now: datetime | None = None) -> int:
-        return await self._run(self._link.statements.prune(older_than, now))
-
-    async def queues(self, *, now: datetime | None = None) -> list[QueueInfo]:
-        return await self._run(self._link.statements.queues(now))
-
-    async def pause(self, queue: str, *, now: datetime | None = None) -> None:
-        await self._run(self._link.statements.pause(queue, now))
-
-    async def resume(self, queue: str, *, now: datetime | None = None) -> None:
-        await self._run(self._link.statements.resume(queue, now))
 
     async def migrate(self) -> list[str]:
         return await self._converse(lambda: schema_.upgrade(self._link.schema))

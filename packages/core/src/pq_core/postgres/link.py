@@ -10,10 +10,11 @@ import attrs
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from pq_core.clock import Clock
 from pq_core.errors import DatabaseRefused, InvalidOption, shown
 from pq_core.given import check_id
 from pq_core.postgres.schema import check_schema_name
-from pq_core.postgres.statements import Clock, Statements
+from pq_core.postgres.statements import Statements
 
 logger = logging.getLogger("pq_core.postgres")
 

@@ -8,6 +8,7 @@ from typing import Any, Generic, LiteralString, TypeVar, cast
 
 import attrs
 
+from pq_core.clock import Clock
 from pq_core.connector import Deferred, Fetched, JobChanges, JobFilter, JobState, QueueInfo, WorkerInfo
 from pq_core.errors import InvalidArguments, InvalidJob
 from pq_core.given import (
@@ -29,8 +30,6 @@ from pq_core.states import State
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
-Clock = Callable[[], datetime]
-"""Tells the time, as an aware datetime."""
 
 _JOB_COLUMNS = (
     "id, task, args::text, queue, priority, lock, lock_mode, state, attempt, claim, losses, max_losses, scheduled_at,"

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import copy_context
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ import anyio
 import anyio.lowlevel
 import attrs
 
+from pq_core.clock import Clock, utc_now
 from pq_core.context import CURRENT, Host, JobContext, Keep, RunnableTask
 from pq_core.errors import InvalidArguments, InvalidResult, TaskNotFound
 from pq_core.job import Job
@@ -52,11 +53,6 @@ class CallsFunctions(Protocol):
         ...
 
 
-def utc_now() -> datetime:
-    """Return the real time."""
-    return datetime.now(UTC)
-
-
 class Executor:
     """Runs jobs. One per worker; it lives in the worker's event loop.
 
@@ -78,7 +74,7 @@ class Executor:
         keep: Keep,
         threads: CallsFunctions,
         journal: Journal,
-        clock: Callable[[], datetime] = utc_now,
+        clock: Clock = utc_now,
         drive: Drive | None = None,
     ) -> None:
         self._app = app

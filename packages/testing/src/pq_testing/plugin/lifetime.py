@@ -62,7 +62,7 @@ class Lifetime:
         elif self.backend == "memory":
             self._start(app, None)
         else:  # Which database it is, fixtures will tell; until then nobody shall reach the app's own.
-            from pq_core.memory.engine import utc_now
+            from pq_core.clock import utc_now
             from pq_testing.in_memory import OpenInMemoryConnector
 
             self._stack.enter_context(app.replace_connector(OpenInMemoryConnector(clock=utc_now)))
@@ -177,7 +177,7 @@ def between_tests(config: pytest.Config) -> Generator[None]:
     if app is None or callable(app):
         yield
         return
-    from pq_core.memory.engine import utc_now
+    from pq_core.clock import utc_now
     from pq_testing.in_memory import OpenInMemoryConnector
 
     with app.replace_connector(OpenInMemoryConnector(clock=utc_now)):

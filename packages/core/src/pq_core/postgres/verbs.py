@@ -1,0 +1,73 @@
+"""The asynchronous verbs that are one statement each, wherever that is run."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from pq_core.connector import Fetched, JobChanges, JobFilter, JobState, QueueInfo, WorkerInfo
+from pq_core.job import Job
+from pq_core.postgres.link import Link
+from pq_core.postgres.statements import Statement
+from pq_core.states import State
+
+T = TypeVar("T")
+
+
+class Verbs(ABC):
+    """What a connector through a pool and one that is bound to a transaction have in common."""
+
+    _link: Link
+
+    @abstractmethod
+    async def _run(self, statement: Statement[T]) -> T:
+        """Run a statement; return what its answer means."""
+
+    async def fetch(
+        self, worker: int, queues: Sequence[str] | None, limit: int, *, now: datetime | None = None
+    ) -> Fetched:
+        return await self._run(self._link.statements.fetch(worker, queues, limit, now))
+
+    async def heartbeat(self, worker: WorkerInfo, lease: timedelta, *, now: datetime | None = None) -> list[int]:
+        return await self._run(self._link.statements.heartbeat(worker, lease, now))
+
+    async def rescue(self, *, now: datetime | None = None) -> list[JobState]:
+        return await self._run(self._link.statements.rescue(now))
+
+    async def leave(self, worker: int, *, now: datetime | None = None) -> list[JobState]:
+        return await self._run(self._link.statements.leave(worker, now))
+
+    async def find(
+        self, which: JobFilter, *, limit: int = 100, after: int = 0, now: datetime | None = None
+    ) -> list[Job]:
+        return await self._run(self._link.statements.find(which, limit, after, now))
+
+    async def count(self, which: JobFilter, *, now: datetime | None = None) -> dict[State, int]:
+        return await self._run(self._link.statements.count(which, now))
+
+    async def cancel(
+        self, ids: Sequence[int], *, reason: str = "cancelled by request", now: datetime | None = None
+    ) -> list[JobState]:
+        return await self._run(self._link.statements.cancel(ids, reason, now))
+
+    async def retry(self, ids: Sequence[int], *, now: datetime | None = None) -> list[JobState]:
+        return await self._run(self._link.statements.retry(ids, now))
+
+    async def reschedule(
+        self, ids: Sequence[int], changes: JobChanges, *, now: datetime | None = None
+    ) -> list[JobState]:
+        return await self._run(self._link.statements.reschedule(ids, changes, now))
+
+    async def prune(self, older_than: timedelta | None, *, now: datetime | None = None) -> int:
+        return await self._run(self._link.statements.prune(older_than, now))
+
+    async def queues(self, *, now: datetime | None = None) -> list[QueueInfo]:
+        return await self._run(self._link.statements.queues(now))
+
+    async def pause(self, queue: str, *, now: datetime | None = None) -> None:
+        await self._run(self._link.statements.pause(queue, now))
+
+    async def resume(self, queue: str, *, now: datetime | None = None) -> None:
+        await self._run(self._link.statements.resume(queue, now))
