@@ -200,6 +200,20 @@ def test_a_worker_that_ends_ends_the_demo_with_its_last_words(monkeypatch: pytes
             workers.check()
 
 
+def test_a_worker_that_ends_before_it_reads_its_orders_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, database: str
+) -> None:
+    class Ended(subprocess.Popen[bytes]):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.wait(30)
+
+    monkeypatch.setenv("PYTHONHASHSEED", "not a number")
+    monkeypatch.setattr("pq_cli.demo.crew.subprocess.Popen", Ended)
+    with crew.at_work(database, "pq", 1) as workers, pytest.raises(DemoFailed, match=r"PYTHONHASHSEED"):
+        workers.check()
+
+
 def test_a_worker_ends_with_the_input_that_holds_it(database: str) -> None:
     with crew.at_work(database, "pq", 1) as workers:
         workers.check()

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, cast
 
 import attrs
@@ -60,6 +60,7 @@ def at_work(dsn: str, schema: str, concurrency: int) -> Generator[Crew]:
             # In a session of its own, so that Ctrl-C is the demo's to handle. -P: the directory is the user's.
             [sys.executable, "-P", "-m", "pq_cli.demo.crew"],
             stdin=subprocess.PIPE,
+            bufsize=0,  # nothing is left to flush into a pipe whose reader has ended
             stdout=subprocess.DEVNULL,
             stderr=log,
             start_new_session=True,
@@ -67,8 +68,10 @@ def at_work(dsn: str, schema: str, concurrency: int) -> Generator[Crew]:
         )
         try:
             with cast("IO[bytes]", process.stdin) as orders:
-                orders.write(json.dumps({"dsn": dsn, "schema": schema, "concurrency": concurrency}).encode() + b"\n")
-                orders.flush()
+                with suppress(BrokenPipeError):  # it has ended before it read them: check() says so
+                    orders.write(
+                        json.dumps({"dsn": dsn, "schema": schema, "concurrency": concurrency}).encode() + b"\n"
+                    )
                 yield Crew(process, log.fileno())
         finally:
             try:
