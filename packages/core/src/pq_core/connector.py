@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import attrs
 
@@ -41,12 +41,21 @@ from pq_core.outcome import UNCHANGED, Outcome, Unchanged
 from pq_core.payload import NO_NAMES, check_mapping
 from pq_core.states import State
 
+Status = Literal["new", "skipped", "replaced"]
+"""What became of a job that was to be stored."""
+
 
 @attrs.frozen
 class Deferred:
-    """What became of one `NewJob`."""
+    """What became of one `NewJob`.
+
+    Attributes:
+        id: of the job; of the one that was there before, unless the job is new.
+        status: ``new``; ``skipped`` or ``replaced`` if its unique key was taken.
+    """
 
     id: int
+    status: Status = "new"
 
 
 @attrs.frozen(kw_only=True)

@@ -4,6 +4,7 @@
 
     PQError
     ├── InvalidJob (ValueError)             a job that must not be stored; names field, value and place
+    │   ├── AlreadyDeferred                 a job with the same unique key is there; names it
     │   └── InvalidArguments                arguments that do not fit the task's signature, or that JSON cannot carry
     ├── InvalidOption (ValueError)          an option of an app, task, worker, retry strategy, connector or search
     ├── InvalidResult (ValueError)          a task returned what JSON cannot carry; ends the job as failed
@@ -18,6 +19,7 @@
         ├── ConnectorClosed                 used before open() or after close()
         ├── ForkedConnector                 used in a child of the process that opened it
         ├── DatabaseRefused                 a real database, where the environment says to touch none: in tests
+        ├── Unsupported                     something that this connector cannot do
         ├── WrongConnection                 a `connection=` that this call cannot use
         ├── TransactionRequired             the transaction is not READ COMMITTED, or none is open
         ├── StoreBusy                       a lock could not be had in time; the same call may go through later
@@ -63,6 +65,29 @@ class InvalidJob(PQError, ValueError):
 
 class InvalidArguments(InvalidJob):
     """Arguments that do not fit the task's signature, or that JSON cannot carry."""
+
+
+class AlreadyDeferred(InvalidJob):
+    """The unique key of the job is taken; nothing was stored.
+
+    Attributes:
+        job_id: id of the job that has the key, or that took it last, if the key is taken for a period.
+
+    .. versionadded:: 0.1
+    """
+
+    def __init__(
+        self, message: str, *, field: str = "unique_key", value: Any = None, index: int | None = None, job_id: int = 0
+    ) -> None:
+        super().__init__(message, field=field, value=value, index=index)
+        self.job_id = job_id
+
+    def at(self, index: int) -> AlreadyDeferred:
+        """Return the same error, naming the place in the batch."""
+        message = f"job {index} of the batch: {self}"
+        located = AlreadyDeferred(message, field=self.field, value=self.value, index=index, job_id=self.job_id)
+        located.__cause__ = self.__cause__
+        return located
 
 
 class InvalidOption(PQError, ValueError):
@@ -115,6 +140,13 @@ class ForkedConnector(ConnectorError):
 
 class DatabaseRefused(ConnectorError):
     """The environment variable ``PQ_REFUSE_DATABASE`` is set; pq's pytest plugin does so while tests run.
+
+    .. versionadded:: 0.1
+    """
+
+
+class Unsupported(ConnectorError):
+    """This connector cannot do what was asked; another can.
 
     .. versionadded:: 0.1
     """

@@ -14,13 +14,33 @@ from pq_core.states import ENDED, State
 
 LockMode = Literal["ordered", "mutex"]
 """``ordered``: wait for every earlier live job of the lock. ``mutex``: wait only for a running one."""
+Delivery = Literal["at_least_once", "at_most_once", "transactional"]
+"""What the death of its worker means for a job.
+
+``at_least_once``: it runs again. ``at_most_once``: it never does, and ends as failed. ``transactional``: it runs again,
+and what it did in the database is undone, because that and its end are one transaction.
+"""
+Scope = Literal["waiting", "live"]
+"""Among which jobs a unique key is unique: those that wait to run, or those that wait or run."""
+OnConflict = Literal["raise", "skip", "replace"]
+"""What becomes of a new job whose unique key is taken.
+
+``raise``: `AlreadyDeferred`. ``skip``: it is not stored; the answer names the job that has the key. ``replace``: that
+job, if it waits, takes over arguments, time, priority, metadata, version and expiry of the new one; else as ``skip``.
+"""
 
 _LOCK_MODES: tuple[LockMode, ...] = ("ordered", "mutex")
+_DELIVERIES: tuple[Delivery, ...] = ("at_least_once", "at_most_once", "transactional")
+_SCOPES: tuple[Scope, ...] = ("waiting", "live")
+_ON_CONFLICT: tuple[OnConflict, ...] = ("raise", "skip", "replace")
 
 MAX_NAME = 500
 """Longest name of a queue or a task, in characters: an entry of a PostgreSQL index holds about 2,700 bytes."""
 MAX_LOCK = 2_000
 """Longest lock, in characters; locks are compared by a 64-bit hash, so no index limits them."""
+MAX_UNIQUE_KEY = 500
+"""Longest unique key, in characters: an index holds the key itself, for two keys of one hash would lose a job."""
+MAX_VERSION = 2**31 - 1
 MIN_PRIORITY, MAX_PRIORITY = -32_768, 32_767
 MAX_ERRORS = 10
 """A job keeps the errors of its last ten failed attempts."""
@@ -53,6 +73,14 @@ class NewJob:
     delay: timedelta | None = None
     max_losses: int = MAX_LOSSES
     metadata: Mapping[str, Any] = attrs.field(factory=NO_NAMES)
+    delivery: Delivery = "at_least_once"
+    version: int = 1
+    unique_key: str | None = None
+    unique_scope: Scope = "waiting"
+    unique_period: timedelta | None = None
+    on_conflict: OnConflict = "raise"
+    expires_at: datetime | None = None
+    expires_in: timedelta | None = None
 
     def __attrs_post_init__(self) -> None:
         if not (str is type(self.task) is type(self.queue) is type(self.lock_mode)):
@@ -73,11 +101,37 @@ class NewJob:
             check_mapping(self.args, "args", error=InvalidArguments)
         if type(self.metadata) is not dict:
             check_mapping(self.metadata, "metadata", error=InvalidJob)
-        if self.scheduled_at is not None:
-            refuse_two_times(self.scheduled_at, self.delay)
-            check_moment("scheduled_at", self.scheduled_at)
-        if self.delay is not None:
-            check_delay("delay", self.delay)
+        check_time(self.scheduled_at, self.delay)
+        if not self._has_usual_terms:
+            self._check_terms()
+
+    @property
+    def _has_usual_terms(self) -> bool:
+        return (
+            self.delivery == "at_least_once"
+            and self.version == 1
+            and (self.unique_key or self.unique_period or self.expires_at or self.expires_in) is None
+            and self.unique_scope == "waiting"
+            and self.on_conflict == "raise"
+        )
+
+    def _check_terms(self) -> None:
+        overwrite(self, delivery=_one_of("delivery", self.delivery, _DELIVERIES))
+        overwrite(self, unique_scope=_one_of("unique_scope", self.unique_scope, _SCOPES))
+        overwrite(self, on_conflict=_one_of("on_conflict", self.on_conflict, _ON_CONFLICT))
+        overwrite(self, version=check_version(self.version))
+        if self.unique_key is not None:
+            overwrite(self, unique_key=check_unique_key(self.unique_key))
+        if self.unique_period is not None:
+            check_delay("unique_period", self.unique_period)
+            if self.unique_key is None:
+                raise _invalid("unique_period", self.unique_period, "is of no use without a unique_key")
+        if self.expires_at is not None:
+            if self.expires_in is not None:
+                raise _invalid("expires_in", self.expires_in, "and expires_at exclude each other; give one of them")
+            check_moment("expires_at", self.expires_at)
+        if self.expires_in is not None:
+            check_delay("expires_in", self.expires_in)
 
 
 @attrs.frozen(kw_only=True)
@@ -96,6 +150,13 @@ class Job:
             exception's class), ``message``, ``traceback``, ``attempt`` and ``at`` (ISO 8601, UTC).
         cancel_requested_at: when a running job was asked to stop.
         reason: why a job was cancelled, in words.
+        progress: what the run said last of how far it is: a dict with ``fraction`` (0 to 1, or None), ``message`` (a
+            text, or None) and ``at`` (ISO 8601, UTC); None if it said nothing.
+        delivery: see :data:`Delivery`.
+        version: of its arguments.
+        unique_key: its key, unique among the jobs of `unique_scope`.
+        unique_scope: None if there is no key.
+        expires_at: when it is cancelled, unless it was started before.
         unreadable: why `args`, `errors`, `metadata` and `result` could not be read, and are empty; None if they could.
             A worker fails such a job. Only a job that was written or edited by hand can be one.
     """
@@ -122,6 +183,12 @@ class Job:
     result: Any = None
     reason: str | None = None
     metadata: dict[str, Any] = attrs.field(factory=NO_NAMES)
+    progress: Any = None
+    delivery: Delivery = "at_least_once"
+    version: int = 1
+    unique_key: str | None = None
+    unique_scope: Scope | None = None
+    expires_at: datetime | None = None
     unreadable: str | None = None
 
     @property
@@ -134,6 +201,19 @@ def overwrite(fact: object, **fields: object) -> None:
     """Give a frozen value, while it is being made, the plain form of its fields: a `str` for a `StrEnum`."""
     for name, value in fields.items():
         object.__setattr__(fact, name, value)
+
+
+def check_time(scheduled_at: datetime | None, delay: timedelta | None) -> None:
+    """Refuse a time at which no job may be due.
+
+    Raises:
+        InvalidJob: it is too far away, naive or negative, or both are given.
+    """
+    if scheduled_at is not None:
+        refuse_two_times(scheduled_at, delay)
+        check_moment("scheduled_at", scheduled_at)
+    if delay is not None:
+        check_delay("delay", delay)
 
 
 def refuse_two_times(scheduled_at: object, delay: object) -> None:
@@ -186,6 +266,42 @@ def check_priority(value: object) -> int:
     if type(number) is not int or not MIN_PRIORITY <= number <= MAX_PRIORITY:
         raise _invalid("priority", value, f"is not a whole number from {MIN_PRIORITY} to {MAX_PRIORITY}")
     return number
+
+
+def check_unique_key(value: object) -> str:
+    """Return a unique key as a plain text: 1 to 500 characters, none of them NUL.
+
+    Raises:
+        InvalidJob: `value` is none.
+    """
+    text = value if type(value) is str else _plain_text(value)
+    if not isinstance(text, str) or not text:
+        raise _invalid("unique_key", value, "is not a text of at least one character; None means no key")
+    if len(text) > MAX_UNIQUE_KEY:
+        raise _invalid("unique_key", value, f"has {len(text)} characters; at most {MAX_UNIQUE_KEY} are allowed")
+    _check_text("unique_key", text)
+    return text
+
+
+def check_version(value: object) -> int:
+    """Return the version of a task's arguments as a plain number, from 1.
+
+    Raises:
+        InvalidJob: `value` is none.
+    """
+    number = value if type(value) is int else _plain_number(value)
+    if type(number) is not int or not 1 <= number <= MAX_VERSION:
+        raise _invalid("version", value, f"is not a whole number from 1 to {MAX_VERSION}")
+    return number
+
+
+def check_delivery(value: object) -> Delivery:
+    """Return what a worker's death means for a job.
+
+    Raises:
+        InvalidJob: `value` is none of the deliveries.
+    """
+    return cast("Delivery", _one_of("delivery", value, _DELIVERIES))
 
 
 def check_moment(field: str, value: object) -> None:
@@ -241,6 +357,13 @@ def _check_text(field: str, value: str) -> None:
             raise _invalid(field, value, "holds half of a surrogate pair, which is not valid Unicode") from None
     if "\x00" in value:
         raise _invalid(field, value, "holds a NUL character, which PostgreSQL does not store")
+
+
+def _one_of(field: str, value: object, known: tuple[str, ...]) -> str:
+    text = _plain_text(value)
+    if type(text) is not str or text not in known:
+        raise _invalid(field, value, f"is none of {', '.join(map(repr, known))}")
+    return text
 
 
 def _invalid(field: str, value: object, why: str) -> InvalidJob:

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 import attrs
 
 from pq_core.errors import InvalidJob, InvalidOption, InvalidResult
-from pq_core.job import Job, check_delay, check_lock, check_name, check_priority
+from pq_core.job import Delivery, Job, check_delay, check_lock, check_name, check_priority
 from pq_core.payload import clean_text, dump
 
 MAX_MESSAGE = 8_000
@@ -57,6 +57,10 @@ class Outcome:
     reason: str | None = None
     keep: bool = True
     """Whether an ended job stays in `finished_jobs`."""
+    delivery: Delivery | None = None
+    """What the death of a worker means for a job that goes on, from now on; None: as before."""
+    progress: str | None = None
+    """JSON text of what the run said last of its progress, or None if nothing is new."""
 
     @classmethod
     def succeeded(cls, job: Job, result: Any = None, *, keep: bool = True) -> Outcome:

@@ -62,6 +62,12 @@ def _texts(job: NewJob, index: int | None) -> tuple[str, str]:
         raise (reason if index is None else reason.at(index)) from None
 
 
+def _expiry(job: NewJob, now: datetime) -> datetime | None:
+    if job.expires_in is not None:
+        return now + job.expires_in
+    return job.expires_at and job.expires_at.astimezone(UTC)
+
+
 def _record(job: NewJob, args: str, metadata: str, number: int, now: datetime) -> Record:
     due = job.scheduled_at.astimezone(UTC) if job.scheduled_at else now + (job.delay or timedelta(0))
     return Record(
@@ -77,4 +83,9 @@ def _record(job: NewJob, args: str, metadata: str, number: int, now: datetime) -
         scheduled_at=due,
         created_at=now,
         metadata=metadata,
+        delivery=job.delivery,
+        version=job.version,
+        unique_key=job.unique_key,
+        unique_scope=None if job.unique_key is None else job.unique_scope,
+        expires_at=_expiry(job, now),
     )

@@ -77,6 +77,8 @@ def worker_lost(worker: int | None, attempt: int) -> dict[str, Any]:
 def _write(store: Store, record: Record, outcome: Outcome, now: datetime) -> None:
     if outcome.error is not None:
         record.add_error(outcome.error, now)
+    if outcome.progress is not None:
+        record.progress = outcome.progress
     if outcome.kind not in ENDINGS and record.cancel_requested_at is None:
         _go_on(store, record, outcome, now)
         return
@@ -100,6 +102,8 @@ def _go_on(store: Store, record: Record, outcome: Outcome, now: datetime) -> Non
             record.priority = outcome.priority
         if not isinstance(outcome.lock, Unchanged):
             record.lock = outcome.lock
+        if outcome.delivery is not None:
+            record.delivery = outcome.delivery
 
 
 def _lose(store: Store, record: Record, now: datetime) -> JobState:

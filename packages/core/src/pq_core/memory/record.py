@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from pq_core.job import MAX_ERRORS, Job, LockMode
+from pq_core.job import MAX_ERRORS, Delivery, Job, LockMode, Scope
 from pq_core.payload import dump, load
 from pq_core.states import State
 
@@ -17,7 +17,7 @@ class Record:
     """One stored job. `Store` alone changes what its indexes are made of.
 
     Attributes:
-        args: JSON text, as are `metadata`, `result` and each of `errors`.
+        args: JSON text, as are `metadata`, `result`, `progress` and each of `errors`.
     """
 
     id: int
@@ -42,6 +42,12 @@ class Record:
     errors: tuple[str, ...] = ()
     result: str | None = None
     reason: str | None = None
+    progress: str | None = None
+    delivery: Delivery = "at_least_once"
+    version: int = 1
+    unique_key: str | None = None
+    unique_scope: Scope | None = None
+    expires_at: datetime | None = None
 
     @property
     def rank(self) -> tuple[int, int]:
@@ -83,4 +89,10 @@ class Record:
             result=None if self.result is None else load(self.result),
             reason=self.reason,
             metadata=load(self.metadata),
+            progress=None if self.progress is None else load(self.progress),
+            delivery=self.delivery,
+            version=self.version,
+            unique_key=self.unique_key,
+            unique_scope=self.unique_scope,
+            expires_at=self.expires_at,
         )

@@ -51,7 +51,7 @@ class Retry:
             record.state = State.READY
             record.attempt = record.losses = 0
             record.scheduled_at = now
-            record.result = record.reason = record.worker = None
+            record.result = record.progress = record.reason = record.worker = record.expires_at = None
             record.started_at = record.finished_at = record.cancel_requested_at = None
             store.insert(record)
         return _states(found)

@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 
 import attrs
 
+from pq_core.job import Scope
 from pq_core.memory.line import Line
 from pq_core.memory.record import Record
 from pq_core.states import State
@@ -78,6 +79,8 @@ class Store:
         scheduled: a line by due time.
         running: ids by worker.
         leases: ends of leases by worker.
+        unique: the live job that has a unique key, by scope and key; of scope ``waiting`` only while it waits.
+        periods: keys that are taken for a time: the job that took it, and until when.
         rung: queues whose listeners are to be woken.
     """
 
@@ -89,6 +92,8 @@ class Store:
     running: dict[int | None, set[int]] = attrs.field(factory=dict[int | None, set[int]])
     locks: dict[str, Lock] = attrs.field(factory=dict[str, Lock])
     leases: dict[int, datetime] = attrs.field(factory=dict[int, datetime])
+    unique: dict[tuple[Scope, str], int] = attrs.field(factory=dict[tuple[Scope, str], int])
+    periods: dict[str, tuple[int, datetime]] = attrs.field(factory=dict[str, tuple[int, datetime]])
     paused: set[str] = attrs.field(factory=set[str])
     rung: set[str] = attrs.field(factory=set[str])
     _touched: set[str] = attrs.field(factory=set[str])
@@ -145,6 +150,13 @@ class Store:
         if keep:
             self.ended[record.id] = record
 
+    def twin(self, record: Record) -> Record | None:
+        """Return the other job that has the unique key of a record, if there is one."""
+        if record.unique_key is None or record.unique_scope is None:
+            return None
+        number = self.unique.get((record.unique_scope, record.unique_key))
+        return None if number is None or number == record.id else self.live[number]
+
     def settle(self) -> None:
         """Wake who waits for a lock that has changed hands, or whose line has changed.
 
@@ -193,6 +205,8 @@ class Store:
             _line(self.locks[record.lock].blocked, record).add(record.rank)
         if record.lock is not None:
             self._touched.add(record.lock)
+        if record.unique_key is not None and record.unique_scope is not None and _holds_key(record):
+            self.unique[record.unique_scope, record.unique_key] = record.id
 
     def _leave_state(self, record: Record) -> None:
         state = record.state
@@ -211,6 +225,12 @@ class Store:
             _strike(self.locks[record.lock].blocked, record)
         if record.lock is not None:
             self._touched.add(record.lock)
+        if record.unique_key is not None and record.unique_scope is not None and _holds_key(record):
+            del self.unique[record.unique_scope, record.unique_key]
+
+
+def _holds_key(record: Record) -> bool:
+    return record.unique_scope == "live" or record.state is not State.RUNNING
 
 
 def _line(lines: dict[tuple[str, bool], Line[Rank]], record: Record) -> Line[Rank]:

@@ -34,7 +34,7 @@ Row = tuple[Any, ...]
 _JOB_COLUMNS = (
     "id, task, args::text, queue, priority, lock, lock_mode, state, attempt, claim, losses, max_losses, scheduled_at,"
     " created_at, started_at, finished_at, worker, cancel_requested_at, errors::text, result::text, reason,"
-    " metadata::text"
+    " metadata::text, progress::text, delivery, version, unique_key, unique_scope, expires_at"
 )
 
 
@@ -68,7 +68,16 @@ class Statements:
             args, metadata = _payload(job)
             parameters = [
                 *(job.task, args, job.queue, job.priority, job.lock, job.lock_mode, job.scheduled_at, job.delay),
-                *(job.max_losses, metadata, self._time(now)),
+                *(
+                    job.max_losses,
+                    metadata,
+                    self._time(now),
+                    job.delivery,
+                    job.version,
+                    job.unique_key,
+                    job.unique_scope,
+                ),
+                *(job.unique_period, job.on_conflict, job.expires_at, job.expires_in),
             ]
             return self._call("defer", _DEFER, parameters, lambda rows: [Deferred(rows[0][0])])
         payloads: list[tuple[str, str]] = []
@@ -85,10 +94,18 @@ class Statements:
             _once_if_alike([job.lock for job in jobs]),
             _once_if_alike([job.lock_mode for job in jobs]),
             _once_if_alike([job.scheduled_at for job in jobs]),
-            _once_if_alike([None if job.delay is None else job.delay.total_seconds() for job in jobs]),
+            _once_if_alike([_seconds(job.delay) for job in jobs]),
             _once_if_alike([job.max_losses for job in jobs]),
             _once_if_alike([metadata for _, metadata in payloads]),
             self._time(now),
+            _once_if_alike([job.delivery for job in jobs]),
+            _once_if_alike([job.version for job in jobs]),
+            _once_if_alike([job.unique_key for job in jobs]),
+            _once_if_alike([job.unique_scope for job in jobs]),
+            _once_if_alike([_seconds(job.unique_period) for job in jobs]),
+            _once_if_alike([job.on_conflict for job in jobs]),
+            _once_if_alike([job.expires_at for job in jobs]),
+            _once_if_alike([_seconds(job.expires_in) for job in jobs]),
         ]
         return self._call("defer_many", _DEFER_MANY, columns, lambda rows: [Deferred(id_) for id_ in rows[0][0]])
 
@@ -119,6 +136,8 @@ class Statements:
             _unless_all([outcome.result for outcome in ordered]),
             _unless_all([outcome.reason for outcome in ordered]),
             self._time(now),
+            _unless_all([outcome.delivery for outcome in ordered]),
+            _unless_all([outcome.progress for outcome in ordered]),
         ]
         return self._call("finish", _FINISH, parameters, _read_ids)
 
@@ -210,21 +229,24 @@ class Statements:
 
 
 _DEFER = (
-    "%s, %s::json, %s, %s::smallint, %s, %s, %s::timestamptz, %s::interval, %s::smallint, %s::json, %s::timestamptz"
+    "%s, %s::json, %s, %s::smallint, %s, %s, %s::timestamptz, %s::interval, %s::smallint, %s::json, %s::timestamptz,"
+    " %s, %s::int, %s, %s, %s::interval, %s, %s::timestamptz, %s::interval"
 )
 _DEFER_MANY = (
     "%s::text[], %s::text[], %s::text[], %s::smallint[], %s::text[], %s::text[], %s::timestamptz[], %s::float8[],"
-    " %s::smallint[], %s::text[], %s::timestamptz"
+    " %s::smallint[], %s::text[], %s::timestamptz, %s::text[], %s::int[], %s::text[], %s::text[], %s::float8[],"
+    " %s::text[], %s::timestamptz[], %s::float8[]"
 )
 # JSON as text: most of it is empty, and is then read without a parser.
 _FETCHED_COLUMNS = (
     "id, task, args::text, queue, priority, lock, lock_mode, attempt, claim, losses, max_losses, scheduled_at,"
-    " created_at, started_at, cancel_requested_at, reason, errors::text, metadata::text, again, solo, next_in"
+    " created_at, started_at, cancel_requested_at, reason, errors::text, metadata::text, delivery, version,"
+    " unique_key, unique_scope, expires_at, progress::text, again, solo, next_in"
 )
 _FETCH = "%s::bigint, %s::text[], %s::int, %s::timestamptz"
 _FINISH = (
     "%s::bigint[], %s::bigint[], %s::text[], %s::bool[], %s::float8[], %s::text[], %s::smallint[], %s::bool[],"
-    " %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz"
+    " %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz, %s::text[], %s::text[]"
 )
 _HEARTBEAT = "%s::bigint, %s::text, %s::text[], %s::json, %s::float8, %s::timestamptz"
 _RESCHEDULE = "%s::bigint[], %s::timestamptz, %s::float8, %s::text, %s::smallint, %s::bool, %s::text, %s::timestamptz"
@@ -267,6 +289,10 @@ def _unless_all(values: list[T], usual: object = None) -> list[T] | None:
     return None if values.count(cast("T", usual)) == len(values) else values
 
 
+def _seconds(length: timedelta | None) -> float | None:
+    return None if length is None else length.total_seconds()
+
+
 def _within(id_: int) -> int:
     return max(-MAX_ID, min(id_, MAX_ID))
 
@@ -294,7 +320,7 @@ def _read_fetched(rows: list[Row], worker: int) -> Fetched:
     again, solo, next_in = rows.pop()[-3:]
     jobs: list[Job] = []
     for row in rows:
-        args, errors, metadata, _, unreadable = _carried(row[2], row[16], row[17])
+        args, errors, metadata, _, progress, unreadable = _carried(row[2], row[16], row[17], progress=row[23])
         job = Job(
             id=row[0],
             task=row[1],
@@ -316,6 +342,12 @@ def _read_fetched(rows: list[Row], worker: int) -> Fetched:
             reason=row[15],
             errors=errors,
             metadata=metadata,
+            delivery=row[18],
+            version=row[19],
+            unique_key=row[20],
+            unique_scope=row[21],
+            expires_at=row[22] and row[22].astimezone(UTC),
+            progress=progress,
             unreadable=unreadable,
         )
         jobs.append(job)
@@ -329,18 +361,18 @@ def _read_job(row: Row) -> Job:
         name: value.astimezone(UTC) if isinstance(value, datetime) else value
         for name, value in zip(names, row, strict=True)
     }
-    args, errors, metadata, result, unreadable = _carried(*(values[name] for name in _CARRIED))
-    values |= {"args": args, "errors": errors, "metadata": metadata, "result": result, "unreadable": unreadable}
+    carried = _carried(*(values[name] for name in _CARRIED))
+    values |= zip((*_CARRIED, "unreadable"), carried, strict=True)
     values["state"] = State(values["state"])
     return Job(**values)
 
 
-_CARRIED = ("args", "errors", "metadata", "result")
+_CARRIED = ("args", "errors", "metadata", "result", "progress")
 
 
 def _carried(
-    args: str, errors: str, metadata: str, result: str | None = None
-) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any], Any, str | None]:
+    args: str, errors: str, metadata: str, result: str | None = None, progress: str | None = None
+) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any], Any, Any, str | None]:
     """Read a job's JSON, and say why it could not be read, if so.
 
     Written by hand, it may nest deeper or have longer numbers than Python takes. One such job must not keep others from
@@ -352,10 +384,11 @@ def _carried(
             [] if errors == "[]" else load(errors),
             {} if metadata == "{}" else _object(metadata),
             None if result is None else load(result),
+            None if progress is None else load(progress),
             None,
         )
     except (ValueError, RecursionError) as reason:
-        return {}, [], {}, None, f"what is stored of the job cannot be read: {reason}"
+        return {}, [], {}, None, None, f"what is stored of the job cannot be read: {reason}"
 
 
 def _object(text: str) -> dict[str, Any]:

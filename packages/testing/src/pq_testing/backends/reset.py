@@ -18,7 +18,8 @@ _EMPTY = """
     delete from {schema}.jobs;
     delete from {schema}.finished_jobs;
     delete from {schema}.workers;
-    delete from {schema}.paused_queues;
+    delete from {schema}.pauses;
+    delete from {schema}.unique_periods;
     select setval('{literal}.jobs_id_seq', 1, false);
     select count(*) from pg_inherits where inhparent = '{literal}.finished_jobs'::regclass
 """

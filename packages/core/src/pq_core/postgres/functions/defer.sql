@@ -6,7 +6,10 @@
 create or replace function defer(
     task text, args json default '{}', queue text default 'default', priority smallint default 0, lock text default null,
     lock_mode text default 'ordered', scheduled_at timestamptz default null, delay interval default null,
-    max_losses smallint default 3, metadata json default '{}', now timestamptz default null
+    max_losses smallint default 3, metadata json default '{}', now timestamptz default null,
+    delivery text default 'at_least_once', version integer default 1, unique_key text default null, unique_scope text default 'waiting',
+    unique_period interval default null, on_conflict text default 'raise', expires_at timestamptz default null,
+    expires_in interval default null
 )
 returns bigint
 language plpgsql security definer
@@ -24,9 +27,12 @@ begin
     then
         perform check_job(defer.task, defer.queue, defer.lock, defer.args::text);
     end if;
-    insert into jobs (queue, task, args, priority, lock, lock_mode, state, scheduled_at, created_at, max_losses, metadata)
+    insert into jobs (queue, task, args, priority, lock, lock_mode, state, scheduled_at, created_at, max_losses, metadata,
+        delivery, version, unique_key, unique_scope, expires_at)
     values (defer.queue, defer.task, defer.args, defer.priority, defer.lock, defer.lock_mode,
-        case when due > at then 'scheduled' else 'ready' end, due, at, defer.max_losses, defer.metadata)
+        case when due > at then 'scheduled' else 'ready' end, due, at, defer.max_losses, defer.metadata,
+        defer.delivery, defer.version, defer.unique_key, case when defer.unique_key is not null then defer.unique_scope end,
+        coalesce(defer.expires_at, at + defer.expires_in))
     returning id into new_id;
     -- Of a scheduled job too: a worker that knows of it need not look before it is due.
     perform pg_notify(current_schema(), 'queue:' || defer.queue);

@@ -11,6 +11,7 @@ returns table (
     id bigint, task text, args json, queue text, priority smallint, lock text, lock_mode text, attempt bigint, claim bigint,
     losses smallint, max_losses smallint, scheduled_at timestamptz, created_at timestamptz, started_at timestamptz,
     cancel_requested_at timestamptz, reason text, errors jsonb, metadata json,
+    delivery text, version integer, unique_key text, unique_scope text, expires_at timestamptz, progress json,
     again boolean, solo boolean, next_in double precision
 )
 language plpgsql security definer
@@ -41,7 +42,7 @@ begin
 
     serving := array(select distinct q from unnest(coalesce("fetch".queues, ready_queues())) q);
     share := greatest(1, ceil(2.0 * wanted / greatest(1, cardinality(serving))));
-    serving := array(select q from unnest(serving) q where not exists (select from paused_queues p where p.name = q));
+    serving := array(select q from unnest(serving) q where not exists (select from pauses p where p.kind = 'queue' and p.name = q));
     if cardinality(serving) > 2 * wanted then
         serving := best_queues(serving, 2 * wanted);
         more := more or cardinality(serving) = 2 * wanted;
@@ -67,6 +68,7 @@ begin
             where j.id = any (taken.ids)
             returning j.id, j.task, j.args, j.queue, j.priority, j.lock, j.lock_mode, j.attempt, j.claim, j.losses, j.max_losses,
                 j.scheduled_at, j.created_at, j.started_at, j.cancel_requested_at, j.reason, j.errors, j.metadata,
+                j.delivery, j.version, j.unique_key, j.unique_scope, j.expires_at, j.progress,
                 null::boolean, null::boolean, null::double precision;
         wanted := wanted - cardinality(taken.ids);
         seen_locks := taken.locks_seen;
@@ -95,7 +97,7 @@ begin
     return query
         select null::bigint, null::text, null::json, null::text, null::smallint, null::text, null::text, null::bigint, null::bigint,
             null::smallint, null::smallint, null::timestamptz, null::timestamptz, null::timestamptz, null::timestamptz, null::text,
-            null::jsonb, null::json,
+            null::jsonb, null::json, null::text, null::integer, null::text, null::text, null::timestamptz, null::json,
             more and wanted > 0, last_life and not idle,
             (select extract(epoch from s.scheduled_at - at)::double precision from jobs s
                 where s.state = 'scheduled' order by s.scheduled_at limit 1);

@@ -9,7 +9,8 @@
 create or replace function finish(
     ids bigint[], claims bigint[], kinds text[], keeps boolean[] default null, delays double precision[] default null,
     queues text[] default null, priorities smallint[] default null, relocks boolean[] default null, locks text[] default null,
-    errors text[] default null, results text[] default null, reasons text[] default null, now timestamptz default null
+    errors text[] default null, results text[] default null, reasons text[] default null, now timestamptz default null,
+    deliveries text[] default null, progresses text[] default null
 )
 returns setof bigint
 language plpgsql security definer
@@ -52,12 +53,15 @@ begin
     ), kept as (
         insert into finished_jobs (
             id, queue, task, args, priority, lock, lock_mode, state, attempt, claim, losses, max_losses, scheduled_at, created_at,
-            started_at, worker, cancel_requested_at, reason, errors, result, progress, metadata, finished_at)
+            started_at, worker, cancel_requested_at, reason, errors, result, progress, metadata, finished_at,
+            delivery, version, unique_key, unique_scope, expires_at)
         select g.id, g.queue, g.task, g.args, g.priority, g.lock, g.lock_mode,
             case finish.kinds[g.place] when 'succeeded' then 'succeeded' when 'failed' then 'failed' else 'cancelled' end,
             g.attempt, g.claim, g.losses, g.max_losses, g.scheduled_at, g.created_at, g.started_at, g.worker, g.cancel_requested_at,
             case when finish.kinds[g.place] = 'cancelled' then coalesce(g.reason, finish.reasons[g.place]) else g.reason end,
-            with_error(g.errors, finish.errors[g.place]::jsonb, at), finish.results[g.place]::json, g.progress, g.metadata, at
+            with_error(g.errors, finish.errors[g.place]::jsonb, at), finish.results[g.place]::json,
+            coalesce(finish.progresses[g.place]::json, g.progress), g.metadata, at,
+            g.delivery, g.version, g.unique_key, g.unique_scope, g.expires_at
         from gone g where coalesce(finish.keeps[g.place], true)
     )
     select coalesce(array_agg(g.id), '{}'), array_agg(g.lock_key) filter (where g.lock_key is not null)
@@ -80,6 +84,8 @@ begin
                 lock = case when finish.relocks[width_bucket(j.id, finish.ids)]
                     then finish.locks[width_bucket(j.id, finish.ids)] else j.lock end,
                 errors = with_error(j.errors, finish.errors[width_bucket(j.id, finish.ids)]::jsonb, at),
+                delivery = coalesce(finish.deliveries[width_bucket(j.id, finish.ids)], j.delivery),
+                progress = coalesce(finish.progresses[width_bucket(j.id, finish.ids)]::json, j.progress),
                 worker = null, started_at = null
             where j.id = any (array(select g.id from going g))
             returning j.id, j.queue, j.state, j.lock_key

@@ -1,6 +1,7 @@
 -- Make a worker known, or prolong its lease (in seconds); return which of its running jobs were asked to stop.
 create or replace function heartbeat(
-    worker bigint, name text, queues text[], details json, lease double precision, now timestamptz default null
+    worker bigint, name text, queues text[], details json, lease double precision, now timestamptz default null,
+    progress_ids bigint[] default null, progress_claims bigint[] default null, progress_values text[] default null
 )
 returns setof bigint
 language plpgsql security definer

@@ -10,6 +10,6 @@ as $$
         select j.queue, count(*) filter (where j.state = 'scheduled') as scheduled, count(*) filter (where j.state = 'ready') as ready,
             count(*) filter (where j.state = 'blocked') as blocked, count(*) filter (where j.state = 'running') as running
         from jobs j group by j.queue
-    ) c full join paused_queues p on p.name = c.queue
+    ) c full join (select p.name from pauses p where p.kind = 'queue') p on p.name = c.queue
     order by coalesce(c.queue, p.name) collate "C"
 $$;

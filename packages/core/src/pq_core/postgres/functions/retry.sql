@@ -18,10 +18,10 @@ begin
     ), revived as (
         insert into jobs (
             id, queue, task, args, priority, lock, lock_mode, state, attempt, claim, losses, max_losses, scheduled_at, created_at,
-            errors, progress, metadata)
+            errors, progress, metadata, delivery, version, unique_key, unique_scope, expires_at)
         overriding system value
         select g.id, g.queue, g.task, g.args, g.priority, g.lock, g.lock_mode, 'ready', 0, g.claim, 0, g.max_losses, at, g.created_at,
-            g.errors, null, g.metadata
+            g.errors, null, g.metadata, g.delivery, g.version, g.unique_key, g.unique_scope, null
         from gone g order by g.id
         returning id, queue
     )
