@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 import attrs
 
 from pq_core.connector import Connector
-from pq_core.job import Job
+from pq_core.job import Delivery, Job
 from pq_core.retry import BaseRetryStrategy
 
 Keep = Literal["all", "failed", "none"]
@@ -34,6 +34,8 @@ class RunnableTask(Protocol):
     def middleware(self) -> Sequence[Callable[..., Any]]: ...
     @property
     def keep(self) -> Keep | None: ...
+    @property
+    def delivery(self) -> Delivery: ...
 
     def unbind(self, args: Mapping[str, Any], /) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the positional and keyword arguments to call `func` with."""

@@ -13,7 +13,7 @@ from pq_core.context import JobContext, Keep
 from pq_core.deferrer import DeferOptions, Deferrer, Home, refuse_unknown
 from pq_core.errors import InvalidOption, shown
 from pq_core.given import as_option, several
-from pq_core.job import MAX_LOSSES, LockMode, NewJob, check_name, overwrite
+from pq_core.job import MAX_LOSSES, Delivery, LockMode, NewJob, check_name, overwrite
 from pq_core.main_module import importable_name
 from pq_core.middleware import Middleware, check_middleware
 from pq_core.retry import BaseRetryStrategy, strategy
@@ -45,6 +45,8 @@ class TaskOptions(TypedDict, total=False):
     """Which ended jobs stay stored; None leaves it to the worker."""
     max_losses: int
     """How many workers may die under a job; with the last of them it ends as failed."""
+    delivery: Delivery
+    """What the death of its worker means for a job: see :data:`Delivery`."""
 
 
 def _is_keep(value: object) -> bool:
@@ -67,6 +69,7 @@ def _plain(task: Task[P, Any]) -> Deferrer[P]:
         lock=task.lock,
         lock_mode=task.lock_mode,
         max_losses=task.max_losses,
+        delivery=task.delivery,
     )
     return Deferrer(task.home, template, task.binding)
 
@@ -91,6 +94,7 @@ class Task(Generic[P, R]):
     middleware: tuple[Middleware, ...] = ()
     keep: Keep | None = None
     max_losses: int = MAX_LOSSES
+    delivery: Delivery = "at_least_once"
     is_async: bool = attrs.field(init=False, default=attrs.Factory(_is_async, takes_self=True))
     binding: Binding = attrs.field(init=False, repr=False, default=attrs.Factory(_bound, takes_self=True))
     deferrer: Deferrer[P] = attrs.field(init=False, repr=False, default=attrs.Factory(_plain, takes_self=True))
@@ -105,7 +109,12 @@ class Task(Generic[P, R]):
         overwrite(self, aliases=tuple(check_name("alias", alias) for alias in self.aliases))
         plain = self.deferrer.template
         overwrite(self, name=plain.task, queue=plain.queue, lock=plain.lock, lock_mode=plain.lock_mode)
-        overwrite(self, priority=plain.priority, max_losses=plain.max_losses)
+        overwrite(self, priority=plain.priority, max_losses=plain.max_losses, delivery=plain.delivery)
+        if self.delivery == "at_most_once" and self.retry is not None:
+            raise InvalidOption(
+                f"task {self.name!r}: delivery 'at_most_once' means that a job never runs again, retry that it may; "
+                "leave out one of them"
+            )
         check_middleware(self.middleware, is_async=self.is_async, task=self.name)
         for name in ("__doc__", "__name__", "__qualname__", "__module__"):
             if hasattr(self.func, name):

@@ -280,6 +280,8 @@ def test_a_change_that_no_job_may_have_is_refused(shop: Shop, changes: dict[str,
         (lambda app: lambda _: app.task(Mute()), "<Mute> has no name"),
         (lambda app: app.task(name="x", pass_context="no"), "pass_context 'no'"),
         (lambda app: app.task(name="x", max_losses=10**5000), "max_losses <int>"),
+        (lambda app: app.task(name="x", delivery="exactly_once"), "delivery 'exactly_once'"),
+        (lambda app: app.task(name="x", delivery="at_most_once", retry=2), "'at_most_once' means .* leave out one"),
     ],
 )
 def test_an_option_that_a_task_cannot_have_is_refused(app: pq.App, call: Callable[[pq.App], Any], words: str) -> None:

@@ -182,7 +182,7 @@ def test_a_function_may_be_registered_where_it_is_defined(app: pq.App) -> None:
 @pytest.mark.parametrize(
     "options,why",
     [
-        ({"quue": "x"}, "no option 'quue'; its options are aliases, keep, lock"),
+        ({"quue": "x"}, "no option 'quue'; its options are aliases, delivery, "),
         ({"queue": ""}, "task 't': queue '' is not"),
         ({"queue": "q" * 501}, "501 characters"),
         ({"priority": 40_000}, "priority 40000"),
