@@ -14,6 +14,9 @@
     │   └── TaskAlreadyRegistered           two tasks, or a task and an alias, of one name
     ├── AppNotFound                         `package.module:app` does not lead to an App
     ├── JobNotFound                         no job with that id, live or ended
+    ├── RunLost                             a run that ended before its task did
+    │   ├── WorkerLost                      its worker died, or left, and it does not run again
+    │   └── ProcessDied                     the process of its own that it ran in ended; names the exit code
     └── ConnectorError
         ├── ConnectionFailed                the database does not answer, or refuses
         ├── ConnectorClosed                 used before open() or after close()
@@ -120,6 +123,34 @@ class AppNotFound(PQError):
 
 class JobNotFound(PQError):
     """No job has that id, neither live nor ended."""
+
+
+class RunLost(PQError):
+    """A run ended before its task did; what the task has done meanwhile, nobody knows.
+
+    .. versionadded:: 0.1
+    """
+
+
+class WorkerLost(RunLost):
+    """The worker of a job died, or left, while the job ran, and the job does not run again.
+
+    .. versionadded:: 0.1
+    """
+
+
+class ProcessDied(RunLost):
+    """The process in which a job of a task with ``executor="process"`` ran has ended. It counts as an error of the job.
+
+    Attributes:
+        exit_code: of the process; negative: the number of the signal that killed it; None: it could not be started.
+
+    .. versionadded:: 0.1
+    """
+
+    def __init__(self, message: str, *, exit_code: int | None = None) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 class ConnectorError(PQError):
