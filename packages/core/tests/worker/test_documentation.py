@@ -21,7 +21,8 @@ def anyio_backend() -> str:
 
 
 def actions() -> set[str]:
-    files = Path(pq_core.worker.__file__).parent.glob("*.py")
+    worker = Path(pq_core.worker.__file__).parent
+    files = [*worker.glob("*.py"), worker.parent / "events.py"]
     found = {action for file in files for action in ACTION.findall(file.read_text(encoding="utf-8"))}
     chores = {"heartbeat_failed", "rescue_failed", "prune_failed"}
     return found | chores | {"job_cancelled", "job_released", "fetch_failed"}

@@ -28,9 +28,10 @@ class Raised(Journal):
         """The last one, if there was one."""
         return self.errors[-1] if self.errors else None
 
-    def retried(self, run: Execution, error: BaseException, delay: timedelta) -> None:
+    def retried(self, run: Execution, error: BaseException | None, delay: timedelta) -> None:
         super().retried(run, error, delay)
-        self.errors.append(error)
+        if error is not None:
+            self.errors.append(error)
 
     def failed(self, run: Execution, error: BaseException) -> None:
         super().failed(run, error)

@@ -1,4 +1,4 @@
-"""What a worker says of its jobs in the log. A message is only made if somebody listens."""
+"""What a worker says of its jobs, in the log and to the app's hooks. Nothing is made unless somebody listens."""
 
 from __future__ import annotations
 
@@ -10,6 +10,17 @@ from typing import Any
 
 import attrs
 
+from pq_core.events import (
+    Hooks,
+    JobCancelled,
+    JobFailed,
+    JobReleased,
+    JobRetried,
+    JobSnoozed,
+    JobStarted,
+    JobSucceeded,
+    OutcomeLost,
+)
 from pq_core.job import Job
 from pq_core.log import call_text, fields, job_fields
 from pq_core.worker.run import Run
@@ -19,43 +30,84 @@ logger = logging.getLogger("pq_core.worker")
 
 @attrs.frozen
 class Journal:
-    """Writes the records of one worker. `arguments` says whether they may show the values of jobs' arguments."""
+    """Writes the records of one worker, and tells of its events.
+
+    Attributes:
+        worker: its name.
+        arguments: whether records may show the values of jobs' arguments.
+        hooks: are told of events.
+    """
 
     worker: str
     arguments: bool = False
+    hooks: Hooks = attrs.field(factory=Hooks)
 
     def started(self, job: Job) -> None:
         """Say that a job starts."""
         if logger.isEnabledFor(logging.DEBUG):
             self._write(logging.DEBUG, "job_started", "Job %s starts", job)
+        if JobStarted in self.hooks:
+            self.hooks.tell(JobStarted(worker=self.worker, job=job))
 
     def succeeded(self, run: Run) -> None:
         """Say that a job succeeded."""
         if logger.isEnabledFor(logging.INFO):
             self._write(logging.INFO, "job_succeeded", "Job %s succeeded", run.job, seconds=_seconds(run))
+        if JobSucceeded in self.hooks:
+            self.hooks.tell(JobSucceeded(worker=self.worker, job=run.job, seconds=_seconds(run)))
 
-    def retried(self, run: Run, error: BaseException, delay: timedelta) -> None:
-        """Say that a job failed and runs again."""
+    def retried(self, run: Run, error: BaseException | None, delay: timedelta) -> None:
+        """Say that a job runs again: it failed with `error`, or it asked for that itself."""
         if logger.isEnabledFor(logging.WARNING):
-            message = f"Job %s failed with {type(error).__name__} and runs again in {delay}"
-            wait = delay.total_seconds()
+            why = "wants another run" if error is None else f"failed with {type(error).__name__} and runs again"
+            message, wait = f"Job %s {why} in {delay}", delay.total_seconds()
             self._write(logging.WARNING, "job_retried", message, run.job, error, seconds=_seconds(run), retry_in=wait)
+        if JobRetried in self.hooks:
+            seconds = _seconds(run)
+            self.hooks.tell(JobRetried(worker=self.worker, job=run.job, seconds=seconds, error=error, delay=delay))
 
     def failed(self, run: Run, error: BaseException) -> None:
         """Say that a job failed for good."""
         if logger.isEnabledFor(logging.ERROR):
             message = f"Job %s failed with {type(error).__name__}"
             self._write(logging.ERROR, "job_failed", message, run.job, error, seconds=_seconds(run))
+        if JobFailed in self.hooks:
+            self.hooks.tell(JobFailed(worker=self.worker, job=run.job, seconds=_seconds(run), error=error))
+
+    def snoozed(self, run: Run, delay: timedelta) -> None:
+        """Say that a job wants to run later."""
+        if logger.isEnabledFor(logging.INFO):
+            wait = delay.total_seconds()
+            message = f"Job %s goes on in {delay}"
+            self._write(logging.INFO, "job_snoozed", message, run.job, seconds=_seconds(run), retry_in=wait)
+        if JobSnoozed in self.hooks:
+            self.hooks.tell(JobSnoozed(worker=self.worker, job=run.job, seconds=_seconds(run), delay=delay))
+
+    def cancelled(self, run: Run, reason: str | None) -> None:
+        """Say that a job was cancelled: by request, for a reason that the store knows, or by itself."""
+        if logger.isEnabledFor(logging.INFO):
+            why = "it was cancelled" if reason is None else f"it cancelled itself: {reason}"
+            self._write(
+                logging.INFO,
+                "job_cancelled",
+                f"Job %s stopped: {why.replace('%', '%%')}",
+                run.job,
+                seconds=_seconds(run),
+            )
+        if JobCancelled in self.hooks:
+            self.hooks.tell(JobCancelled(worker=self.worker, job=run.job, seconds=_seconds(run), reason=reason))
 
     def stopped(self, run: Run) -> None:
         """Say that a job stopped because it was asked to."""
-        why, action = (
-            ("it was cancelled", "job_cancelled")
-            if run.stop_asked == "cancel"
-            else ("the worker shuts down; it goes back to its queue", "job_released")
-        )
+        if run.stop_asked == "cancel":
+            self.cancelled(run, None)
+            return
         if logger.isEnabledFor(logging.INFO):
-            self._write(logging.INFO, action, f"Job %s stopped: {why}", run.job, seconds=_seconds(run))
+            message = "Job %s stopped: the worker shuts down; it goes back to its queue"
+            self._write(logging.INFO, "job_released", message, run.job, seconds=_seconds(run))
+        if JobReleased in self.hooks:
+            none = timedelta(0)
+            self.hooks.tell(JobReleased(worker=self.worker, job=run.job, seconds=_seconds(run), delay=none))
 
     def task_unknown(self, job: Job, delay: timedelta) -> None:
         """Say that this worker does not know a job's task."""
@@ -65,6 +117,8 @@ class Journal:
                 "name. Is the module that defines it imported, for example by the app's import_paths?"
             )
             self._write(logging.WARNING, "task_unknown", message, job)
+        if JobReleased in self.hooks:
+            self.hooks.tell(JobReleased(worker=self.worker, job=job, seconds=0.0, delay=delay))
 
     def lost(self, job_id: int, claim: int, kind: str) -> None:
         """Say that an outcome came too late."""
@@ -76,6 +130,8 @@ class Journal:
             claim,
             extra=fields("outcome_lost", job={"id": job_id, "claim": claim}, outcome=kind, worker=self.worker),
         )
+        if OutcomeLost in self.hooks:
+            self.hooks.tell(OutcomeLost(worker=self.worker, job_id=job_id, claim=claim, kind=kind))
 
     def _write(
         self, level: int, action: str, message: str, job: Job, error: BaseException | None = None, **more: Any
