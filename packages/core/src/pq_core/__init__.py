@@ -27,6 +27,7 @@ from pq_core.errors import (
     LeaseLost,
     PQError,
     ProcessDied,
+    RetryRequested,
     RunLost,
     SchemaError,
     SchemaMissing,
@@ -35,8 +36,10 @@ from pq_core.errors import (
     StoreBusy,
     TaskAlreadyRegistered,
     TaskError,
+    TaskFailed,
     TaskNotBound,
     TaskNotFound,
+    TaskTimedOut,
     TransactionRequired,
     WorkerLost,
     WrongConnection,
@@ -47,6 +50,7 @@ from pq_core.registry import TaskRegistry
 from pq_core.retry import BaseRetryStrategy, RetryDecision, RetryStrategy
 from pq_core.states import State
 from pq_core.task import ContextTask, Task
+from pq_core.verdicts import Verdict
 
 if TYPE_CHECKING:
     from pq_core.memory import InMemoryConnector
@@ -83,6 +87,7 @@ __all__ = [
     "PsycopgConnector",
     "QueueInfo",
     "RetryDecision",
+    "RetryRequested",
     "RetryStrategy",
     "RunLost",
     "SchemaError",
@@ -95,10 +100,13 @@ __all__ = [
     "Task",
     "TaskAlreadyRegistered",
     "TaskError",
+    "TaskFailed",
     "TaskNotBound",
     "TaskNotFound",
     "TaskRegistry",
+    "TaskTimedOut",
     "TransactionRequired",
+    "Verdict",
     "Worker",
     "WorkerLost",
     "WorkerOptions",

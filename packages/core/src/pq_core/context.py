@@ -3,18 +3,32 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, Literal, Protocol
+from datetime import datetime, timedelta
+from typing import Any, Literal, NoReturn, Protocol
 
 import attrs
 
 from pq_core.connector import Connector
+from pq_core.delays import Delay
+from pq_core.errors import InvalidOption, TaskFailed, shown
 from pq_core.job import Delivery, Job
+from pq_core.outcome import UNCHANGED, Unchanged
+from pq_core.payload import clean_text
 from pq_core.retry import BaseRetryStrategy
+from pq_core.upcasting import Upcasters
+from pq_core.verdicts import Cancel, Fail, Retry, Snooze, decision, words
 
 Keep = Literal["all", "failed", "none"]
 """Which ended jobs stay in the history: all of them, only failures, or none."""
+Stop = Literal["cancel", "shutdown", "timeout"]
+"""Why a run is asked to stop: someone cancelled the job, the worker ends, or the task's `timeout` is over."""
+Executor = Literal["process"]
+"""Where else than in the worker itself a sync task may run."""
+MAX_WORDS = 1_000
+"""Characters kept of what a task says: of its progress, or of why it ends."""
 
 
 class RunnableTask(Protocol):
@@ -36,6 +50,16 @@ class RunnableTask(Protocol):
     def keep(self) -> Keep | None: ...
     @property
     def delivery(self) -> Delivery: ...
+    @property
+    def timeout(self) -> timedelta | None: ...
+    @property
+    def store_result(self) -> bool: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def upcast(self) -> Upcasters: ...
+    @property
+    def executor(self) -> Executor | None: ...
 
     def unbind(self, args: Mapping[str, Any], /) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the positional and keyword arguments to call `func` with."""
@@ -51,6 +75,25 @@ class Host(Protocol):
     def tasks(self) -> Mapping[str, Any]: ...
     @property
     def middleware(self) -> Sequence[Callable[..., Any]]: ...
+
+
+class Steered(Protocol):
+    """What stands behind a context: the run."""
+
+    @property
+    def progress(self) -> dict[str, Any] | None: ...
+
+    def stop_reason(self) -> Stop | None:
+        """Return why it is to stop, as of now."""
+        ...
+
+    def should_stop(self) -> bool:
+        """Return whether it is to stop, and remember that the task knows."""
+        ...
+
+    def tell(self, fraction: float | None, message: str | None, /) -> None:
+        """Take note of how far the task is."""
+        ...
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -70,15 +113,127 @@ class JobContext:
     task: RunnableTask
     app: Host
     worker_name: str
-    _ask: Callable[[], bool] = attrs.field(repr=False, alias="ask")
+    _run: Steered = attrs.field(repr=False, alias="run")
 
     def should_stop(self) -> bool:
-        """Return whether the job was asked to stop: it was cancelled, or the worker shuts down. Safe in any thread.
+        """Return whether the job is to stop: see :attr:`stop_reason`. Safe in any thread.
 
-        A task to which this has answered True counts as stopped, however it then ends: a cancelled job ends as
-        cancelled, and a job of a worker that shuts down goes back to its queue.
+        A task to which this has answered True counts as stopped, however it then ends, unless with a verdict such as
+        :meth:`snooze`: a cancelled job ends as cancelled, a job of a worker that shuts down goes back to its queue, and
+        one whose time is up has failed with `TaskTimedOut`.
         """
-        return self._ask()
+        return self._run.should_stop()
+
+    @property
+    def stop_reason(self) -> Stop | None:
+        """Why the job is to stop: ``"cancel"``, ``"shutdown"`` or ``"timeout"``; None if it may go on.
+
+        To look at it decides nothing, as :meth:`should_stop` does.
+        """
+        return self._run.stop_reason()
+
+    def progress(self, fraction: float | None, message: str | None = None) -> None:
+        """Say how far the run is: to be read in the job's `progress`, at once where it runs, soon elsewhere.
+
+        Safe in any thread, and cheap: the worker stores the latest, at most once a second.
+
+        Args:
+            fraction: from 0 to 1, or None if it cannot be told.
+            message: a text, of which 1,000 characters are kept.
+
+        Raises:
+            InvalidOption: it is neither.
+        """
+        if fraction is not None and not _is_fraction(fraction):
+            raise InvalidOption(f"progress {shown(fraction)} is not a number from 0 to 1; None means that nobody knows")
+        text = None if message is None else clean_text(words("message", message, most=MAX_WORDS))
+        self._run.tell(None if fraction is None else float(fraction), text)
+
+    @property
+    def latest_progress(self) -> dict[str, Any] | None:
+        """What this run said last of its progress: ``fraction``, ``message`` and ``at``; None if it said nothing."""
+        return self._run.progress
+
+    def retry(
+        self,
+        why: str = "the task asked for another run",
+        *,
+        schedule_in: float | timedelta | Delay | None = None,
+        schedule_at: datetime | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
+        lock: str | Unchanged | None = UNCHANGED,
+    ) -> NoReturn:
+        """End this run, and let the job run again, whatever its retry strategy says. This attempt is spent.
+
+        Args:
+            why: stands among the job's errors, with the exception that is being handled, if there is one.
+            schedule_in: seconds, a timedelta, or a dict such as ``{"minutes": 5}``; without a time, at once.
+            schedule_at: an aware datetime; one in the past means at once.
+            queue: the queue to move to; None to stay.
+            priority: the priority from now on; None to keep it.
+            lock: the lock from now on; None for no lock; UNCHANGED to keep it.
+
+        Raises:
+            Verdict: always; let it through.
+            InvalidOption: a value that no job may have; or the job is to run at most once.
+        """
+        if self.job.delivery == "at_most_once":
+            raise InvalidOption(
+                f"job {self.job.id} has the delivery 'at_most_once', which means that it never runs again; use "
+                "context.snooze(...) if it has done nothing yet, or context.fail(...)"
+            )
+        where = decision(schedule_in, schedule_at, queue=queue, priority=priority, lock=lock)
+        raise Retry(where, words("why", why, most=MAX_WORDS))
+
+    def snooze(
+        self, schedule_in: float | timedelta | Delay | None = None, *, schedule_at: datetime | None = None
+    ) -> NoReturn:
+        """End this run, and let the job run again later, as if it had not run now. No attempt is spent.
+
+        Args:
+            schedule_in: seconds, a timedelta, or a dict such as ``{"minutes": 5}``.
+            schedule_at: an aware datetime; one in the past means at once.
+
+        Raises:
+            Verdict: always; let it through.
+            InvalidOption: no time, two of them, or one at which no job may be due.
+        """
+        if schedule_in is None and schedule_at is None:
+            raise InvalidOption("snooze: say until when, with schedule_in=... or schedule_at=...")
+        raise Snooze(decision(schedule_in, schedule_at))
+
+    def fail(self, why: str, *, no_retry: bool = False) -> NoReturn:
+        """End this run as failed, with `TaskFailed`.
+
+        Args:
+            why: the message of the error.
+            no_retry: whether the job ends as failed, too; otherwise its retry strategy decides, as after any error.
+
+        Raises:
+            Verdict: with ``no_retry=True``; let it through.
+            TaskFailed: otherwise.
+            InvalidOption: `why` is not a text.
+        """
+        why = words("why", why, most=MAX_WORDS)
+        raise (Fail(why) if no_retry else TaskFailed(why))
+
+    def cancel(self, why: str) -> NoReturn:
+        """End this run, and the job as cancelled.
+
+        Args:
+            why: the job's `reason`.
+
+        Raises:
+            Verdict: always; let it through.
+            InvalidOption: `why` is not a text.
+        """
+        raise Cancel(words("why", why, most=MAX_WORDS))
+
+
+def _is_fraction(value: object) -> bool:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and math.isfinite(value) and 0 <= value <= 1
 
 
 def current_context() -> JobContext | None:

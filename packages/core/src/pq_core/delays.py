@@ -70,6 +70,15 @@ def as_timedelta(value: Delay | timedelta, field: str = "schedule_in") -> timede
     return total
 
 
+def as_wait(value: float | timedelta | Delay, field: str) -> timedelta:
+    """Return what :func:`as_timedelta` does; a number means seconds.
+
+    Raises:
+        InvalidJob: as there.
+    """
+    return as_timedelta({"seconds": value} if isinstance(value, (int, float)) else value, field)
+
+
 def length(text: str) -> timedelta:
     """Return what a length of time means as it is typed: ``90`` (seconds), ``1h30m``, ``2d`` (ms, s, m, h, d, w).
 

@@ -7,7 +7,10 @@
     │   ├── AlreadyDeferred                 a job with the same unique key is there; names it
     │   └── InvalidArguments                arguments that do not fit the task's signature, or that JSON cannot carry
     ├── InvalidOption (ValueError)          an option of an app, task, worker, retry strategy, connector or search
-    ├── InvalidResult (ValueError)          a task returned what JSON cannot carry; ends the job as failed
+    ├── InvalidResult (ValueError)          a task returned what JSON cannot carry, or too much; ends the job as failed
+    ├── TaskFailed                          a task said so, by `context.fail`
+    ├── RetryRequested                      a task said so, by `context.retry`
+    ├── TaskTimedOut (TimeoutError)         a task was stopped because it ran longer than its `timeout`
     ├── TaskError
     │   ├── TaskNotFound                    no task of that name in this app
     │   ├── TaskNotBound                    a blueprint's task that no app includes, or several do
@@ -98,7 +101,28 @@ class InvalidOption(PQError, ValueError):
 
 
 class InvalidResult(PQError, ValueError):
-    """A task returned a value that JSON cannot carry."""
+    """A task returned a value that JSON cannot carry, or that is larger than the worker may store."""
+
+
+class TaskFailed(PQError):
+    """A task has said that its job failed, by `context.fail`.
+
+    .. versionadded:: 0.1
+    """
+
+
+class RetryRequested(PQError):
+    """A task has asked for another run, by `context.retry`: stands among the errors of its job.
+
+    .. versionadded:: 0.1
+    """
+
+
+class TaskTimedOut(PQError, TimeoutError):
+    """A task ran longer than its `timeout`, and stopped because of it; what it raised then is the cause.
+
+    .. versionadded:: 0.1
+    """
 
 
 class TaskError(PQError):

@@ -10,7 +10,7 @@ from typing import cast
 
 import attrs
 
-from pq_core.delays import Delay, as_timedelta
+from pq_core.delays import Delay, as_wait
 from pq_core.errors import InvalidOption, shown
 from pq_core.given import as_option, several
 from pq_core.job import LONGEST_DELAY, Job, check_lock, check_moment, check_name, check_priority, overwrite
@@ -47,7 +47,7 @@ class RetryDecision:
             )
         with as_option():
             if self.retry_in is not None:
-                _wait("retry_in", self.retry_in)
+                as_wait(self.retry_in, "retry_in")
             if self.retry_at is not None:
                 check_moment("retry_at", self.retry_at)
             if self.queue is not None:
@@ -61,7 +61,7 @@ class RetryDecision:
         """Return how long to wait, counted from `now` (aware); never negative."""
         if self.retry_at is not None:
             return min(max(self.retry_at - now, timedelta(0)), LONGEST_DELAY)
-        return timedelta(0) if self.retry_in is None else _wait("retry_in", self.retry_in)
+        return timedelta(0) if self.retry_in is None else as_wait(self.retry_in, "retry_in")
 
 
 class BaseRetryStrategy:
@@ -207,9 +207,3 @@ def _check_seconds(name: str, value: object) -> None:
 def _check_exception(value: object) -> None:
     if not (isclass(value) and issubclass(value, BaseException)):
         raise InvalidOption(f"retry_exceptions holds {shown(value)}, which is not a class of exceptions")
-
-
-def _wait(field: str, value: float | timedelta | Delay) -> timedelta:
-    if isinstance(value, (int, float)):
-        return as_timedelta({"seconds": value}, field)
-    return as_timedelta(value, field)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from typing import Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack, cast
 
 import attrs
 
 from pq_core.binding import Binding, binding_of
-from pq_core.context import JobContext, Keep
+from pq_core.context import Executor, JobContext, Keep
 from pq_core.deferrer import DeferOptions, Deferrer, Home, refuse_unknown
-from pq_core.errors import InvalidOption, shown
+from pq_core.delays import Delay, as_wait
+from pq_core.errors import InvalidJob, InvalidOption, shown
 from pq_core.given import as_option, several
 from pq_core.job import MAX_LOSSES, Delivery, LockMode, NewJob, check_name, overwrite
 from pq_core.main_module import importable_name
 from pq_core.middleware import Middleware, check_middleware
 from pq_core.retry import BaseRetryStrategy, strategy
+from pq_core.upcasting import Upcaster, Upcasters, check_upcasters
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -47,6 +50,34 @@ class TaskOptions(TypedDict, total=False):
     """How many workers may die under a job; with the last of them it ends as failed."""
     delivery: Delivery
     """What the death of its worker means for a job: see :data:`Delivery`."""
+    timeout: float | timedelta | Delay | None
+    """How long a run may take: seconds, a timedelta, or a dict such as ``{"minutes": 5}``; None: as long as it likes.
+    An async task is cancelled then, a sync one only told, by `context.should_stop()`: a thread cannot be stopped."""
+    store_result: bool
+    """Whether what the task returns is stored with the job."""
+    version: int
+    """Of the task's arguments, from 1: to be raised when their meaning changes. Jobs of a higher one are not run."""
+    upcast: Mapping[int, Upcaster]
+    """Functions by version, each of which makes arguments of that version those of the next: of a dict, to a dict."""
+    executor: Executor | None
+    """Where a sync task runs; None: in a thread of the worker."""
+
+
+def _length(timeout: float | timedelta | Delay | None) -> timedelta | None:
+    if timeout is None:
+        return None
+    negative = (
+        timeout < timedelta(0) if isinstance(timeout, timedelta) else isinstance(timeout, (int, float)) and timeout < 0
+    )
+    length = timedelta(0) if negative else as_wait(timeout, "timeout")
+    if not length:
+        why = "leaves no time to run; give more, or None for as long as it likes"
+        raise InvalidJob(f"timeout {shown(timeout)} {why}", field="timeout", value=timeout)
+    return length
+
+
+def _no_upcasters() -> Upcasters:
+    return {}
 
 
 def _is_keep(value: object) -> bool:
@@ -70,6 +101,7 @@ def _plain(task: Task[P, Any]) -> Deferrer[P]:
         lock_mode=task.lock_mode,
         max_losses=task.max_losses,
         delivery=task.delivery,
+        version=task.version,
     )
     return Deferrer(task.home, template, task.binding)
 
@@ -95,6 +127,11 @@ class Task(Generic[P, R]):
     keep: Keep | None = None
     max_losses: int = MAX_LOSSES
     delivery: Delivery = "at_least_once"
+    timeout: timedelta | None = attrs.field(default=None, converter=_length)
+    store_result: bool = True
+    version: int = 1
+    upcast: Upcasters = attrs.field(factory=_no_upcasters, repr=False)
+    executor: Executor | None = None
     is_async: bool = attrs.field(init=False, default=attrs.Factory(_is_async, takes_self=True))
     binding: Binding = attrs.field(init=False, repr=False, default=attrs.Factory(_bound, takes_self=True))
     deferrer: Deferrer[P] = attrs.field(init=False, repr=False, default=attrs.Factory(_plain, takes_self=True))
@@ -106,6 +143,12 @@ class Task(Generic[P, R]):
             raise InvalidOption(
                 f"task {self.name!r}: keep {shown(self.keep)} is none of 'all', 'failed', 'none' and None"
             )
+        if not isinstance(self.store_result, bool):  # pyright: ignore[reportUnnecessaryIsInstance] - users need no type checker
+            raise InvalidOption(
+                f"task {self.name!r}: store_result {shown(self.store_result)} is neither True nor False"
+            )
+        if self.executor not in (None, "process"):
+            raise InvalidOption(f"task {self.name!r}: executor {shown(self.executor)} is neither 'process' nor None")
         overwrite(self, aliases=tuple(check_name("alias", alias) for alias in self.aliases))
         plain = self.deferrer.template
         overwrite(self, name=plain.task, queue=plain.queue, lock=plain.lock, lock_mode=plain.lock_mode)
@@ -115,6 +158,7 @@ class Task(Generic[P, R]):
                 f"task {self.name!r}: delivery 'at_most_once' means that a job never runs again, retry that it may; "
                 "leave out one of them"
             )
+        overwrite(self, version=plain.version, upcast=check_upcasters(plain.version, self.upcast, task=self.name))
         check_middleware(self.middleware, is_async=self.is_async, task=self.name)
         for name in ("__doc__", "__name__", "__qualname__", "__module__"):
             if hasattr(self.func, name):

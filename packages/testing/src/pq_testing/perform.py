@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import Any
 
 from pq_core.app import App
@@ -12,6 +13,7 @@ from pq_core.job import Job, NewJob
 from pq_core.payload import dump, dump_mapping, load
 from pq_core.states import State
 from pq_core.task import Task
+from pq_core.worker.run import Run as Execution
 from pq_testing.clock import Clock
 from pq_testing.errors import AsyncTaskInSyncDrain
 from pq_testing.given import check_count
@@ -89,7 +91,9 @@ def context(app: App, clock: Clock, of: NewJob | Task[..., Any] | None, attempt:
         task, new = app.tasks[of.task], of
     else:
         raise InvalidOption(f"context of {shown(of)}: give a task, a job as task.job(...) makes it, or nothing")
-    return JobContext(job=claimed(new, clock, attempt), task=task, app=app, worker_name=NAME, ask=lambda: False)
+    job = claimed(new, clock, attempt)
+    run = Execution(job, perf_counter(), timer=lambda: clock.now().timestamp(), clock=clock.now)
+    return JobContext(job=job, task=task, app=app, worker_name=NAME, run=run)
 
 
 def _nothing() -> Task[..., Any]:

@@ -131,9 +131,7 @@ class Executor:
         return plan
 
     async def _call(self, plan: Plan, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        context = JobContext(
-            job=run.job, task=plan.task, app=self._app, worker_name=self._worker_name, ask=run.should_stop
-        )
+        context = JobContext(job=run.job, task=plan.task, app=self._app, worker_name=self._worker_name, run=run)
         surroundings = copy_context()
         surroundings.run(CURRENT.set, context)
         if plan.pass_context:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from datetime import datetime
+from time import monotonic
+from typing import Any
 
 import attrs
 
+from pq_core.clock import Clock, utc_now
+from pq_core.context import Stop
 from pq_core.job import Job
 
-Stop = Literal["cancel", "shutdown"]
-"""Why a run is asked to stop: someone cancelled the job, or the worker ends."""
+SLACK = 1e-5
+"""Seconds by which a deadline may count as past too early: clocks are read in microseconds."""
 
 
 @attrs.define(eq=False)
@@ -23,6 +27,12 @@ class Run:
         interruptible: whether that reaches the task now: it is async, and it runs.
         stop_asked: why it is to stop, if it is.
         stop_seen: whether the task knows that.
+        deadline: when its time is up, in seconds of `timer`; None if it may take as long as it likes.
+        timer: tells the time of the deadline.
+        clock: tells the time at which progress is made.
+        progress: what the task said last of how far it is: a dict with ``fraction``, ``message`` and ``at``. A new one
+            each time, never changed.
+        progressed: is called when there is a new one, in whatever thread the task says it.
     """
 
     job: Job
@@ -31,6 +41,11 @@ class Run:
     interruptible: bool = False
     stop_asked: Stop | None = None
     stop_seen: bool = False
+    deadline: float | None = None
+    timer: Callable[[], float] = monotonic
+    clock: Clock = utc_now
+    progress: dict[str, Any] | None = None
+    progressed: Callable[[], object] | None = None
 
     def stop(self, why: Stop) -> None:
         """Ask the run to stop. The first reason counts."""
@@ -39,9 +54,26 @@ class Run:
             if self.interruptible and self.interrupt is not None:
                 self.interrupt()
 
+    def stop_reason(self) -> Stop | None:
+        """Return why it is to stop, as of now: its time may be up."""
+        if self.stop_asked is None and self.overdue():
+            self.stop_asked = "timeout"
+        return self.stop_asked
+
     def should_stop(self) -> bool:
         """Return whether it was asked to stop, and remember that the task knows."""
-        if self.stop_asked is None:
+        if self.stop_reason() is None:
             return False
         self.stop_seen = True
         return True
+
+    def overdue(self) -> bool:
+        """Return whether its time is up."""
+        return self.deadline is not None and self.timer() >= self.deadline - SLACK
+
+    def tell(self, fraction: float | None, message: str | None) -> None:
+        """Take note of how far the task is. Safe in any thread."""
+        at: datetime = self.clock()
+        self.progress = {"fraction": fraction, "message": message, "at": at.isoformat(timespec="microseconds")}
+        if self.progressed is not None:
+            self.progressed()
