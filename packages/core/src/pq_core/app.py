@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
@@ -11,12 +11,15 @@ import attrs
 
 from pq_core.blueprint import Blueprint
 from pq_core.connector import Connector, SchemaStatus
+from pq_core.defer_middleware import DeferMiddleware, StoresJobs, check_defer_middleware, surround_defer
 from pq_core.deferrer import DeferOptions, Deferrer, defer_many, defer_many_async
 from pq_core.errors import AppNotFound, InvalidOption, shown
+from pq_core.events import Event, Hooks
 from pq_core.given import several
 from pq_core.import_path import import_modules, load
 from pq_core.job import NewJob, check_name
 from pq_core.job_admin import JobAdmin
+from pq_core.lifespan import Lifespan, check_lifespan
 from pq_core.middleware import Middleware, check_common_middleware
 from pq_core.registry import TaskRegistry
 
@@ -24,6 +27,8 @@ if TYPE_CHECKING:  # The worker costs anyio, which an app that only defers does 
     from pq_core.worker import Worker, WorkerOptions
 
 C = TypeVar("C", bound=Connector)
+E = TypeVar("E", bound=Event)
+R = TypeVar("R")
 
 
 def _no_options() -> WorkerOptions:
@@ -42,6 +47,11 @@ class App(Blueprint):
             may import the app.
         worker_defaults: options for :meth:`run_worker`, if they are not given there.
         middleware: around each run of each task of its kind, sync or async; the first one outermost.
+        defer_middleware: around each call that stores jobs: generator functions that are given the jobs, yield those to
+            store, and are sent what became of each; the first one outermost.
+        worker_lifespan: what surrounds the life of each worker: a function of the :class:`Worker` that returns a
+            context manager, async or sync. It is entered before the first job is claimed, and left after the last
+            outcome is written; jobs find what it gives as ``context.state``.
         jobs: to look at stored jobs and to change them.
 
     Raises:
@@ -53,12 +63,17 @@ class App(Blueprint):
     import_paths: Sequence[str] = ()
     worker_defaults: WorkerOptions = attrs.field(factory=_no_options, repr=False)
     middleware: Sequence[Middleware] = attrs.field(default=(), repr=False)
+    defer_middleware: Sequence[DeferMiddleware] = attrs.field(default=(), repr=False)
+    worker_lifespan: Lifespan | None = attrs.field(default=None, repr=False)
+    hooks: Hooks = attrs.field(init=False, factory=Hooks, repr=False)
     jobs: JobAdmin = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
         _check_connector(self.connector)
         check_common_middleware(self.middleware)
+        check_defer_middleware(self.defer_middleware)
+        check_lifespan(self.worker_lifespan)
         for path in several("import_paths", self.import_paths, "a list of names of modules"):
             if not isinstance(path, str) or not path:
                 raise InvalidOption(f"import_paths holds {shown(path)}, which does not name a module")
@@ -130,11 +145,33 @@ class App(Blueprint):
         Raises:
             InvalidJob: what JSON cannot carry; `index` says whose.
         """
-        return defer_many(self.connector, jobs, connection)
+        return defer_many(self._store, jobs, connection)
 
     async def defer_many_async(self, jobs: Iterable[NewJob], *, connection: Any = None) -> list[int]:
         """Do what :meth:`defer_many` does."""
-        return await defer_many_async(self.connector, jobs, connection)
+        return await defer_many_async(self._store, jobs, connection)
+
+    def on(self, *events: type[E]) -> Callable[[Callable[[E], R]], Callable[[E], R]]:
+        """Tell a function of events of these kinds, in this process; used as a decorator.
+
+        It is called in the event loop of the worker, one event after the other, and must not wait. What it raises is
+        logged, and changes nothing.
+
+        Args:
+            events: classes of :mod:`pq_core.events`; one stands for those below it, too.
+
+        Raises:
+            InvalidOption: one is no event, there is none, or the function cannot be told of events: it is async.
+        """
+        if not events:
+            raise InvalidOption("app.on() names no event; write for example @app.on(pq_core.events.JobFailed)")
+
+        def listen(function: Callable[[E], R]) -> Callable[[E], R]:
+            for kind in events:
+                self.hooks.add(kind, function)
+            return function
+
+        return listen
 
     @contextmanager
     def replace_connector(self, connector: C) -> Generator[C]:
@@ -216,8 +253,12 @@ class App(Blueprint):
         merged: WorkerOptions = {**self.worker_defaults, **options}
         return Worker(self, **merged)
 
-    def _places(self, task: str) -> Iterator[tuple[str, Connector]]:
-        yield task, self.connector
+    def _places(self, task: str) -> Iterator[tuple[str, StoresJobs]]:
+        yield task, self._store
+
+    @property
+    def _store(self) -> StoresJobs:
+        return surround_defer(self.connector, self.defer_middleware)
 
 
 @attrs.frozen

@@ -10,8 +10,8 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, Unpack, overlo
 
 import attrs
 
-from pq_core.connector import Connector
 from pq_core.context import JobContext
+from pq_core.defer_middleware import StoresJobs
 from pq_core.errors import InvalidOption, TaskNotBound, shown
 from pq_core.given import as_option
 from pq_core.job import check_name
@@ -103,8 +103,8 @@ class Blueprint:
         _add(self._additions(self._copied(blueprint.tasks.values(), namespace)))
         blueprint._inclusions.append(_Inclusion(weakref.ref(self), namespace))
 
-    def locate(self, task: str) -> tuple[str, Connector]:
-        """Return the name that the one app which includes this blueprint knows the task by, and its connector.
+    def locate(self, task: str) -> tuple[str, StoresJobs]:
+        """Return the name that the one app which includes this blueprint knows the task by, and what stores its jobs.
 
         Raises:
             TaskNotBound: no app includes this blueprint, or several do.
@@ -145,7 +145,7 @@ class Blueprint:
                 for task in tasks
             ]
 
-    def _places(self, task: str) -> Iterator[tuple[str, Connector]]:
+    def _places(self, task: str) -> Iterator[tuple[str, StoresJobs]]:
         for includer, namespace in self._includers():
             yield from includer._places(_prefixed(namespace, task))  # noqa: SLF001 - of this class
 

@@ -9,7 +9,7 @@ from typing import Any, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack
 import attrs
 
 from pq_core.binding import Binding
-from pq_core.connector import Connector
+from pq_core.defer_middleware import StoresJobs
 from pq_core.delays import Delay, as_timedelta
 from pq_core.errors import InvalidArguments, InvalidJob, InvalidOption, shown
 from pq_core.job import LockMode, NewJob, check_moment
@@ -21,8 +21,8 @@ T = TypeVar("T")
 class Home(Protocol):
     """Where tasks are registered: an app, or a blueprint that an app includes."""
 
-    def locate(self, task: str) -> tuple[str, Connector]:
-        """Return the name under which an app knows the task, and the connector of that app."""
+    def locate(self, task: str) -> tuple[str, StoresJobs]:
+        """Return the name under which an app knows the task, and what stores jobs of that app."""
         ...
 
 
@@ -128,7 +128,7 @@ class Deferrer(Generic[P]):
         return attrs.evolve(self.template, task=name, args=dict(kwargs))
 
 
-def defer_many(connector: Connector, jobs: Iterable[NewJob], connection: Any) -> list[int]:
+def defer_many(connector: StoresJobs, jobs: Iterable[NewJob], connection: Any) -> list[int]:
     """Store jobs, all or none, and return their ids in the same order. An error names the index, of an only job too."""
     stored = _only_jobs(jobs)
     try:
@@ -137,7 +137,7 @@ def defer_many(connector: Connector, jobs: Iterable[NewJob], connection: Any) ->
         raise (reason if reason.index is not None else reason.at(0)) from reason.__cause__
 
 
-async def defer_many_async(connector: Connector, jobs: Iterable[NewJob], connection: Any) -> list[int]:
+async def defer_many_async(connector: StoresJobs, jobs: Iterable[NewJob], connection: Any) -> list[int]:
     """Do what :func:`defer_many` does."""
     stored = _only_jobs(jobs)
     try:
