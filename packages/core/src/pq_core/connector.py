@@ -19,6 +19,7 @@ them over. (With ``max_losses == 1`` every life is the last one.)
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
@@ -26,6 +27,7 @@ import attrs
 
 from pq_core.errors import InvalidJob
 from pq_core.given import as_option, check_ids, check_queues, check_states, check_worker
+from pq_core.health import Health
 from pq_core.job import (
     Job,
     NewJob,
@@ -37,7 +39,7 @@ from pq_core.job import (
     overwrite,
     refuse_two_times,
 )
-from pq_core.outcome import UNCHANGED, Outcome, Unchanged
+from pq_core.outcome import UNCHANGED, Outcome, Progress, Unchanged
 from pq_core.payload import NO_NAMES, check_mapping
 from pq_core.states import State
 
@@ -117,6 +119,8 @@ class JobFilter:
 class JobChanges:
     """New values for waiting jobs. `scheduled_at` and `delay` exclude each other; a delay of zero means now.
 
+    A `lock` of None takes the lock away, an `expires_at` of None lets the job wait for ever.
+
     Raises:
         InvalidJob: a value that no job may have.
 
@@ -128,6 +132,7 @@ class JobChanges:
     queue: str | None = None
     priority: int | None = None
     lock: str | Unchanged | None = UNCHANGED
+    expires_at: datetime | Unchanged | None = UNCHANGED
 
     def __attrs_post_init__(self) -> None:
         refuse_two_times(self.scheduled_at, self.delay)
@@ -141,6 +146,8 @@ class JobChanges:
             overwrite(self, priority=check_priority(self.priority))
         if self.lock is not None and self.lock is not UNCHANGED:
             overwrite(self, lock=check_lock(self.lock))
+        if self.expires_at is not None and self.expires_at is not UNCHANGED:
+            check_moment("expires_at", self.expires_at)
 
 
 @attrs.frozen(kw_only=True)
@@ -168,12 +175,77 @@ class WorkerInfo:
 
 
 @attrs.frozen(kw_only=True)
+class WorkerStatus:
+    """A worker that the store knows.
+
+    .. versionadded:: 0.1
+
+    Attributes:
+        info: what it said of itself when it made itself known.
+        started_at: when that was.
+        heartbeat_at: when it was last heard of.
+        lease_until: when it counts as dead, unless it is heard of before.
+        alive: whether that time has not come.
+        running: how many jobs it runs, or holds to run next.
+    """
+
+    info: WorkerInfo
+    started_at: datetime
+    heartbeat_at: datetime
+    lease_until: datetime
+    alive: bool
+    running: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class Standing:
+    """Where a live job stands among others. Of a job that has ended, or never was, only the time is told.
+
+    .. versionadded:: 0.1
+
+    Attributes:
+        at: the time of the store.
+        holder: id of another job that runs under its lock.
+        before: id of the first live job of its lock, by priority, then id, unless that is the job itself.
+        ahead: ready jobs of its queue that come before it by priority, then id; counted up to `MOST_AHEAD`.
+    """
+
+    at: datetime
+    holder: int | None = None
+    before: int | None = None
+    ahead: int = 0
+
+
+MOST_AHEAD = 10_000
+"""Jobs before a job that are counted at most."""
+
+
+@attrs.frozen(kw_only=True)
 class QueueInfo:
     """One queue: how many of its live jobs are in which state, and whether it is paused."""
 
     name: str
     paused: bool
     counts: Mapping[State, int]
+
+
+PauseKind = Literal["queue", "task", "all"]
+"""What a pause holds: the jobs of a queue, those of a task, or all."""
+
+
+@attrs.frozen
+class Pause:
+    """What is not fetched for now, and since when.
+
+    .. versionadded:: 0.1
+
+    Attributes:
+        name: of the queue or the task; empty if all is paused.
+    """
+
+    kind: PauseKind
+    name: str
+    paused_at: datetime
 
 
 @attrs.frozen(kw_only=True)
@@ -211,10 +283,36 @@ class SyncConnector(Protocol):
     ) -> list[JobState]: ...
     def retry(self, ids: Sequence[int], *, now: datetime | None = None) -> list[JobState]: ...
     def reschedule(self, ids: Sequence[int], changes: JobChanges, *, now: datetime | None = None) -> list[JobState]: ...
-    def prune(self, older_than: timedelta | None, *, now: datetime | None = None) -> int: ...
+    def prune(
+        self,
+        older_than: timedelta | None,
+        *,
+        states: Sequence[State] | None = None,
+        limit: int | None = None,
+        now: datetime | None = None,
+    ) -> int: ...
+    def workers(self, *, now: datetime | None = None) -> list[WorkerStatus]: ...
+    def standing(self, job_id: int, *, now: datetime | None = None) -> Standing: ...
+    def health(self, *, now: datetime | None = None) -> Health: ...
     def queues(self, *, now: datetime | None = None) -> list[QueueInfo]: ...
-    def pause(self, queue: str, *, now: datetime | None = None) -> None: ...
-    def resume(self, queue: str, *, now: datetime | None = None) -> None: ...
+    def purge(self, ids: Sequence[int], *, now: datetime | None = None) -> list[int]: ...
+    def pause(
+        self,
+        queue: str | None = None,
+        *,
+        task: str | None = None,
+        everything: bool = False,
+        now: datetime | None = None,
+    ) -> None: ...
+    def resume(
+        self,
+        queue: str | None = None,
+        *,
+        task: str | None = None,
+        everything: bool = False,
+        now: datetime | None = None,
+    ) -> None: ...
+    def pauses(self, *, now: datetime | None = None) -> list[Pause]: ...
     def migrate(self) -> list[str]: ...
     def check(self) -> SchemaStatus: ...
 
@@ -299,14 +397,26 @@ class Connector(Protocol):
         * snoozed, released: the job is due after the delay, and the attempt is given back; the claim is not.
         * a retried, snoozed or released job with a cancel request ends as cancelled, with the request's reason, its
           attempt not given back.
+        * a retried, snoozed or released job with a unique key of scope ``waiting`` takes that key back. If a waiting
+          job has it by now, the run ends as cancelled, with the reason ``superseded by job N``, its attempt not given
+          back. Outcomes of one call count in the order of the jobs' ids, whatever order they come in.
+
+        `delivery`, if given, is from now on that of a job that goes on. `progress`, if given, is the job's from now on,
+        with the time of writing as ``at``; else it keeps the one that it had.
 
         A job that leaves ``running`` has no worker and no `started_at` any more, unless it ended. `scheduled_at` of a
         job that goes on is now plus the delay.
         """
         ...
 
-    async def heartbeat(self, worker: WorkerInfo, lease: timedelta, *, now: datetime | None = None) -> list[int]:
+    async def heartbeat(
+        self, worker: WorkerInfo, lease: timedelta, *, progress: Sequence[Progress] = (), now: datetime | None = None
+    ) -> list[int]:
         """Make the worker known, or prolong its lease until now + `lease`.
+
+        What `progress` says of jobs that run under the same claim is theirs from now on, with now as ``at``; of several
+        words for one job in a call, the last of the newest claim counts. Any other changes nothing, as with finish. A
+        connector may pass over a job that another transaction has in hand.
 
         Returns, sorted, the ids of those of its running jobs that were asked to stop.
         """
@@ -317,12 +427,19 @@ class Connector(Protocol):
 
         So too running jobs of workers that are not known. Each loses: `losses` grows by one and an error of type
         ``WorkerLost`` is appended to `errors`. A job with a cancel request ends as cancelled; one that has reached its
-        `max_losses` ends as failed; any other is ``ready`` and due now. The attempt stays spent.
+        `max_losses`, or that is delivered ``at_most_once``, ends as failed; one with a unique key of scope ``waiting``
+        that a waiting job has by now ends as cancelled, with the reason ``superseded by job N``; any other is ``ready``
+        and due now. The attempt stays spent. A job whose key an open transaction of others has in hand may be left to
+        the next call.
         """
         ...
 
     async def leave(self, worker: int, *, now: datetime | None = None) -> list[JobState]:
-        """Forget the worker and release its running jobs, sorted by id, as if each had the outcome `released`."""
+        """Forget the worker and release its running jobs, sorted by id, as if each had the outcome `released`.
+
+        But a job that is delivered ``at_most_once`` ends as failed, as if the worker had died, unless it was asked to
+        stop. One that cannot be released yet, as with rescue, is left to that.
+        """
         ...
 
     async def listen(self, queues: Sequence[str] | None, wake: Callable[[], None]) -> None:
@@ -373,23 +490,93 @@ class Connector(Protocol):
         """
         ...
 
-    async def prune(self, older_than: timedelta | None, *, now: datetime | None = None) -> int:
+    async def prune(
+        self,
+        older_than: timedelta | None,
+        *,
+        states: Sequence[State] | None = None,
+        limit: int | None = None,
+        now: datetime | None = None,
+    ) -> int:
         """Forget ended jobs with ``finished_at < now - older_than`` (None: none of them); return how many.
 
         Also readies the store for the days to come.
+
+        Args:
+            older_than: from 0.
+            states: of these states only; None means of any. Live jobs are never forgotten.
+            limit: forget so many at most, and leave all to another call with a limit if that is under way (answering
+                0). A connector may count what is forgotten a day at once as one step, and so go beyond it. If a call
+                answers less than its limit, nothing is left to forget; from 1.
+            now: see the module.
         """
+        ...
+
+    async def workers(self, *, now: datetime | None = None) -> list[WorkerStatus]:
+        """Return all workers that are known, sorted by `started_at`, then id.
+
+        Those whose lease has run out are known until a rescue forgets them. What the first heartbeat said of a worker
+        stays; a worker that was forgotten begins anew.
+        """
+        ...
+
+    async def standing(self, job_id: int, *, now: datetime | None = None) -> Standing:
+        """Say where a live job stands among others: see :class:`Standing`. Changes nothing."""
+        ...
+
+    async def health(self, *, now: datetime | None = None) -> Health:
+        """Say how the store is: see :class:`~pq_core.health.Health`. Changes nothing."""
         ...
 
     async def queues(self, *, now: datetime | None = None) -> list[QueueInfo]:
         """Return every queue that has live jobs or is paused, sorted by name (by Unicode code points)."""
         ...
 
-    async def pause(self, queue: str, *, now: datetime | None = None) -> None:
-        """Let no job of `queue` be fetched until resume(). Running ones run on."""
+    async def purge(self, ids: Sequence[int], *, now: datetime | None = None) -> list[int]:
+        """Delete jobs that wait or have ended, so that no trace of them is left; return their ids, sorted.
+
+        A unique key that such a job took for a period is free again, and so is its lock. Running and unknown jobs are
+        left alone, and not in the answer.
+        """
         ...
 
-    async def resume(self, queue: str, *, now: datetime | None = None) -> None:
-        """Undo pause() and wake the workers of the queue."""
+    async def pause(
+        self,
+        queue: str | None = None,
+        *,
+        task: str | None = None,
+        everything: bool = False,
+        now: datetime | None = None,
+    ) -> None:
+        """Let no job of `queue`, or of `task`, or no job at all, be fetched until resume(). Running ones run on.
+
+        Pauses do not know of each other: a job is fetched if neither its queue, nor its task, nor everything is paused.
+        A job of a paused task keeps its place behind its lock; whether it is called ``ready`` or ``blocked`` is found
+        out when a fetch comes to it. What is paused already stays so, since when it was.
+
+        Raises:
+            InvalidOption: nothing is named, or more than one of `queue`, `task` and `everything`.
+            InvalidJob: no queue, or no task, can have that name.
+        """
+        ...
+
+    async def resume(
+        self,
+        queue: str | None = None,
+        *,
+        task: str | None = None,
+        everything: bool = False,
+        now: datetime | None = None,
+    ) -> None:
+        """Undo a pause() of the same, and wake the workers of the queues that have jobs for them again.
+
+        Raises:
+            InvalidOption, InvalidJob: as pause() does.
+        """
+        ...
+
+    async def pauses(self, *, now: datetime | None = None) -> list[Pause]:
+        """Return what is paused, sorted by kind, then by name (by Unicode code points)."""
         ...
 
     async def migrate(self) -> list[str]:
@@ -404,3 +591,56 @@ class Connector(Protocol):
             SchemaTooNew: a later version of pq has migrated it.
         """
         ...
+
+
+class SyncTransactional(SyncConnector, Protocol):
+    """The part for callers that cannot await of a connector that has transactions: see :class:`Transactional`."""
+
+    def transaction(self) -> AbstractContextManager[Any]: ...
+    def finish(
+        self, outcomes: Sequence[Outcome], *, connection: Any = None, now: datetime | None = None
+    ) -> list[int]: ...
+
+
+class Transactional(Connector, Protocol):
+    """A connector that has transactions of its own to lend, as jobs with ``delivery="transactional"`` need them.
+
+    .. versionadded:: 0.1
+    """
+
+    @property
+    def sync(self) -> SyncTransactional:
+        """The twin for callers that cannot await: the same store."""
+        ...
+
+    def transaction(self) -> AbstractAsyncContextManager[Any]:
+        """Lend a connection for a block, in an open transaction, for `connection=` of defer and finish.
+
+        At the end of the block the transaction is committed; it is rolled back if an exception leaves the block, and if
+        the process dies.
+
+        Raises:
+            ConnectionFailed: there is no connection to be had; or, at the end, it is not known whether that was
+                committed.
+            StoreBusy: at the end: it could not be committed, and is rolled back.
+        """
+        ...
+
+    async def finish(
+        self, outcomes: Sequence[Outcome], *, connection: Any = None, now: datetime | None = None
+    ) -> list[int]:
+        """Write outcomes, in a transaction of the caller's if `connection` is given: what it answers holds at its end.
+
+        It is to be the last that is done in the transaction, since it may hold what others wait for, and if an outcome
+        was not current, the transaction is to be rolled back. Until it ends, nobody else can change those jobs.
+
+        Raises:
+            TransactionRequired: no transaction is open, or it has failed, or it is not READ COMMITTED.
+            StoreBusy: something is held elsewhere; the transaction goes on, and the same call may go through later.
+        """
+        ...
+
+
+def has_transactions(connector: object) -> bool:
+    """Whether it is a :class:`Transactional` connector."""
+    return hasattr(connector, "transaction")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from pq_core.errors import InvalidJob, InvalidOption, shown
-from pq_core.job import check_delay, check_moment
+from pq_core.job import check_delay, check_moment, check_name
 from pq_core.payload import clean_text
 from pq_core.states import State
 
@@ -78,6 +78,25 @@ def check_limit(limit: object, least: int = 0) -> int:
     return min(number, MAX_LIMIT)
 
 
+def check_pause(queue: object, task: object, everything: object) -> tuple[Literal["queue", "task", "all"], str]:
+    """Return what is to be paused or resumed, as kind and name.
+
+    Raises:
+        InvalidOption: nothing is named, or more than one thing.
+        InvalidJob: no queue, or no task, can have that name.
+    """
+    if not isinstance(everything, bool):
+        raise InvalidOption(f"everything {shown(everything)} is neither True nor False")
+    given = {"queue": queue, "task": task, "everything": everything or None}
+    named = [f"{name}={shown(value)}" for name, value in given.items() if value is not None]
+    if len(named) != 1:
+        what = " and ".join(named) or "nothing"
+        raise InvalidOption(f"{what} cannot be paused or resumed: name one queue, or one task, or say everything=True")
+    if everything:
+        return "all", ""
+    return ("queue", check_name("queue", queue)) if task is None else ("task", check_name("task", task))
+
+
 def check_worker(worker: object) -> int:
     """Return the id of a worker.
 
@@ -112,6 +131,15 @@ def check_age(older_than: object) -> timedelta | None:
     if older_than is not None and (not isinstance(older_than, timedelta) or older_than < timedelta(0)):
         raise InvalidOption(f"older_than {shown(older_than)} is not a timedelta from 0; None means for ever")
     return older_than
+
+
+def check_steps(limit: object) -> int | None:
+    """Return how many jobs a call may forget; None: all.
+
+    Raises:
+        InvalidOption: this is not a whole number from 1.
+    """
+    return None if limit is None else check_limit(limit, 1)
 
 
 def check_lease(lease: object) -> timedelta:

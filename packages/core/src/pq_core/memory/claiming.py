@@ -14,7 +14,8 @@ from pq_core.given import check_lease, check_limit, check_queues, check_worker
 from pq_core.job import MIN_PRIORITY
 from pq_core.memory.record import Record
 from pq_core.memory.store import Rank, Store
-from pq_core.payload import dump_mapping
+from pq_core.outcome import Progress, newest
+from pq_core.payload import dump_mapping, load
 from pq_core.states import State
 
 LAST_RANK = (-MIN_PRIORITY + 1, 0)
@@ -23,15 +24,20 @@ LAST_RANK = (-MIN_PRIORITY + 1, 0)
 
 @attrs.frozen
 class Heartbeat:
-    """Make a worker known, or prolong its lease."""
+    """Make a worker known, or prolong its lease; note what its runs say of their progress."""
 
     worker: WorkerInfo
     lease: timedelta
+    progress: Sequence[Progress] = ()
 
     def apply(self, store: Store, now: datetime) -> list[int]:
         """Return the ids of its running jobs that were asked to stop."""
-        dump_mapping(self.worker.details, "details", error=InvalidJob)
-        store.leases[self.worker.id] = now + check_lease(self.lease)
+        details = load(dump_mapping(self.worker.details, "details", error=InvalidJob))
+        store.hear(attrs.evolve(self.worker, details=details), check_lease(self.lease), now)
+        for said in newest(self.progress):
+            record = store.live.get(said.job_id)
+            if record and record.state is State.RUNNING and record.claim == said.claim:
+                record.note_progress(said.text, now)
         theirs = store.running.get(self.worker.id, ())
         return sorted(number for number in theirs if store.live[number].cancel_requested_at is not None)
 

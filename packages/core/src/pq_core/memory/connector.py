@@ -16,19 +16,23 @@ from pq_core.connector import (
     JobState,
     QueueInfo,
     SchemaStatus,
+    Standing,
     WorkerInfo,
+    WorkerStatus,
 )
 from pq_core.errors import ConnectorClosed, ForkedConnector, WrongConnection
+from pq_core.health import Health
 from pq_core.job import Job, NewJob
 from pq_core.memory.claiming import Fetch, Heartbeat
 from pq_core.memory.deferring import Defer
 from pq_core.memory.ending import Finish, Leave, Rescue
 from pq_core.memory.engine import Engine
 from pq_core.memory.listing import Count, Everything, Find, Queues
+from pq_core.memory.reports import Examine, Stand, Workers
 from pq_core.memory.steering import Cancel, Pause, Prune, Reschedule, Resume, Retry
 from pq_core.memory.store import Operation
 from pq_core.memory.transaction import MemoryTransaction
-from pq_core.outcome import Outcome
+from pq_core.outcome import Outcome, Progress
 from pq_core.states import State
 
 Answer = TypeVar("Answer")
@@ -149,9 +153,11 @@ class InMemoryConnector(_Face):
         """Write what became of runs; return the ids of those that were current."""
         return await self._do_async(Finish(outcomes), now)
 
-    async def heartbeat(self, worker: WorkerInfo, lease: timedelta, *, now: datetime | None = None) -> list[int]:
+    async def heartbeat(
+        self, worker: WorkerInfo, lease: timedelta, *, progress: Sequence[Progress] = (), now: datetime | None = None
+    ) -> list[int]:
         """Make the worker known, or prolong its lease; return which of its jobs were asked to stop."""
-        return await self._do_async(Heartbeat(worker, lease), now)
+        return await self._do_async(Heartbeat(worker, lease, progress), now)
 
     async def rescue(self, *, now: datetime | None = None) -> list[JobState]:
         """Forget workers whose lease has run out, and give back their running jobs."""
@@ -198,9 +204,28 @@ class InMemoryConnector(_Face):
         """Change waiting jobs."""
         return await self._do_async(Reschedule(ids, changes), now)
 
-    async def prune(self, older_than: timedelta | None, *, now: datetime | None = None) -> int:
+    async def prune(
+        self,
+        older_than: timedelta | None,
+        *,
+        states: Sequence[State] | None = None,
+        limit: int | None = None,
+        now: datetime | None = None,
+    ) -> int:
         """Forget jobs that ended before `older_than` ago; return how many."""
-        return await self._do_async(Prune(older_than), now)
+        return await self._do_async(Prune(older_than, states, limit), now)
+
+    async def workers(self, *, now: datetime | None = None) -> list[WorkerStatus]:
+        """Return all workers that are known, in the order in which they came."""
+        return await self._do_async(Workers(), now)
+
+    async def standing(self, job_id: int, *, now: datetime | None = None) -> Standing:
+        """Say where a live job stands among others."""
+        return await self._do_async(Stand(job_id), now)
+
+    async def health(self, *, now: datetime | None = None) -> Health:
+        """Say how the queues are; memory has no tables to tell of."""
+        return await self._do_async(Examine(), now)
 
     async def queues(self, *, now: datetime | None = None) -> list[QueueInfo]:
         """Return every queue that has live jobs or is paused, sorted by name."""
@@ -268,9 +293,28 @@ class SyncInMemoryConnector(_Face):
         """Change waiting jobs."""
         return self._do(Reschedule(ids, changes), now)
 
-    def prune(self, older_than: timedelta | None, *, now: datetime | None = None) -> int:
+    def prune(
+        self,
+        older_than: timedelta | None,
+        *,
+        states: Sequence[State] | None = None,
+        limit: int | None = None,
+        now: datetime | None = None,
+    ) -> int:
         """Forget jobs that ended before `older_than` ago; return how many."""
-        return self._do(Prune(older_than), now)
+        return self._do(Prune(older_than, states, limit), now)
+
+    def workers(self, *, now: datetime | None = None) -> list[WorkerStatus]:
+        """Return all workers that are known, in the order in which they came."""
+        return self._do(Workers(), now)
+
+    def standing(self, job_id: int, *, now: datetime | None = None) -> Standing:
+        """Say where a live job stands among others."""
+        return self._do(Stand(job_id), now)
+
+    def health(self, *, now: datetime | None = None) -> Health:
+        """Say how the queues are; memory has no tables to tell of."""
+        return self._do(Examine(), now)
 
     def queues(self, *, now: datetime | None = None) -> list[QueueInfo]:
         """Return every queue that has live jobs or is paused, sorted by name."""

@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 import attrs
 
 from pq_core.connector import JobChanges, JobState
-from pq_core.given import check_age, check_ids, check_reason
+from pq_core.given import check_age, check_ids, check_reason, check_states, check_steps
 from pq_core.job import check_name
 from pq_core.memory.record import Record
 from pq_core.memory.store import Store
 from pq_core.outcome import Unchanged
-from pq_core.states import WAITING, State
+from pq_core.states import ENDED, WAITING, State
 
 
 @attrs.frozen
@@ -76,23 +76,30 @@ class Reschedule:
 
 @attrs.frozen
 class Prune:
-    """Forget jobs that ended before `now - older_than`."""
+    """Forget jobs that ended before `now - older_than`: of these states only, and `limit` at most."""
 
     older_than: timedelta | None
+    states: Sequence[State] | None = None
+    limit: int | None = None
 
     def apply(self, store: Store, now: datetime) -> int:
         """Return how many."""
-        older_than = check_age(self.older_than)
+        older_than, limit = check_age(self.older_than), check_steps(self.limit)
+        states = ENDED if self.states is None else frozenset(check_states(self.states))
         if older_than is None:
             return 0
         try:
             bound = now - older_than
         except OverflowError:  # no datetime is that long ago
             return 0
-        old = [record.id for record in store.ended.values() if record.finished_at and record.finished_at < bound]
-        for number in old:
+        old = sorted(
+            (record.finished_at, record.id)
+            for record in store.ended.values()
+            if record.finished_at and record.finished_at < bound and record.state in states
+        )
+        for _, number in old[:limit]:
             del store.ended[number]
-        return len(old)
+        return len(old[:limit])
 
 
 @attrs.frozen

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 import attrs
 
+from pq_core.connector import WorkerInfo
+from pq_core.connector import PauseKind
 from pq_core.job import Scope
 from pq_core.memory.line import Line
 from pq_core.memory.record import Record
@@ -69,9 +71,18 @@ class Lock:
         return self.running is None and (record.lock_mode == "mutex" or self.members.first() == record.rank)
 
 
+@attrs.frozen
+class Seen:
+    """A worker: what it first said of itself, when that was, and when it was last heard of."""
+
+    info: WorkerInfo
+    since: datetime
+    heard: datetime
+
+
 @attrs.define
 class Store:
-    """Jobs, workers, paused queues.
+    """Jobs, workers, pauses.
 
     Attributes:
         next_id: is never taken back, not even if the transaction that used it is rolled back.
@@ -79,8 +90,10 @@ class Store:
         scheduled: a line by due time.
         running: ids by worker.
         leases: ends of leases by worker.
+        seen: the workers that have a lease, and some that had one.
         unique: the live job that has a unique key, by scope and key; of scope ``waiting`` only while it waits.
         periods: keys that are taken for a time: the job that took it, and until when.
+        pauses: since when what is paused, by kind and name.
         rung: queues whose listeners are to be woken.
     """
 
@@ -92,17 +105,37 @@ class Store:
     running: dict[int | None, set[int]] = attrs.field(factory=dict[int | None, set[int]])
     locks: dict[str, Lock] = attrs.field(factory=dict[str, Lock])
     leases: dict[int, datetime] = attrs.field(factory=dict[int, datetime])
+    seen: dict[int, Seen] = attrs.field(factory=dict[int, Seen])
     unique: dict[tuple[Scope, str], int] = attrs.field(factory=dict[tuple[Scope, str], int])
     periods: dict[str, tuple[int, datetime]] = attrs.field(factory=dict[str, tuple[int, datetime]])
-    paused: set[str] = attrs.field(factory=set[str])
+    pauses: dict[tuple[PauseKind, str], datetime] = attrs.field(factory=dict[tuple[PauseKind, str], datetime])
     rung: set[str] = attrs.field(factory=set[str])
     _touched: set[str] = attrs.field(factory=set[str])
+
+    @property
+    def paused_queues(self) -> set[str]:
+        """Queues that are paused by name."""
+        return {name for kind, name in self.pauses if kind == "queue"}
+
+    def holds(self, task: str) -> bool:
+        """Whether a task is paused."""
+        return ("task", task) in self.pauses
 
     def new_id(self) -> int:
         """Return the next id."""
         number = self.next_id
         self.next_id += 1
         return number
+
+    def hear(self, info: WorkerInfo, lease: timedelta, now: datetime) -> None:
+        """Make a worker known, or prolong its lease."""
+        seen = self.seen.get(info.id)
+        if info.id in self.leases and seen is not None:
+            self.seen[info.id] = Seen(seen.info, seen.since, now)
+        else:
+            self.seen = {number: self.seen[number] for number in self.leases if number in self.seen}
+            self.seen[info.id] = Seen(info, now, now)
+        self.leases[info.id] = now + lease
 
     def all_ids(self) -> list[int]:
         """Return the ids of live and ended jobs, sorted."""
@@ -161,15 +194,22 @@ class Store:
         """Wake who waits for a lock that has changed hands, or whose line has changed.
 
         If none of its jobs runs, its first job is made ready if it is blocked, and so is, of each queue, the first
-        blocked mutex job (and the first that is not in its last life, for workers that may not take the others).
+        blocked mutex job (and the first that is not in its last life, for workers that may not take the others). Jobs
+        of paused tasks stay blocked, and the mutex jobs behind them come first.
         """
         free = [lock for name in self._touched if (lock := self.locks.get(name)) and lock.running is None]
         for lock in free:
-            for place in [lock.members.first(), *[line.first() for line in lock.blocked.values()]]:
+            for place in [lock.members.first(), *[self._first_to_wake(line) for line in lock.blocked.values()]]:
                 record = self.live[place[1]] if place else None
-                if record and record.state is State.BLOCKED:
+                if record and record.state is State.BLOCKED and not self.holds(record.task):
                     self.move(record, State.READY)
         self._touched.clear()
+
+    def _first_to_wake(self, line: Line[Rank]) -> Rank | None:
+        first = line.first()
+        if first is None or not self.holds(self.live[first[1]].task):
+            return first
+        return min((place for place in line if not self.holds(self.live[place[1]].task)), default=None)
 
     def _ring(self, record: Record) -> None:
         if record.state is State.READY or record.state is State.SCHEDULED:

@@ -9,7 +9,18 @@ from typing import Any, Generic, LiteralString, TypeVar, cast
 import attrs
 
 from pq_core.clock import Clock
-from pq_core.connector import Deferred, Fetched, JobChanges, JobFilter, JobState, QueueInfo, WorkerInfo
+from pq_core.connector import (
+    MOST_AHEAD,
+    Deferred,
+    Fetched,
+    JobChanges,
+    JobFilter,
+    JobState,
+    QueueInfo,
+    Standing,
+    WorkerInfo,
+    WorkerStatus,
+)
 from pq_core.errors import InvalidArguments, InvalidJob
 from pq_core.given import (
     MAX_ID,
@@ -21,11 +32,15 @@ from pq_core.given import (
     check_now,
     check_queues,
     check_reason,
+    check_states,
+    check_steps,
     check_worker,
 )
+from pq_core.health import Health
 from pq_core.job import LONGEST_DELAY, Job, NewJob, check_name
-from pq_core.outcome import UNCHANGED, Outcome
+from pq_core.outcome import UNCHANGED, Outcome, Progress, newest
 from pq_core.payload import dump, dump_mapping, load
+from pq_core.postgres.reports import read_health, read_standing, read_worker
 from pq_core.states import State
 
 T = TypeVar("T")
@@ -141,7 +156,10 @@ class Statements:
         ]
         return self._call("finish", _FINISH, parameters, _read_ids)
 
-    def heartbeat(self, worker: WorkerInfo, lease: timedelta, now: datetime | None) -> Statement[list[int]]:
+    def heartbeat(
+        self, worker: WorkerInfo, lease: timedelta, progress: Sequence[Progress], now: datetime | None
+    ) -> Statement[list[int]]:
+        said = [word for word in newest(progress) if 0 < word.job_id <= MAX_ID]
         parameters = [
             worker.id,
             worker.name,
@@ -149,6 +167,9 @@ class Statements:
             dump_mapping(worker.details, "details", error=InvalidJob),
             check_lease(lease).total_seconds(),
             self._time(now),
+            [word.job_id for word in said] or None,
+            [_within(word.claim) for word in said] or None,
+            [word.text for word in said] or None,
         ]
         return self._call("heartbeat", _HEARTBEAT, parameters, _read_ids)
 
@@ -192,13 +213,27 @@ class Statements:
         ]
         return self._call("reschedule", _RESCHEDULE, parameters, _read_states)
 
-    def prune(self, older_than: timedelta | None, now: datetime | None) -> Statement[int]:
+    def prune(
+        self, older_than: timedelta | None, states: Sequence[State] | None, limit: int | None, now: datetime | None
+    ) -> Statement[int]:
         age = check_age(older_than)
         # As no job can be older, no time needs to be.
         bound = None if age is None else min(age, LONGEST_DELAY)
-        return self._call(
-            "prune", "%s::interval, %s::timestamptz", [bound, self._time(now)], lambda rows: int(rows[0][0])
-        )
+        wanted = None if states is None else sorted(str(state) for state in check_states(states))
+        parameters = [bound, self._time(now), wanted, check_steps(limit)]
+        return self._call("prune", _PRUNE, parameters, lambda rows: int(rows[0][0]))
+
+    def workers(self, now: datetime | None) -> Statement[list[WorkerStatus]]:
+        time = [self._time(now)]
+        return self._call("known_workers", "%s::timestamptz", time, lambda rows: [read_worker(row) for row in rows])
+
+    def standing(self, job_id: int, now: datetime | None) -> Statement[Standing]:
+        parameters = [_within(check_id(job_id)), MOST_AHEAD, self._time(now)]
+        return self._call("standing", "%s::bigint, %s::int, %s::timestamptz", parameters, read_standing)
+
+    def health(self, now: datetime | None) -> Statement[Health]:
+        text = f"select {self.prefix}.health(%s::timestamptz)::text"  # noqa: S608 - as above
+        return Statement(text, [self._time(now)], lambda rows: read_health(rows[0][0]))
 
     def queues(self, now: datetime | None) -> Statement[list[QueueInfo]]:
         _check(now)
@@ -248,7 +283,10 @@ _FINISH = (
     "%s::bigint[], %s::bigint[], %s::text[], %s::bool[], %s::float8[], %s::text[], %s::smallint[], %s::bool[],"
     " %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz, %s::text[], %s::text[]"
 )
-_HEARTBEAT = "%s::bigint, %s::text, %s::text[], %s::json, %s::float8, %s::timestamptz"
+_HEARTBEAT = (
+    "%s::bigint, %s::text, %s::text[], %s::json, %s::float8, %s::timestamptz, %s::bigint[], %s::bigint[], %s::text[]"
+)
+_PRUNE = "%s::interval, %s::timestamptz, %s::text[], %s::int"
 _RESCHEDULE = "%s::bigint[], %s::timestamptz, %s::float8, %s::text, %s::smallint, %s::bool, %s::text, %s::timestamptz"
 
 

@@ -5,17 +5,30 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
 
+import attrs
 import psycopg
 from psycopg.rows import tuple_row
 from psycopg_pool import ConnectionPool
 
-from pq_core.connector import Deferred, JobChanges, JobFilter, JobState, QueueInfo, SchemaStatus
+from pq_core.connector import (
+    Deferred,
+    JobChanges,
+    JobFilter,
+    JobState,
+    QueueInfo,
+    SchemaStatus,
+    Standing,
+    WorkerStatus,
+)
 from pq_core.errors import ConnectionFailed
+from pq_core.health import Health
 from pq_core.job import Job, NewJob
+from pq_core.outcome import Outcome
 from pq_core.postgres import schema
 from pq_core.postgres.callers import sync_driver
 from pq_core.postgres.door import Door
@@ -24,6 +37,7 @@ from pq_core.postgres.link import ISOLATION, Link, settings_to_mend
 from pq_core.postgres.pools import SyncPool
 from pq_core.postgres.schema import Conversation
 from pq_core.postgres.statements import Statement
+from pq_core.postgres.transactions import IDLE, MOST, guarded, transaction
 from pq_core.states import State
 
 T = TypeVar("T")
@@ -40,6 +54,7 @@ class SyncPsycopgConnector:
         self._pool: ConnectionPool[psycopg.Connection] | None = None
         self._door = Door()
         self._opening = threading.Lock()
+        self._aside: SyncPsycopgConnector | None = None
 
     def open(self) -> None:
         """Open the pool.
@@ -54,6 +69,8 @@ class SyncPsycopgConnector:
 
     def close(self) -> None:
         """Close the pool; the connector can be opened again."""
+        if self._aside is not None:
+            self._aside.close()
         pool, self._pool = self._pool, None
         if self._door.close() and pool is not None:
             pool.close()
@@ -66,6 +83,23 @@ class SyncPsycopgConnector:
         if connection is None:
             return self._run(statement)
         return self._run_on(sync_driver(connection), statement)
+
+    def finish(self, outcomes: Sequence[Outcome], *, connection: Any = None, now: datetime | None = None) -> list[int]:
+        self._door.check()
+        if not outcomes:
+            return []
+        statement = self._link.statements.finish(outcomes, now)
+        if connection is None:
+            return self._run(statement)
+        driver = sync_driver(connection)
+        with guarded(driver, self._link.schema):
+            return self._run_on(driver, statement)
+
+    @contextmanager
+    def transaction(self) -> Generator[psycopg.Connection[Any]]:
+        self._door.check()
+        with transaction(self._pool_for_transactions(), self._link) as connection:
+            yield connection
 
     def find(self, which: JobFilter, *, limit: int = 100, after: int = 0, now: datetime | None = None) -> list[Job]:
         return self._run(self._link.statements.find(which, limit, after, now))
@@ -84,8 +118,24 @@ class SyncPsycopgConnector:
     def reschedule(self, ids: Sequence[int], changes: JobChanges, *, now: datetime | None = None) -> list[JobState]:
         return self._run(self._link.statements.reschedule(ids, changes, now))
 
-    def prune(self, older_than: timedelta | None, *, now: datetime | None = None) -> int:
-        return self._run(self._link.statements.prune(older_than, now))
+    def prune(
+        self,
+        older_than: timedelta | None,
+        *,
+        states: Sequence[State] | None = None,
+        limit: int | None = None,
+        now: datetime | None = None,
+    ) -> int:
+        return self._run(self._link.statements.prune(older_than, states, limit, now))
+
+    def workers(self, *, now: datetime | None = None) -> list[WorkerStatus]:
+        return self._run(self._link.statements.workers(now))
+
+    def standing(self, job_id: int, *, now: datetime | None = None) -> Standing:
+        return self._run(self._link.statements.standing(job_id, now))
+
+    def health(self, *, now: datetime | None = None) -> Health:
+        return self._run(self._link.statements.health(now))
 
     def queues(self, *, now: datetime | None = None) -> list[QueueInfo]:
         return self._run(self._link.statements.queues(now))
@@ -162,6 +212,12 @@ class SyncPsycopgConnector:
                     self._door.enter()
                     self._pool = pool
         return pool
+
+    def _pool_for_transactions(self) -> SyncPool:
+        with self._opening:
+            if self._aside is None:
+                self._aside = SyncPsycopgConnector(attrs.evolve(self._link, min_size=0, max_size=MOST, max_idle=IDLE))
+        return self._aside._opened_pool()  # noqa: SLF001 - of this class
 
     def _probe(self) -> None:
         """Connect once: a pool would only say after its timeout that it could not, and not why."""

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from pq_core.connector import Fetched, JobChanges, JobFilter, JobState, QueueInfo, WorkerInfo
+from pq_core.connector import Fetched, JobChanges, JobFilter, JobState, QueueInfo, Standing, WorkerInfo, WorkerStatus
+from pq_core.health import Health
 from pq_core.job import Job
+from pq_core.outcome import Progress
 from pq_core.postgres.link import Link
 from pq_core.postgres.statements import Statement
 from pq_core.states import State
@@ -30,8 +32,10 @@ class Verbs(ABC):
     ) -> Fetched:
         return await self._run(self._link.statements.fetch(worker, queues, limit, now))
 
-    async def heartbeat(self, worker: WorkerInfo, lease: timedelta, *, now: datetime | None = None) -> list[int]:
-        return await self._run(self._link.statements.heartbeat(worker, lease, now))
+    async def heartbeat(
+        self, worker: WorkerInfo, lease: timedelta, *, progress: Sequence[Progress] = (), now: datetime | None = None
+    ) -> list[int]:
+        return await self._run(self._link.statements.heartbeat(worker, lease, progress, now))
 
     async def rescue(self, *, now: datetime | None = None) -> list[JobState]:
         return await self._run(self._link.statements.rescue(now))
@@ -60,8 +64,24 @@ class Verbs(ABC):
     ) -> list[JobState]:
         return await self._run(self._link.statements.reschedule(ids, changes, now))
 
-    async def prune(self, older_than: timedelta | None, *, now: datetime | None = None) -> int:
-        return await self._run(self._link.statements.prune(older_than, now))
+    async def prune(
+        self,
+        older_than: timedelta | None,
+        *,
+        states: Sequence[State] | None = None,
+        limit: int | None = None,
+        now: datetime | None = None,
+    ) -> int:
+        return await self._run(self._link.statements.prune(older_than, states, limit, now))
+
+    async def workers(self, *, now: datetime | None = None) -> list[WorkerStatus]:
+        return await self._run(self._link.statements.workers(now))
+
+    async def standing(self, job_id: int, *, now: datetime | None = None) -> Standing:
+        return await self._run(self._link.statements.standing(job_id, now))
+
+    async def health(self, *, now: datetime | None = None) -> Health:
+        return await self._run(self._link.statements.health(now))
 
     async def queues(self, *, now: datetime | None = None) -> list[QueueInfo]:
         return await self._run(self._link.statements.queues(now))

@@ -1,0 +1,49 @@
+"""What the database reports of workers, of a job's standing and of its own health, read."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pq_core.connector import Standing, WorkerInfo, WorkerStatus
+from pq_core.health import Health, Pin, QueueHealth
+from pq_core.payload import load
+
+Row = tuple[Any, ...]
+
+
+def read_worker(row: Row) -> WorkerStatus:
+    """Read a row of known_workers(), whose details are JSON as text."""
+    id_, name, queues, details, started_at, heartbeat_at, lease_until, alive, running = row
+    return WorkerStatus(
+        info=WorkerInfo(id=id_, name=name, queues=queues, details=load(details)),
+        started_at=started_at.astimezone(UTC),
+        heartbeat_at=heartbeat_at.astimezone(UTC),
+        lease_until=lease_until.astimezone(UTC),
+        alive=alive,
+        running=running,
+    )
+
+
+def read_standing(rows: list[Row]) -> Standing:
+    """Read the row of standing()."""
+    ((holder, before, ahead, at),) = rows
+    return Standing(at=at.astimezone(UTC), holder=holder, before=before, ahead=ahead)
+
+
+def read_health(text: str) -> Health:
+    """Read the JSON of health()."""
+    facts: dict[str, Any] = load(text)
+    facts["at"] = _moment(facts["at"])
+    facts["vacuumed_at"] = facts["vacuumed_at"] and _moment(facts["vacuumed_at"])
+    facts["queues"] = [QueueHealth(**{**queue, "since": _moment(queue["since"])}) for queue in facts["queues"]]
+    facts["pins"] = [_pin(**pin) for pin in facts["pins"]]
+    return Health(**facts)
+
+
+def _pin(*, seconds: float | None, **facts: Any) -> Pin:
+    return Pin(age=None if seconds is None else timedelta(seconds=seconds), **facts)
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
