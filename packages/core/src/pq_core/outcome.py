@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from enum import Enum
@@ -17,6 +17,11 @@ from pq_core.payload import clean_text, dump
 
 MAX_MESSAGE = 8_000
 """Characters kept of an error's message, and of its traceback (the end of it)."""
+
+MAX_RESULT = 1_000_000
+"""Bytes of JSON that a result may have, unless the worker says otherwise: results are read with their jobs."""
+BYTES_PER_CHARACTER = 4
+"""At most, in UTF-8."""
 
 Kind = Literal["succeeded", "failed", "retried", "snoozed", "cancelled", "released"]
 
@@ -60,16 +65,16 @@ class Outcome:
     delivery: Delivery | None = None
     """What the death of a worker means for a job that goes on, from now on; None: as before."""
     progress: str | None = None
-    """JSON text of what the run said last of its progress, or None if nothing is new."""
+    """JSON text of what the run said last of its progress, as in `Progress`; None if it said nothing."""
 
     @classmethod
-    def succeeded(cls, job: Job, result: Any = None, *, keep: bool = True) -> Outcome:
+    def succeeded(cls, job: Job, result: Any = None, *, keep: bool = True, most: int | None = None) -> Outcome:
         """The task returned `result`.
 
         Raises:
-            InvalidResult: JSON cannot carry `result`.
+            InvalidResult: JSON cannot carry `result`, or its text has more than `most` bytes.
         """
-        return cls(job_id=job.id, claim=job.claim, kind="succeeded", result=_result_text(result), keep=keep)
+        return cls(job_id=job.id, claim=job.claim, kind="succeeded", result=_result_text(result, most), keep=keep)
 
     @classmethod
     def failed(cls, job: Job, error: BaseException, *, keep: bool = True) -> Outcome:
@@ -136,6 +141,41 @@ class Outcome:
         return cls(job_id=job.id, claim=job.claim, kind="released", delay=delay)
 
 
+@attrs.frozen(kw_only=True)
+class Progress:
+    """How far a run says it is, fenced as an `Outcome` is. Made by `of`; everything in it can be written.
+
+    .. versionadded:: 0.1
+
+    Attributes:
+        text: JSON text of an object; the store adds ``at``, the time at which it is written.
+    """
+
+    job_id: int
+    claim: int
+    text: str
+
+    @classmethod
+    def of(cls, job: Job, said: Mapping[str, Any]) -> Progress:
+        """Take what `JobContext.progress` has put together: ``fraction`` and ``message``.
+
+        Raises:
+            InvalidOption: JSON cannot carry it.
+        """
+        with _naming(job):
+            return cls(job_id=job.id, claim=job.claim, text=dump({**said}, "progress", error=InvalidJob))
+
+
+def newest(said: Iterable[Progress]) -> list[Progress]:
+    """Return one word a job, in order of ids: the last of the newest claim."""
+    latest: dict[int, Progress] = {}
+    for word in said:
+        other = latest.get(word.job_id)
+        if other is None or other.claim <= word.claim:
+            latest[word.job_id] = word
+    return [latest[job_id] for job_id in sorted(latest)]
+
+
 def describe(error: BaseException, attempt: int) -> dict[str, Any]:
     """Return the entry for `Job.errors`: ``type``, ``message``, ``traceback``, ``attempt``; the store adds ``at``."""
     try:
@@ -162,10 +202,16 @@ def _naming(job: Job) -> Generator[None]:
         raise InvalidOption(f"outcome of job {job.id}: {reason}") from None
 
 
-def _result_text(result: Any) -> str | None:
+def _result_text(result: Any, most: int | None) -> str | None:
     if result is None:
         return None
     try:
-        return dump(result, "result")
+        text = dump(result, "result")
     except InvalidJob as reason:
         raise InvalidResult(str(reason)) from None
+    if most is not None and len(text) * BYTES_PER_CHARACTER > most and (size := len(text.encode())) > most:
+        raise InvalidResult(
+            f"the result is {size:,} bytes of JSON, and max_result_bytes allows {most:,}: store it elsewhere and return "
+            "where, raise that option of the worker, or do without, by the task's store_result=False"
+        )
+    return text

@@ -22,7 +22,10 @@ ENDINGS = {"succeeded": State.SUCCEEDED, "failed": State.FAILED, "cancelled": St
 
 @attrs.frozen
 class Finish:
-    """Write outcomes as far as they are current; of several of one job, the first of the newest claim."""
+    """Write outcomes as far as they are current; of several of one job, the first of the newest claim.
+
+    They are written in the order of the jobs: of two that want one unique key back, the older one gets it.
+    """
 
     outcomes: Sequence[Outcome]
 
@@ -34,12 +37,12 @@ class Finish:
             if other is None or other.claim < outcome.claim:
                 newest[outcome.job_id] = outcome
         written: list[int] = []
-        for outcome in newest.values():
-            record = store.live.get(outcome.job_id)
+        for number in sorted(newest):
+            record, outcome = store.live.get(number), newest[number]
             if record and record.state is State.RUNNING and record.claim == outcome.claim:
                 _write(store, record, outcome, now)
-                written.append(record.id)
-        return sorted(written)
+                written.append(number)
+        return written
 
 
 @attrs.frozen
@@ -50,13 +53,14 @@ class Rescue:
         """Return the lost jobs with their states."""
         for worker in [worker for worker, end in store.leases.items() if end <= now]:
             del store.leases[worker]
+        store.forget_periods(now)
         lost = [theirs for worker, theirs in store.running.items() if worker not in store.leases]
         return [_lose(store, store.live[number], now) for number in sorted(chain.from_iterable(lost))]
 
 
 @attrs.frozen
 class Leave:
-    """Forget a worker, and release its running jobs."""
+    """Forget a worker, and release its running jobs; those that run at most once fail."""
 
     worker: int
 
@@ -65,22 +69,26 @@ class Leave:
         store.leases.pop(check_worker(self.worker), None)
         theirs = [store.live[number] for number in sorted(store.running.get(self.worker, ()))]
         for record in theirs:
-            _write(store, record, Outcome(job_id=record.id, claim=record.claim, kind="released"), now)
+            if record.delivery == "at_most_once" and record.cancel_requested_at is None:
+                _lose(store, record, now, "left")
+            else:
+                _write(store, record, Outcome(job_id=record.id, claim=record.claim, kind="released"), now)
         return [JobState(record.id, record.state) for record in theirs]
 
 
-def worker_lost(worker: int | None, attempt: int) -> dict[str, Any]:
-    """Return the entry for `Job.errors` of a job whose worker died under it. The SQL of `rescue` builds the same."""
-    return {"type": "WorkerLost", "message": f"worker {worker} was lost", "traceback": "", "attempt": attempt}
+def worker_lost(worker: int | None, attempt: int, how: str = "was lost") -> dict[str, Any]:
+    """Return the entry for `Job.errors` of a job whose worker is gone. The SQL of `give_back` builds the same."""
+    return {"type": "WorkerLost", "message": f"worker {worker} {how}", "traceback": "", "attempt": attempt}
 
 
 def _write(store: Store, record: Record, outcome: Outcome, now: datetime) -> None:
     if outcome.error is not None:
         record.add_error(outcome.error, now)
     if outcome.progress is not None:
-        record.progress = outcome.progress
+        record.note_progress(outcome.progress, now)
     if outcome.kind not in ENDINGS and record.cancel_requested_at is None:
-        _go_on(store, record, outcome, now)
+        if not _superseded(store, record, now, keep=outcome.keep):
+            _go_on(store, record, outcome, now)
         return
     record.result = outcome.result
     if record.cancel_requested_at is None:
@@ -106,14 +114,24 @@ def _go_on(store: Store, record: Record, outcome: Outcome, now: datetime) -> Non
             record.delivery = outcome.delivery
 
 
-def _lose(store: Store, record: Record, now: datetime) -> JobState:
-    record.add_error(worker_lost(record.worker, record.attempt), now)
+def _superseded(store: Store, record: Record, now: datetime, *, keep: bool = True) -> bool:
+    """End a run whose unique key a waiting job has by now; return whether there is one."""
+    twin = store.twin(record)
+    if twin is None:
+        return False
+    record.reason = f"superseded by job {twin.id}"
+    store.end(record, State.CANCELLED, now, keep=keep)
+    return True
+
+
+def _lose(store: Store, record: Record, now: datetime, how: str = "was lost") -> JobState:
+    record.add_error(worker_lost(record.worker, record.attempt, how), now)
     record.losses += 1
     if record.cancel_requested_at is not None:
         store.end(record, State.CANCELLED, now)
-    elif record.losses >= record.max_losses:
+    elif record.losses >= record.max_losses or record.delivery == "at_most_once":
         store.end(record, State.FAILED, now)
-    else:
+    elif not _superseded(store, record, now):
         with store.changing(record):
             record.state = State.READY
             record.scheduled_at = now

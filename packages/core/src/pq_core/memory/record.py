@@ -64,6 +64,10 @@ class Record:
         entry = dump({**error, "at": now.isoformat(timespec="microseconds")}, "error")
         self.errors = (*self.errors, entry)[-MAX_ERRORS:]
 
+    def note_progress(self, text: str, now: datetime) -> None:
+        """Take what a run has said of its progress, a JSON object, with the time."""
+        self.progress = dump({**load(text), "at": now.isoformat(timespec="microseconds")}, "progress")
+
     def as_job(self) -> Job:
         """Return the job as a reader sees it, with lists and dicts of its own."""
         return Job(

@@ -11,7 +11,7 @@ import attrs
 
 from pq_core.connector import Connector, Fetched, JobFilter, QueueInfo, WorkerInfo
 from pq_core.job import Job, NewJob
-from pq_core.outcome import Outcome
+from pq_core.outcome import Outcome, Progress
 from pq_core.states import State
 
 START = datetime(2031, 5, 6, 12, tzinfo=UTC)
@@ -88,10 +88,17 @@ class Scene:
         (job,) = await self.defer(new(task, **fields))
         return job
 
-    async def hire(self, worker: int = 1, *, lease: float = 3600, queues: Sequence[str] | None = None) -> list[int]:
+    async def hire(
+        self,
+        worker: int = 1,
+        *,
+        lease: float = 3600,
+        queues: Sequence[str] | None = None,
+        progress: Sequence[Progress] = (),
+    ) -> list[int]:
         """Send the heartbeat of a worker, with a lease in seconds; return which of its jobs are to stop."""
         info = WorkerInfo(id=worker, name=f"worker-{worker}", queues=queues)
-        return await self.connector.heartbeat(info, timedelta(seconds=lease), now=self.now)
+        return await self.connector.heartbeat(info, timedelta(seconds=lease), progress=progress, now=self.now)
 
     async def fetch(self, worker: int = 1, queues: Sequence[str] | None = None, limit: int = 10) -> list[Job]:
         """Claim up to `limit` jobs for a worker that is known."""

@@ -8,6 +8,7 @@ import pytest
 
 from pq_testing.conformance.case import Case
 from pq_testing.conformance.deferring import Deferring
+from pq_testing.conformance.ending import AtMostOnce, Progressing, Superseding
 from pq_testing.conformance.fetching import Fetching, Sharing
 from pq_testing.conformance.finishing import Fencing, Finishing, GoingOn
 from pq_testing.conformance.hardening import Forking, Hardening, Opening
@@ -37,6 +38,9 @@ class ConnectorConformance(
     Finishing,
     Fencing,
     GoingOn,
+    Superseding,
+    AtMostOnce,
+    Progressing,
     Leasing,
     Rescuing,
     LastLife,

@@ -28,6 +28,7 @@ begin
         from gone g
     )
     select array_agg(g.lock_key) filter (where g.lock_key is not null) into freed from gone g;
+    perform tell_waiters(bury.ids);
     return freed;
 end
 $$;

@@ -4,6 +4,8 @@
 -- by id = any(ids) and their outcome by its place in ids, so the work is linear and no plan can go astray. State is tested with
 -- "is true", so that no partial index looks fit to drive the search.
 --
+-- A job that goes on and has a unique key of scope waiting takes it back; if a waiting job has it by now, the older one ends.
+--
 -- Three phases, see docs/explanation/locks.md: change the rows in the order of ids; take the advisory locks of the locks that
 -- were freed; in a new statement wake who waited for them.
 create or replace function finish(
@@ -23,6 +25,9 @@ declare
     at constant timestamptz := coalesce(finish.now, statement_timestamp());
     ended bigint[] := '{}';
     freed bigint[];
+    keyed bigint[];
+    superseded bigint[] := '{}';
+    twins bigint[];
     resumed bigint[] := '{}';
     moved bigint[];
     awake text[];
@@ -37,10 +42,23 @@ begin
     perform ensure_day(at);
     if finish.kinds && '{retried,snoozed,released}' then
         -- Two statements follow: taking the rows first, in order, keeps them from crossing with others'.
-        perform from jobs j
-        where j.id = any (finish.ids) and (j.state = 'running') is true
-            and j.claim = finish.claims[width_bucket(j.id, finish.ids)]
-        order by j.id for update;
+        with held as materialized (
+            select j.id, j.unique_scope = 'waiting' and j.cancel_requested_at is null
+                and finish.kinds[width_bucket(j.id, finish.ids)] = any ('{retried,snoozed,released}') as keyed
+            from jobs j
+            where j.id = any (finish.ids) and (j.state = 'running') is true
+                and j.claim = finish.claims[width_bucket(j.id, finish.ids)]
+            order by j.id for update
+        )
+        select array_agg(h.id) into keyed from held h where h.keyed;
+    end if;
+    if keyed <> '{}' then
+        select coalesce(array_agg(r.id order by r.id), '{}'), array_agg(r.twin order by r.id) into superseded, twins
+        from reclaim(keyed) r;
+        if array_position(twins, null) is not null then
+            raise exception 'the unique key of a job is in the hands of another transaction' using errcode = 'lock_not_available';
+        end if;
+        keyed := array(select unnest(keyed) except select unnest(superseded));
     end if;
 
     with gone as (
@@ -48,7 +66,8 @@ begin
         where j.id = any (finish.ids) and (j.state = 'running') is true
             and j.claim = finish.claims[width_bucket(j.id, finish.ids)]
             and (j.cancel_requested_at is not null
-                or finish.kinds[width_bucket(j.id, finish.ids)] = any ('{succeeded,failed,cancelled}'))
+                or finish.kinds[width_bucket(j.id, finish.ids)] = any ('{succeeded,failed,cancelled}')
+                or j.id = any (superseded))
         returning j.*, width_bucket(j.id, finish.ids) as place
     ), kept as (
         insert into finished_jobs (
@@ -58,22 +77,28 @@ begin
         select g.id, g.queue, g.task, g.args, g.priority, g.lock, g.lock_mode,
             case finish.kinds[g.place] when 'succeeded' then 'succeeded' when 'failed' then 'failed' else 'cancelled' end,
             g.attempt, g.claim, g.losses, g.max_losses, g.scheduled_at, g.created_at, g.started_at, g.worker, g.cancel_requested_at,
-            case when finish.kinds[g.place] = 'cancelled' then coalesce(g.reason, finish.reasons[g.place]) else g.reason end,
+            case
+                when finish.kinds[g.place] = 'cancelled' then coalesce(g.reason, finish.reasons[g.place])
+                when superseded <> '{}' and g.id = any (superseded)
+                    then format('superseded by job %s', twins[width_bucket(g.id, superseded)])
+                else g.reason
+            end,
             with_error(g.errors, finish.errors[g.place]::jsonb, at), finish.results[g.place]::json,
-            coalesce(finish.progresses[g.place]::json, g.progress), g.metadata, at,
+            coalesce(stamped(finish.progresses[g.place], at), g.progress), g.metadata, at,
             g.delivery, g.version, g.unique_key, g.unique_scope, g.expires_at
         from gone g where coalesce(finish.keeps[g.place], true)
     )
     select coalesce(array_agg(g.id), '{}'), array_agg(g.lock_key) filter (where g.lock_key is not null)
     into ended, freed from gone g;
+    perform tell_waiters(ended);
 
     if cardinality(ended) < cardinality(finish.ids) and finish.kinds && '{retried,snoozed,released}' then
         -- The statement sees the rows as they were before it, so the old locks can be read beside the new ones.
         with going as materialized (
             select j.id, j.lock_key, width_bucket(j.id, finish.ids) as place from jobs j
-            where j.id = any (finish.ids) and (j.state = 'running') is true
-                and j.claim = finish.claims[width_bucket(j.id, finish.ids)]
-                and finish.kinds[width_bucket(j.id, finish.ids)] = any ('{retried,snoozed,released}')
+            where j.id = any (finish.ids) and (j.id = any (keyed) or (
+                (j.state = 'running') is true and j.claim = finish.claims[width_bucket(j.id, finish.ids)]
+                and finish.kinds[width_bucket(j.id, finish.ids)] = any ('{retried,snoozed,released}')))
         ), resumed as (
             update jobs j set
                 state = case when finish.delays[width_bucket(j.id, finish.ids)] > 0 then 'scheduled' else 'ready' end,
@@ -85,7 +110,7 @@ begin
                     then finish.locks[width_bucket(j.id, finish.ids)] else j.lock end,
                 errors = with_error(j.errors, finish.errors[width_bucket(j.id, finish.ids)]::jsonb, at),
                 delivery = coalesce(finish.deliveries[width_bucket(j.id, finish.ids)], j.delivery),
-                progress = coalesce(finish.progresses[width_bucket(j.id, finish.ids)]::json, j.progress),
+                progress = coalesce(stamped(finish.progresses[width_bucket(j.id, finish.ids)], at), j.progress),
                 worker = null, started_at = null
             where j.id = any (array(select g.id from going g))
             returning j.id, j.queue, j.state, j.lock_key

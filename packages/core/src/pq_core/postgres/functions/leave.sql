@@ -1,4 +1,4 @@
--- Forget a worker and release its running jobs; return them.
+-- Forget a worker and release its running jobs, but for those that run at most once: they fail. Return the jobs.
 create or replace function leave(worker bigint, now timestamptz default null)
 returns table (id bigint, state text)
 language plpgsql security definer
@@ -15,6 +15,6 @@ begin
     perform ensure_day(at);
     delete from workers w where w.id = leave.worker;
     held := array(select j.id from jobs j where j.worker = leave.worker and j.state = 'running' order by j.id for update);
-    return query select * from give_back(held, 1, at);
+    return query select * from give_back(held, false, at);
 end
 $$;

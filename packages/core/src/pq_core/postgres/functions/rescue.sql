@@ -22,18 +22,15 @@ begin
         select j.id from jobs j where j.worker = any (missing_workers()) and j.state = 'running' order by j.id for update skip locked);
     -- A job whose worker was wiped out by hand has none at all.
     lost := lost || array(select j.id from jobs j where j.worker is null and j.state = 'running' order by j.id for update skip locked);
-    orphans := orphaned_locks();
+    -- Chores, for which one rescuer at a time is enough.
+    if alone_at(2) then
+        perform tidy(at);
+        orphans := orphaned_locks();
+    end if;
     if lost = '{}' then
         perform wake(orphans);
     else
-        update jobs j set
-            losses = j.losses + 1,
-            errors = with_error(
-                j.errors,
-                jsonb_build_object('type', 'WorkerLost', 'message', format('worker %s was lost', j.worker), 'traceback', '', 'attempt', j.attempt),
-                at)
-        where j.id = any (lost);
-        return query select * from give_back(lost, 0, at, orphans);
+        return query select * from give_back(lost, true, at, orphans);
     end if;
 end
 $$;
