@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+from pq_core import connector
 from pq_core.clock import Clock, utc_now
 from pq_core.connector import (
     Deferred,
@@ -27,9 +28,9 @@ from pq_core.memory.claiming import Fetch, Heartbeat
 from pq_core.memory.deferring import Defer
 from pq_core.memory.ending import Finish, Leave, Rescue
 from pq_core.memory.engine import Engine
-from pq_core.memory.listing import Count, Everything, Find, Queues
+from pq_core.memory.listing import Count, Everything, Find, Pauses, Queues
 from pq_core.memory.reports import Examine, Stand, Workers
-from pq_core.memory.steering import Cancel, Pause, Prune, Reschedule, Resume, Retry
+from pq_core.memory.steering import Cancel, Pause, Prune, Purge, Reschedule, Resume, Retry
 from pq_core.memory.store import Operation
 from pq_core.memory.transaction import MemoryTransaction
 from pq_core.outcome import Outcome, Progress
@@ -64,7 +65,7 @@ class _Face:
         self._engine.reset()
 
     def transaction(self) -> MemoryTransaction:
-        """Return a transaction to enter with `with` or `async with`, and to pass to defer as `connection=`.
+        """Return a transaction to enter with `with` or `async with`, and to pass as `connection=` to defer and finish.
 
         Jobs deferred in it exist, and wake workers, when it ends without an exception.
         """
@@ -94,6 +95,14 @@ class _Face:
     def _defer(self, jobs: Sequence[NewJob], connection: object, now: datetime | None) -> list[Deferred]:
         if connection is None:
             return self._do(Defer(jobs), now)
+        return self._own(connection).defer(jobs, now)
+
+    def _finish(self, outcomes: Sequence[Outcome], connection: object, now: datetime | None) -> list[int]:
+        if connection is None:
+            return self._do(Finish(outcomes), now)
+        return self._own(connection).finish(outcomes, now)
+
+    def _own(self, connection: object) -> MemoryTransaction:
         self._check_open()
         if not isinstance(connection, MemoryTransaction):
             raise WrongConnection(
@@ -102,7 +111,7 @@ class _Face:
             )
         if not connection.belongs_to(self._engine):
             raise WrongConnection("connection is a transaction of another InMemoryConnector")
-        return connection.defer(jobs, now)
+        return connection
 
 
 class InMemoryConnector(_Face):
@@ -149,9 +158,13 @@ class InMemoryConnector(_Face):
         """Claim up to `limit` runnable jobs. `again` is True only if the share of a queue left some."""
         return await self._do_async(Fetch(worker, queues, limit), now)
 
-    async def finish(self, outcomes: Sequence[Outcome], *, now: datetime | None = None) -> list[int]:
+    async def finish(
+        self, outcomes: Sequence[Outcome], *, connection: Any = None, now: datetime | None = None
+    ) -> list[int]:
         """Write what became of runs; return the ids of those that were current."""
-        return await self._do_async(Finish(outcomes), now)
+        self._check_open()
+        await _let_others_run()
+        return self._finish(outcomes, connection, now)
 
     async def heartbeat(
         self, worker: WorkerInfo, lease: timedelta, *, progress: Sequence[Progress] = (), now: datetime | None = None
@@ -231,13 +244,35 @@ class InMemoryConnector(_Face):
         """Return every queue that has live jobs or is paused, sorted by name."""
         return await self._do_async(Queues(), now)
 
-    async def pause(self, queue: str, *, now: datetime | None = None) -> None:
-        """Let no job of `queue` be fetched until resume()."""
-        await self._do_async(Pause(queue), now)
+    async def purge(self, ids: Sequence[int], *, now: datetime | None = None) -> list[int]:
+        """Delete jobs that wait or have ended; return their ids."""
+        return await self._do_async(Purge(ids), now)
 
-    async def resume(self, queue: str, *, now: datetime | None = None) -> None:
+    async def pause(
+        self,
+        queue: str | None = None,
+        *,
+        task: str | None = None,
+        everything: bool = False,
+        now: datetime | None = None,
+    ) -> None:
+        """Let no job of `queue`, or of `task`, or no job at all, be fetched until resume()."""
+        await self._do_async(Pause(queue, task, everything), now)
+
+    async def resume(
+        self,
+        queue: str | None = None,
+        *,
+        task: str | None = None,
+        everything: bool = False,
+        now: datetime | None = None,
+    ) -> None:
         """Undo pause()."""
-        await self._do_async(Resume(queue), now)
+        await self._do_async(Resume(queue, task, everything), now)
+
+    async def pauses(self, *, now: datetime | None = None) -> list[connector.Pause]:
+        """Return what is paused, sorted by kind, then by name."""
+        return await self._do_async(Pauses(), now)
 
     async def migrate(self) -> list[str]:
         """Return no name: memory has no schema."""
@@ -272,6 +307,10 @@ class SyncInMemoryConnector(_Face):
     def defer(self, jobs: Sequence[NewJob], *, connection: Any = None, now: datetime | None = None) -> list[Deferred]:
         """Store jobs, all or none, in their order."""
         return self._defer(jobs, connection, now)
+
+    def finish(self, outcomes: Sequence[Outcome], *, connection: Any = None, now: datetime | None = None) -> list[int]:
+        """Write what became of runs; return the ids of those that were current."""
+        return self._finish(outcomes, connection, now)
 
     def find(self, which: JobFilter, *, limit: int = 100, after: int = 0, now: datetime | None = None) -> list[Job]:
         """Return up to `limit` jobs that fit, with ids above `after`, in order of id."""
@@ -320,13 +359,35 @@ class SyncInMemoryConnector(_Face):
         """Return every queue that has live jobs or is paused, sorted by name."""
         return self._do(Queues(), now)
 
-    def pause(self, queue: str, *, now: datetime | None = None) -> None:
-        """Let no job of `queue` be fetched until resume()."""
-        self._do(Pause(queue), now)
+    def purge(self, ids: Sequence[int], *, now: datetime | None = None) -> list[int]:
+        """Delete jobs that wait or have ended; return their ids."""
+        return self._do(Purge(ids), now)
 
-    def resume(self, queue: str, *, now: datetime | None = None) -> None:
+    def pause(
+        self,
+        queue: str | None = None,
+        *,
+        task: str | None = None,
+        everything: bool = False,
+        now: datetime | None = None,
+    ) -> None:
+        """Let no job of `queue`, or of `task`, or no job at all, be fetched until resume()."""
+        self._do(Pause(queue, task, everything), now)
+
+    def resume(
+        self,
+        queue: str | None = None,
+        *,
+        task: str | None = None,
+        everything: bool = False,
+        now: datetime | None = None,
+    ) -> None:
         """Undo pause()."""
-        self._do(Resume(queue), now)
+        self._do(Resume(queue, task, everything), now)
+
+    def pauses(self, *, now: datetime | None = None) -> list[connector.Pause]:
+        """Return what is paused, sorted by kind, then by name."""
+        return self._do(Pauses(), now)
 
     def migrate(self) -> list[str]:
         """Return no name: memory has no schema."""

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from pq_core.connector import Deferred
 from pq_core.errors import WrongConnection
 from pq_core.job import NewJob
+from pq_core.memory.concluding import Conclude, Current
 from pq_core.memory.deferring import Commit, Prepare
 from pq_core.memory.engine import Engine
 from pq_core.memory.record import Record
+from pq_core.outcome import Outcome
+
+NOT_HERE = frozenset({"execute", "executemany", "cursor", "copy", "pipeline", "fetchone", "fetchall", "scalar"})
+"""What code asks of a connection to a database."""
 
 
 class MemoryTransaction:
@@ -28,12 +33,27 @@ class MemoryTransaction:
         self._engine = engine
         self._store = engine.store
         self._records: list[Record] = []
+        self._outcomes: list[Outcome] = []
+        self._told: list[int] = []
+        self._finished_at: datetime | None = None
         self._open = False
         self._used = False
 
     def savepoint(self) -> Savepoint:
         """Return a part of the transaction to enter with `with` or `async with`, which can be rolled back alone."""
         return Savepoint(self, self._records)
+
+    def transaction(self) -> Savepoint:
+        """Return a savepoint, by the name under which connections of psycopg give one."""
+        return self.savepoint()
+
+    def __getattr__(self, name: str) -> Any:
+        if name in NOT_HERE:
+            raise WrongConnection(
+                f"a transaction in memory has no {name!r}, since there is no database that could be asked: mark the "
+                'test with @pytest.mark.pq(backend="postgres"), or let it replace what asks the database'
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def belongs_to(self, engine: Engine) -> bool:
         """Whether `engine` holds the jobs of this transaction."""
@@ -45,14 +65,30 @@ class MemoryTransaction:
         Raises:
             WrongConnection: the transaction has not begun, or has ended.
         """
+        self._check_open()
+        records = self._engine.do(Prepare(jobs), now)
+        self._records += records
+        return [Deferred(record.id) for record in records]
+
+    def finish(self, outcomes: Sequence[Outcome], now: datetime | None) -> list[int]:
+        """Write outcomes at the end of the transaction; return the ids of the jobs whose claim is current.
+
+        Raises:
+            WrongConnection: the transaction has not begun, or has ended.
+        """
+        self._check_open()
+        self._finished_at = now
+        self._outcomes += outcomes
+        current = [job_id for job_id in self._engine.do(Current(outcomes), now) if job_id not in self._told]
+        self._told += current
+        return current
+
+    def _check_open(self) -> None:
         if not self._open or self._store is not self._engine.store:
             raise WrongConnection(
                 f"the transaction {'has ended' if self._used else 'has not begun'}; "
                 "defer inside of `with connector.transaction() as transaction:`"
             )
-        records = self._engine.do(Prepare(jobs), now)
-        self._records += records
-        return [Deferred(record.id) for record in records]
 
     def __enter__(self) -> Self:
         if self._used:
@@ -65,7 +101,11 @@ class MemoryTransaction:
     ) -> None:
         self._open = False
         if kind is None and self._store is self._engine.store:  # reset() has emptied the transaction, too
-            self._engine.do(Commit(self._records))
+            commit = Commit(self._records)
+            if self._outcomes:
+                self._engine.do(Conclude(commit, self._outcomes, self._told), self._finished_at)
+            else:
+                self._engine.do(commit)
 
     async def __aenter__(self) -> Self:
         return self.__enter__()

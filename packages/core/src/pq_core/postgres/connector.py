@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
@@ -29,6 +30,7 @@ from pq_core.postgres.pools import AsyncPool
 from pq_core.postgres.schema import Conversation
 from pq_core.postgres.statements import Statement
 from pq_core.postgres.sync_connector import SyncPsycopgConnector
+from pq_core.postgres.transactions import IDLE, MOST, async_guarded, async_transaction
 from pq_core.postgres.verbs import Verbs
 
 T = TypeVar("T")
@@ -80,6 +82,7 @@ class PsycopgConnector(Verbs):
         self._guard: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._door = Door()
+        self._aside: PsycopgConnector | None = None
 
     def __repr__(self) -> str:
         return f"PsycopgConnector(schema={self._link.schema!r})"
@@ -128,6 +131,8 @@ class PsycopgConnector(Verbs):
 
     async def close(self) -> None:
         """Close the pool. That of `sync` stays open."""
+        if self._aside is not None:
+            await self._aside.close()
         pool, self._pool = self._pool, None
         if self._door.close() and pool is not None and self._guard is not None:
             self._guard.cancel()
@@ -144,11 +149,24 @@ class PsycopgConnector(Verbs):
             return await self._run(statement)
         return await self._run_on(await async_driver(connection), statement)
 
-    async def finish(self, outcomes: Sequence[Outcome], *, now: datetime | None = None) -> list[int]:
+    async def finish(
+        self, outcomes: Sequence[Outcome], *, connection: Any = None, now: datetime | None = None
+    ) -> list[int]:
         self._check_usable()
         if not outcomes:
             return []
-        return await self._run(self._link.statements.finish(outcomes, now))
+        statement = self._link.statements.finish(outcomes, now)
+        if connection is None:
+            return await self._run(statement)
+        driver = await async_driver(connection)
+        async with async_guarded(driver, self._link.schema):
+            return await self._run_on(driver, statement)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[psycopg.AsyncConnection[Any]]:
+        self._check_usable()
+        async with async_transaction(await self._pool_for_transactions(), self._link) as connection:
+            yield connection
 
     async def listen(self, queues: Sequence[str] | None, wake: Callable[[], None]) -> None:
         self._check_usable()
@@ -230,6 +248,13 @@ class PsycopgConnector(Verbs):
             self._guard = loop.create_task(_close_at_the_end(pool), name="pq closes its pool")
             self._door.enter()
         return pool
+
+    async def _pool_for_transactions(self) -> AsyncPool:
+        if self._aside is None:
+            self._aside = self.with_pool(min_size=0, max_size=MOST)
+            self._aside.link.max_idle = IDLE
+            self._aside.link.refusable = self._link.refusable
+        return await self._aside._opened_pool()  # noqa: SLF001 - of this class
 
     def _check_usable(self) -> None:
         self._door.check()

@@ -46,6 +46,7 @@ class Link:
     Attributes:
         conninfo: for libpq; what it lacks comes from libpq's environment.
         clock: tells the time wherever a verb is given none; None is the database's.
+        max_idle: seconds after which a pool closes a connection that it does not need, down to `min_size`.
         refusable: whether the environment may forbid to use it, see :data:`REFUSAL`.
         preparing: False once a pooler was seen to mix up prepared statements.
     """
@@ -57,6 +58,7 @@ class Link:
     timeout: float
     statements: Statements
     clock: Clock | None = None
+    max_idle: float = 600.0
     refusable: bool = True
     preparing: bool = True
 
@@ -144,6 +146,7 @@ class Link:
             "min_size": self.min_size,
             "max_size": self.max_size,
             "timeout": self.timeout,
+            "max_idle": self.max_idle,
             "num_workers": 1,
             # The pool doubles its pauses between attempts until it gives up, and the next caller starts it anew. Let it
             # give up soon, or after a long outage it stays away for as long again.
