@@ -14,7 +14,9 @@ import attrs
 from pq_core.connector import Connector
 from pq_core.delays import Delay
 from pq_core.errors import InvalidOption, TaskFailed, shown
+from pq_core.events import Hooks
 from pq_core.job import Delivery, Job
+from pq_core.lifespan import Lifespan
 from pq_core.outcome import UNCHANGED, Unchanged
 from pq_core.payload import clean_text
 from pq_core.retry import BaseRetryStrategy
@@ -75,6 +77,10 @@ class Host(Protocol):
     def tasks(self) -> Mapping[str, Any]: ...
     @property
     def middleware(self) -> Sequence[Callable[..., Any]]: ...
+    @property
+    def worker_lifespan(self) -> Lifespan | None: ...
+    @property
+    def hooks(self) -> Hooks: ...
 
 
 class Steered(Protocol):
@@ -107,12 +113,14 @@ class JobContext:
         task: the task that it runs.
         app: the app that the worker serves.
         worker_name: the name of the worker.
+        state: what the app's `worker_lifespan` gave, of which a process of its own knows nothing: there it is None.
     """
 
     job: Job
     task: RunnableTask
     app: Host
     worker_name: str
+    state: Any = attrs.field(default=None, repr=False)
     _run: Steered = attrs.field(repr=False, alias="run")
 
     def should_stop(self) -> bool:
@@ -151,7 +159,7 @@ class JobContext:
 
     @property
     def latest_progress(self) -> dict[str, Any] | None:
-        """What this run said last of its progress: ``fraction``, ``message`` and ``at``; None if it said nothing."""
+        """What this run said last of its progress: ``fraction`` and ``message``; None if it said nothing."""
         return self._run.progress
 
     def retry(

@@ -1,4 +1,4 @@
-"""Keeps the worker's lease, stops jobs that were cancelled, gives back the jobs of the dead, forgets old history."""
+"""Keeps the worker's lease, tells of progress, stops jobs that were cancelled, gives back the jobs of the dead, forgets old history."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from time import monotonic
 
 import anyio
 
 from pq_core.connector import Connector, WorkerInfo
+from pq_core.events import Hooks
 from pq_core.log import fields
 from pq_core.worker.backoff import Backoff
 from pq_core.worker.bell import Bell
+from pq_core.worker.losses import tell_of_losses
+from pq_core.worker.retention import Forgetting, Retention, forget, plan
 from pq_core.worker.slots import Slots
+from pq_core.worker.words import Words, as_progress
 
 logger = logging.getLogger("pq_core.worker")
 
@@ -23,6 +28,8 @@ LONGEST_BETWEEN_RESCUES = 5.0
 BETWEEN_PRUNES = 3600.0
 LONGEST_PRUNE = 900.0
 LONGEST_REST = 1.0
+BETWEEN_WORDS = 1.0
+"""Seconds between heartbeats that tell of progress, at least."""
 SHORTEST_BETWEEN_LOOKS = 1.0
 """Seconds between heartbeats that were asked for by news of the queues: news may come a thousand times a second."""
 
@@ -35,9 +42,10 @@ class Keeper:
         info: who the worker is.
         lease: seconds.
         patience: seconds for the store to answer, the lease apart.
-        retention: how long ended jobs are kept; None: for ever.
+        retention: how long ended jobs are kept, by how they ended if that is not the same; None: for ever.
         slots: where the jobs run that may be asked to stop.
         woken: is called when jobs of the dead were given back.
+        hooks: are told of those that have failed for it.
     """
 
     def __init__(
@@ -47,17 +55,20 @@ class Keeper:
         *,
         lease: float,
         patience: float,
-        retention: timedelta | None,
+        retention: Retention,
         slots: Slots,
         woken: Callable[[], None],
+        hooks: Hooks,
     ) -> None:
         self._connector = connector
         self._info = info
         self._lease = lease
         self._patience = patience
-        self._retention = retention
+        self._forgettings = plan(retention)
         self._slots = slots
         self._woken = woken
+        self._hooks = hooks
+        self._words = Words(slots)
         self._bell = Bell()
         self._under_way = 0
         self._answered = Bell()
@@ -71,13 +82,16 @@ class Keeper:
                 await self._answered.wait()
 
     async def beat(self) -> None:
-        """Prolong the lease, and ask jobs to stop that were cancelled.
+        """Prolong the lease, tell what runs say of their progress, and ask jobs to stop that were cancelled.
 
         Raises:
             Exception: whatever the store raises; `TimeoutError` if it takes longer than the lease.
         """
+        said = self._words.new()
+        more = {"progress": as_progress(said)} if said else {}
         with anyio.fail_after(self._lease):
-            asked_to_stop = await self._connector.heartbeat(self._info, timedelta(seconds=self._lease))
+            asked_to_stop = await self._connector.heartbeat(self._info, timedelta(seconds=self._lease), **more)
+        self._words.tell(said)
         if asked_to_stop:
             self._slots.stop(asked_to_stop, "cancel")
 
@@ -91,9 +105,7 @@ class Keeper:
         interval = self._lease / BEATS_PER_LEASE
         backoff = Backoff(longest=interval)
         while True:
-            last = monotonic()
-            if await self._bell.wait(interval):
-                await anyio.sleep(max(0.0, last + min(SHORTEST_BETWEEN_LOOKS, interval) - monotonic()))
+            await self._until_beat(interval)
             await self._try("heartbeat", self.beat, backoff)
 
     async def keep_rescuing(self) -> None:
@@ -108,8 +120,19 @@ class Keeper:
         """Forget jobs that ended long ago, until cancelled."""
         backoff = Backoff(first=1.0, longest=60.0)
         while True:
-            await self._try("prune", self._prune, backoff)
+            for step in self._forgettings:
+                await self._try("prune", partial(self._forget, step), backoff)
             await anyio.sleep(BETWEEN_PRUNES * random.uniform(0.9, 1.0))
+
+    async def _until_beat(self, interval: float) -> None:
+        """Wait until a heartbeat is due, or asked for, or a run has said something of its progress."""
+        began = monotonic()
+        while (left := began + interval - monotonic()) > 0:
+            if await self._bell.wait(min(left, BETWEEN_WORDS)):
+                await anyio.sleep(max(0.0, began + min(SHORTEST_BETWEEN_LOOKS, interval) - monotonic()))
+                return
+            if self._words.new():
+                return
 
     async def _rescue(self) -> None:
         with anyio.fail_after(self._patience):
@@ -122,10 +145,12 @@ class Keeper:
                 extra=fields("jobs_rescued", jobs=[job.id for job in given_back], worker=self._info.name),
             )
             self._woken()
+            with anyio.fail_after(self._patience):
+                await tell_of_losses(self._connector, given_back, hooks=self._hooks, worker=self._info.name)
 
-    async def _prune(self) -> None:
+    async def _forget(self, step: Forgetting) -> None:
         with anyio.fail_after(LONGEST_PRUNE):
-            count = await self._connector.prune(self._retention)
+            count = await forget(self._connector, step)
         if count:
             message = "%s jobs that ended long ago are forgotten"
             logger.info(message, count, extra=fields("jobs_pruned", count=count, worker=self._info.name))

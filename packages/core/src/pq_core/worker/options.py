@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack, cast
 
 import attrs
 
@@ -13,6 +13,8 @@ from pq_core.deferrer import refuse_unknown
 from pq_core.errors import InvalidOption, shown
 from pq_core.given import as_option
 from pq_core.job import check_name
+from pq_core.outcome import MAX_RESULT
+from pq_core.worker.retention import DEFAULT, Retention, check_retention
 
 LONGEST_TIME = 86_400
 """Seconds that a lease or a pause between looks for work may last: a day."""
@@ -20,6 +22,12 @@ LONGEST_GRACE = 365 * 86_400
 """Seconds that a worker may wait for its jobs to end, unless it waits for ever: a year."""
 LARGEST_BATCH = 10_000
 """Jobs in one statement; a larger batch gains nothing and holds its locks for longer."""
+
+MOST_RUNS = 1_000_000_000
+MOST_MEGABYTES = 2**24
+"""Of memory, for one process: 16 terabytes."""
+MOST_BYTES = 2**28
+"""Of one result; PostgreSQL's own limit is four times that, and a batch holds many."""
 
 
 class WorkerOptions(TypedDict, total=False):
@@ -37,10 +45,13 @@ class WorkerOptions(TypedDict, total=False):
     graceful_timeout: float | None
     lease: float
     keep: Keep
-    retention: timedelta | None
+    retention: Retention
     batch: int
     log_arguments: bool
     install_signal_handlers: bool
+    max_jobs: int | None
+    max_memory: float | None
+    max_result_bytes: int
 
 
 def _queues(queues: Sequence[str] | None) -> Sequence[str] | None:
@@ -80,14 +91,31 @@ def _check_grace(_: Any, __: Any, seconds: Any) -> None:
         )
 
 
+def _check_runs(_: Any, __: Any, count: object) -> None:
+    whole = isinstance(count, int) and not isinstance(count, bool)
+    if count is not None and (not whole or not 1 <= cast("int", count) <= MOST_RUNS):
+        raise InvalidOption(f"max_jobs {shown(count)} is not a whole number from 1 to {MOST_RUNS}; None: no limit")
+
+
+def _check_megabytes(_: Any, __: Any, megabytes: Any) -> None:
+    if megabytes is not None and (not _is_number(megabytes) or not 1 <= megabytes <= MOST_MEGABYTES):
+        raise InvalidOption(
+            f"max_memory {shown(megabytes)} is not a number of megabytes from 1 to {MOST_MEGABYTES}; None: no limit"
+        )
+
+
+def _check_bytes(_: Any, __: Any, count: object) -> None:
+    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MOST_BYTES:
+        raise InvalidOption(f"max_result_bytes {shown(count)} is not a whole number from 1 to {MOST_BYTES}")
+
+
 def _check_keep(_: Any, __: Any, keep: object) -> None:
     if not isinstance(keep, str) or keep not in ("all", "failed", "none"):
         raise InvalidOption(f"keep {shown(keep)} is none of 'all', 'failed', 'none'")
 
 
 def _check_retention(_: Any, __: Any, retention: object) -> None:
-    if retention is not None and (not isinstance(retention, timedelta) or retention < timedelta(0)):
-        raise InvalidOption(f"retention {shown(retention)} is not a timedelta from 0; None means for ever")
+    check_retention(retention)
 
 
 def _is_number(value: Any) -> bool:
@@ -108,10 +136,14 @@ class Settings:
         graceful_timeout: seconds that running jobs may take to end after the worker was asked to stop; None: for ever.
         lease: seconds after its last sign of life at which the worker counts as dead.
         keep: which ended jobs stay in the history, unless their task says otherwise.
-        retention: how long they stay there; None: for ever.
+        retention: how long they stay there; None: for ever; or a dict of such lengths by outcome, ``succeeded``,
+            ``failed``, ``cancelled``, in which what is not named stays for 30 days.
         batch: jobs claimed, and outcomes written, by one statement at most.
         log_arguments: whether logs may show the values of jobs' arguments.
         install_signal_handlers: whether SIGTERM and SIGINT stop the worker.
+        max_jobs: runs after which it stops by itself, gracefully; jobs that run then still end. None: it does not.
+        max_memory: megabytes of memory above which it does so, looked at when a job ends. None: it does not.
+        max_result_bytes: bytes of JSON that a result may have; a job that returns more ends as failed.
 
     Raises:
         InvalidOption: there is no such option, or it has a value that it cannot have.
@@ -126,10 +158,13 @@ class Settings:
     graceful_timeout: float | None = attrs.field(default=30.0, validator=_check_grace)
     lease: float = attrs.field(default=30.0, validator=_check_seconds)
     keep: Keep = attrs.field(default="all", validator=_check_keep)
-    retention: timedelta | None = attrs.field(default=timedelta(days=30), validator=_check_retention)
+    retention: Retention = attrs.field(default=DEFAULT, validator=_check_retention)
     batch: int = attrs.field(default=500, validator=_check_count)
     log_arguments: bool = attrs.field(default=False, validator=_check_switch)
     install_signal_handlers: bool = attrs.field(default=True, validator=_check_switch)
+    max_jobs: int | None = attrs.field(default=None, validator=_check_runs)
+    max_memory: float | None = attrs.field(default=None, validator=_check_megabytes)
+    max_result_bytes: int = attrs.field(default=MAX_RESULT, validator=_check_bytes)
 
     def __init__(self, **options: Unpack[WorkerOptions]) -> None:
         refuse_unknown("worker", options, WorkerOptions)

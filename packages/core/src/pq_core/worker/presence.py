@@ -8,9 +8,11 @@ import anyio
 
 from pq_core.connector import Connector, WorkerInfo
 from pq_core.errors import ConnectionFailed, ConnectorClosed
+from pq_core.events import Hooks, WorkerStarted, WorkerStopped
 from pq_core.log import fields
 from pq_core.worker.backoff import Backoff
 from pq_core.worker.keeper import Keeper
+from pq_core.worker.losses import tell_of_losses
 from pq_core.worker.writer import Writer
 
 logger = logging.getLogger("pq_core.worker")
@@ -27,13 +29,15 @@ class Presence:
         info: who the worker is.
         keeper: sends the first heartbeat.
         writer: may hold outcomes when the worker leaves.
+        hooks: are told of its coming and going.
     """
 
-    def __init__(self, connector: Connector, info: WorkerInfo, *, keeper: Keeper, writer: Writer) -> None:
+    def __init__(self, connector: Connector, info: WorkerInfo, *, keeper: Keeper, writer: Writer, hooks: Hooks) -> None:
         self._connector = connector
         self._info = info
         self._keeper = keeper
         self._writer = writer
+        self._hooks = hooks
         self._opened = False
         self._known = False
         self._attempts = anyio.CancelScope()
@@ -62,9 +66,12 @@ class Presence:
                 else:
                     self._known = True
         if self._known:
-            extra = fields("worker_started", worker=self._info.name, worker_id=self._info.id, **self._info.details)
+            details = {name: value for name, value in self._info.details.items() if name != "tasks"}
+            extra = fields("worker_started", worker=self._info.name, worker_id=self._info.id, **details)
             queues = "all queues" if self._info.queues is None else ", ".join(self._info.queues)
             logger.info("Worker %s serves %s", self._info.name, queues, extra=extra)
+            if WorkerStarted in self._hooks:
+                self._hooks.tell(WorkerStarted(worker=self._info.name, worker_id=self._info.id))
         return self._known
 
     def give_up(self) -> None:
@@ -92,6 +99,8 @@ class Presence:
                 with anyio.move_on_after(FAREWELL):
                     await self._connector.close()
         logger.info("Worker %s has stopped", self._info.name, extra=fields("worker_stopped", worker=self._info.name))
+        if self._known and WorkerStopped in self._hooks:
+            self._hooks.tell(WorkerStopped(worker=self._info.name, worker_id=self._info.id))
 
     async def _sign_on(self) -> None:
         try:
@@ -104,7 +113,8 @@ class Presence:
     async def _sign_off(self) -> None:
         await self._writer.flush()
         try:
-            await self._connector.leave(self._info.id)
+            given_back = await self._connector.leave(self._info.id)
+            await tell_of_losses(self._connector, given_back, hooks=self._hooks, worker=self._info.name)
         except Exception as error:  # noqa: BLE001 - the lease will end anyway
             logger.warning(
                 "Worker %s could not sign off; its lease ends by itself: %s: %s",

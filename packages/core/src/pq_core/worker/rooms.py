@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from importlib.metadata import PackageNotFoundError, version
 from time import monotonic
+from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
@@ -25,6 +26,7 @@ from pq_core.worker.journal import Journal
 from pq_core.worker.keeper import Keeper
 from pq_core.worker.options import Settings
 from pq_core.worker.presence import Presence
+from pq_core.worker.recycling import Recycling
 from pq_core.worker.slots import Slots
 from pq_core.worker.threads import Threads
 from pq_core.worker.writer import Writer
@@ -40,13 +42,20 @@ WELL_AGAIN = 60.0
 
 
 class Rooms:
-    """What a worker consists of, from its arrival to its leaving. Made in the worker's event loop."""
+    """What a worker consists of, from its arrival to its leaving. Made in the worker's event loop.
 
-    def __init__(self, app: Host, settings: Settings) -> None:
+    Args:
+        app: whose jobs it runs.
+        settings: its options.
+        state: what jobs find in their context.
+        recycle: is called, with the reason in words, when it has lived for long enough.
+    """
+
+    def __init__(self, app: Host, settings: Settings, *, state: Any, recycle: Callable[[str], None]) -> None:
         self.connector: Connector = app.connector
-        self.info = _identify(settings)
+        self.info = _identify(app, settings)
         self.threads = Threads()
-        journal = Journal(settings.name, arguments=settings.log_arguments)
+        journal = Journal(settings.name, arguments=settings.log_arguments, hooks=app.hooks)
         patience = max(settings.lease, LEAST_PATIENCE)
         self.writer = Writer(
             self.connector, batch=settings.batch, patience=patience, journal=journal, written=self.look
@@ -55,9 +64,17 @@ class Rooms:
             concurrency=settings.concurrency,
             most_ahead=2 * settings.batch,
             execute=Executor(
-                app, worker_name=settings.name, keep=settings.keep, threads=self.threads, journal=journal
+                app,
+                worker_name=settings.name,
+                keep=settings.keep,
+                threads=self.threads,
+                journal=journal,
+                state=state,
+                max_result=settings.max_result_bytes,
             ).execute,
-            done=self.writer.put,
+            done=Recycling(max_jobs=settings.max_jobs, max_memory=settings.max_memory, recycle=recycle).watched(
+                self.writer.put
+            ),
             room=self.nudge,
         )
         self.keeper = Keeper(
@@ -68,6 +85,7 @@ class Rooms:
             retention=settings.retention,
             slots=self.slots,
             woken=self.look,
+            hooks=app.hooks,
         )
         self.dispatcher = Dispatcher(
             self.connector,
@@ -87,7 +105,7 @@ class Rooms:
             ),
             renew=self.keeper.beat,
         )
-        self.presence = Presence(self.connector, self.info, keeper=self.keeper, writer=self.writer)
+        self.presence = Presence(self.connector, self.info, keeper=self.keeper, writer=self.writer, hooks=app.hooks)
         self._listens = settings.listen
         self._workshop_empty = anyio.Event()
         self._workshop_empty.set()
@@ -121,11 +139,14 @@ class Rooms:
         self.presence.give_up()
         self.dispatcher.close()
 
-    async def leave(self, *, close: bool) -> None:
+    async def leave(self, *, close: bool) -> bool:
         """Sign off, with or without the jobs that were told to stop; end what still waits for work.
 
         Args:
             close: whether the connector is closed even if it was open before.
+
+        Returns:
+            whether no job is left that goes on in spite of its cancellation.
         """
         with anyio.CancelScope(shield=True):
             with anyio.move_on_after(MOMENT):
@@ -134,6 +155,7 @@ class Rooms:
                 self._tell_of_stubborn_jobs()
             self.threads.close()
             await self.presence.leave(close=close)
+        return self._workshop_empty.is_set()
 
     async def _work(self) -> None:
         try:
@@ -179,7 +201,7 @@ async def keep_open(name: str, room: Callable[[], Awaitable[None]]) -> None:
             return
 
 
-def _identify(settings: Settings) -> WorkerInfo:
+def _identify(app: Host, settings: Settings) -> WorkerInfo:
     return WorkerInfo(
         id=secrets.randbits(63),
         name=settings.name,
@@ -189,6 +211,8 @@ def _identify(settings: Settings) -> WorkerInfo:
             "pid": os.getpid(),
             "version": _version(),
             "concurrency": settings.concurrency,
+            # By which a job whose task nobody knows can be told from one whose turn has not come.
+            "tasks": sorted(name for task in app.tasks.values() for name in (task.name, *task.aliases)),
         },
     )
 

@@ -19,6 +19,11 @@ class StopRequest:
         self._heard: anyio.Event | None = None
         self._call_in_loop: Callable[[Callable[[], None]], Any] | None = None
 
+    @property
+    def made(self) -> bool:
+        """Whether it is made, and counts for the run to come, or for this one."""
+        return self._made
+
     def make(self) -> None:
         """Ask the worker to stop, now or, if it does not run, as soon as it does."""
         self._made = True

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Unpack
+from typing import Any, Unpack
 
 import anyio
 from anyio.abc import TaskGroup
 
 from pq_core.context import Host
 from pq_core.errors import ConnectorError
+from pq_core.lifespan import entered
 from pq_core.log import fields
 from pq_core.worker.options import Settings, WorkerOptions
 from pq_core.worker.own_loop import run_in_own_loop
@@ -42,6 +43,9 @@ class Worker:
         self.app = app
         self.settings = Settings(**options)
         self._stop_request = StopRequest()
+        self._stopped = False
+        self._recycled: str | None = None
+        self._hurry: list[anyio.CancelScope] = []
 
     def run(self) -> None:
         """Run jobs until told to stop, in an asyncio event loop of its own, which ends whatever its jobs do.
@@ -54,7 +58,16 @@ class Worker:
 
     def stop(self) -> None:
         """Let the worker end: it claims no more jobs, and waits for those that run. Safe in any thread."""
+        self._stopped = True
         self._stop_request.make()
+
+    @property
+    def recycled(self) -> str | None:
+        """Why the worker ended by itself, in words: for `max_jobs` or `max_memory`. None if it did not, or was stopped.
+
+        A fresh process should take its place then; ``pq worker`` sees to that itself.
+        """
+        return None if self._stopped else self._recycled
 
     async def run_async(self) -> None:
         """Do what :meth:`run` does, in the caller's event loop. A closed connector is opened, and closed at the end.
@@ -65,33 +78,52 @@ class Worker:
         await self._run(lambda: None)
 
     async def _run(self, left: Callable[[], None], *, close: bool = False) -> None:
-        """Run jobs; call `left` when only jobs are left that do not stop.
+        """Run jobs; call `left` at the end, or when only jobs are left that do not stop.
 
         Args:
             left: what to call.
             close: whether the connector is closed even if it was open: what it holds belongs to a loop that ends.
         """
         _ = self.app.tasks  # imports their modules: a broken one is to be seen before a job is claimed
-        rooms = Rooms(self.app, self.settings)
-        refusal: ConnectorError | None = None
+        self._stopped, self._recycled = self._stop_request.made, None
+        failure: Exception | None = None  # to raise outside of the group, which would wrap it
         with self._stop_request.heard_here() as told:
-            async with anyio.create_task_group() as workshop:
+            async with anyio.create_task_group() as gate:
+                self._hurry = [gate.cancel_scope]
+                if self.settings.install_signal_handlers:
+                    gate.start_soon(obey_signals, self.stop, self._leave_now)
                 try:
-                    refusal = await self._live(told, rooms, workshop)
-                finally:
-                    workshop.cancel_scope.cancel()
-                    await rooms.leave(close=close)
-                    left()
-        if refusal is not None:
-            raise refusal
+                    async with entered(self.app.worker_lifespan, self) as state:
+                        failure = await self._work(told, state, left, close=close)
+                except Exception as error:  # noqa: BLE001 - see above
+                    failure = error
+                left()
+                gate.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
+    async def _work(
+        self, told: anyio.Event, state: Any, left: Callable[[], None], *, close: bool
+    ) -> ConnectorError | None:
+        """Run jobs, sign off; return why that cannot be, if it cannot."""
+        rooms = Rooms(self.app, self.settings, state=state, recycle=self._recycle)
+        refusal: ConnectorError | None = None
+        async with anyio.create_task_group() as workshop:
+            try:
+                refusal = await self._live(told, rooms, workshop)
+            finally:
+                del self._hurry[1:]
+                workshop.cancel_scope.cancel()
+                if not await rooms.leave(close=close):
+                    left()  # whoever waits for jobs that do not stop, waits in vain
+        return refusal
 
     async def _live(self, told: anyio.Event, rooms: Rooms, workshop: TaskGroup) -> ConnectorError | None:
         """Run jobs, in the workshop, until told to stop; return why that cannot be, so that no group wraps it."""
         refusal: ConnectorError | None = None
         async with anyio.create_task_group() as house:
+            self._hurry.append(house.cancel_scope)
             house.start_soon(self._end_when, told, rooms, house.cancel_scope)
-            if self.settings.install_signal_handlers:
-                house.start_soon(obey_signals, self.stop, house.cancel_scope.cancel)
             try:
                 if not told.is_set() and await rooms.presence.arrive():
                     rooms.open(house, workshop)
@@ -101,6 +133,17 @@ class Worker:
                 refusal = error
             house.cancel_scope.cancel()
         return refusal
+
+    def _leave_now(self) -> None:
+        """Wait no longer: for jobs; where there are none, for what surrounds the worker."""
+        self._hurry[-1].cancel()
+
+    def _recycle(self, reason: str) -> None:
+        """Stop because the worker has lived for long enough."""
+        self._recycled = reason
+        extra = fields("worker_recycled", reason=reason, worker=self.settings.name)
+        logger.info("Worker %s ends to make room for a fresh one: %s", self.settings.name, reason, extra=extra)
+        self._stop_request.make()
 
     async def _end_when(self, told: anyio.Event, rooms: Rooms, house: anyio.CancelScope) -> None:
         """Stop fetching, wait for the jobs, tell them to stop, leave without them."""
