@@ -13,7 +13,7 @@ import attrs
 
 from pq_core.connector import Connector
 from pq_core.delays import Delay
-from pq_core.errors import InvalidOption, TaskFailed, shown
+from pq_core.errors import InvalidOption, TaskFailed, TransactionRequired, shown
 from pq_core.events import Hooks
 from pq_core.job import Delivery, Job
 from pq_core.lifespan import Lifespan
@@ -122,6 +122,24 @@ class JobContext:
     worker_name: str
     state: Any = attrs.field(default=None, repr=False)
     _run: Steered = attrs.field(repr=False, alias="run")
+    _connection: Any = attrs.field(default=None, repr=False, alias="connection")
+
+    @property
+    def connection(self) -> Any:
+        """The connection of a task with ``delivery="transactional"``: what is done on it comes true if the job succeeds.
+
+        A `Connection` of psycopg for a sync task, an `AsyncConnection` for an async one, in an open transaction, which
+        the worker commits together with the end of the job. Pass it as `connection=` to defer jobs in it. In memory it
+        is a :class:`MemoryTransaction`, in which jobs can be deferred.
+
+        Raises:
+            TransactionRequired: the task has none.
+        """
+        if self._connection is None:
+            raise TransactionRequired(
+                f"task {self.task.name!r} runs in no transaction; declare it with delivery='transactional'"
+            )
+        return self._connection
 
     def should_stop(self) -> bool:
         """Return whether the job is to stop: see :attr:`stop_reason`. Safe in any thread.
@@ -239,7 +257,7 @@ class JobContext:
         raise Cancel(words("why", why, most=MAX_WORDS))
 
 
-def _is_fraction(value: object) -> bool:
+def _is_fraction(value: Any) -> bool:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return number and math.isfinite(value) and 0 <= value <= 1
 

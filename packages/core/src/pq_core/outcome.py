@@ -66,6 +66,8 @@ class Outcome:
     """What the death of a worker means for a job that goes on, from now on; None: as before."""
     progress: str | None = None
     """JSON text of what the run said last of its progress, as in `Progress`; None if it said nothing."""
+    written: bool | None = None
+    """Whether the job's own transaction has written it; False if it came too late. None: it is to be written."""
 
     @classmethod
     def succeeded(cls, job: Job, result: Any = None, *, keep: bool = True, most: int | None = None) -> Outcome:
@@ -211,7 +213,7 @@ def _result_text(result: Any, most: int | None) -> str | None:
         raise InvalidResult(str(reason)) from None
     if most is not None and len(text) * BYTES_PER_CHARACTER > most and (size := len(text.encode())) > most:
         raise InvalidResult(
-            f"the result is {size:,} bytes of JSON, and max_result_bytes allows {most:,}: store it elsewhere and return "
-            "where, raise that option of the worker, or do without, by the task's store_result=False"
+            f"the result is {size:,} bytes of JSON, and max_result_bytes allows {most:,}: store it elsewhere and "
+            "return where, raise that option of the worker, or do without, by the task's store_result=False"
         )
     return text

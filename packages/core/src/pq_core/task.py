@@ -127,7 +127,7 @@ class Task(Generic[P, R]):
     keep: Keep | None = None
     max_losses: int = MAX_LOSSES
     delivery: Delivery = "at_least_once"
-    timeout: timedelta | None = attrs.field(default=None, converter=_length)
+    timeout: timedelta | None = None
     store_result: bool = True
     version: int = 1
     upcast: Upcasters = attrs.field(factory=_no_upcasters, repr=False)
@@ -254,6 +254,7 @@ def make_task(func: Callable[..., Any], home: Home, *, pass_context: bool, optio
     kind = cast("type[Task[..., Any]]", ContextTask if pass_context else Task)
     with as_option(f"task {shown(name)}: "):
         given["retry"] = strategy(given.get("retry"))
+        given["timeout"] = _length(given.get("timeout"))
         given["aliases"] = several("aliases", given.get("aliases", ()), "a list of names")
         given["middleware"] = several("middleware", given.get("middleware", ()), "a list")
         return kind(func=func, name=name, home=home, pass_context=pass_context, **given)

@@ -84,14 +84,10 @@ class Cancel(Verdict):
 
 def verdict_in(error: BaseException) -> Verdict | None:
     """Return the verdict that `error` is, or that it holds alone, as a group of exceptions of one does; or None."""
-    while not isinstance(error, Verdict):
-        if not isinstance(error, BaseExceptionGroup):
-            return None
-        held = cast("BaseExceptionGroup[Any]", error).exceptions
-        if len(held) != 1:
-            return None
-        error = held[0]
-    return error
+    found: Any = error
+    while isinstance(found, BaseExceptionGroup) and len(cast("Any", found).exceptions) == 1:
+        found = cast("Any", found).exceptions[0]
+    return found if isinstance(found, Verdict) else None
 
 
 def decision(

@@ -47,6 +47,10 @@ class Clock:
             self._move(there)
         return self._now
 
+    def seconds(self) -> float:
+        """Return the moment at which the clock stands, in seconds since 1970."""
+        return self.now().timestamp()
+
     def advance(self, by: timedelta | str | None = None, /, **units: float) -> datetime:
         """Move forward by a length of time; return the new moment.
 

@@ -156,7 +156,7 @@ class Drain:
         self._runs.append(run)
         self.harness.ledger.add(run)
         self._awaiting.pop(run.job.id, None)
-        if run.kind == "retried":
+        if run.kind == "retried" and run.error is not None:  # one that its task has asked for is no error
             self._awaiting[run.job.id] = run
         elif run.error is not None and self.on_error == "raise":
             self._failure = self._failure or run.error

@@ -12,6 +12,7 @@ import anyio
 import attrs
 
 from pq_core.connector import Connector, Fetched, JobFilter, WorkerInfo
+from pq_core.context import Stop
 from pq_core.errors import TransactionRequired, WrongConnection
 from pq_core.job import LONGEST_DELAY, Job
 from pq_core.outcome import Outcome
@@ -160,6 +161,7 @@ class Hand:
             threads=Inline(),
             journal=self._raised,
             clock=clock.now,
+            timer=clock.seconds,
             drive=None if director is None else partial(director.drive, self),
         )
 
@@ -302,10 +304,10 @@ class _Watched(Execution):
 
     store: Connector = attrs.field(kw_only=True)
 
-    def should_stop(self) -> bool:
+    def stop_reason(self) -> Stop | None:
         if self.stop_asked is None and self._cancelled():
             self.stop("cancel")
-        return super().should_stop()
+        return super().stop_reason()
 
     def _cancelled(self) -> bool:
         try:

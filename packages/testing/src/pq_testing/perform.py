@@ -52,6 +52,11 @@ def claimed(job: NewJob, clock: Clock, attempt: int) -> Job:
         created_at=now,
         started_at=now,
         metadata=load(dump_mapping(job.metadata, "metadata", error=InvalidJob)),
+        delivery=job.delivery,
+        version=job.version,
+        unique_key=job.unique_key,
+        unique_scope=None if job.unique_key is None else job.unique_scope,
+        expires_at=job.expires_at if job.expires_in is None else now + job.expires_in,
     )
 
 
@@ -92,7 +97,7 @@ def context(app: App, clock: Clock, of: NewJob | Task[..., Any] | None, attempt:
     else:
         raise InvalidOption(f"context of {shown(of)}: give a task, a job as task.job(...) makes it, or nothing")
     job = claimed(new, clock, attempt)
-    run = Execution(job, perf_counter(), timer=lambda: clock.now().timestamp(), clock=clock.now)
+    run = Execution(job, perf_counter(), timer=clock.seconds)
     return JobContext(job=job, task=task, app=app, worker_name=NAME, run=run)
 
 

@@ -45,3 +45,12 @@ class Raised(Journal):
                 "defines it, for example through the app's import_paths"
             )
         )
+
+    def version_unknown(self, job: Job, version: int, delay: timedelta) -> None:
+        super().version_unknown(job, version, delay)
+        self.errors.append(
+            TaskNotFound(
+                f"job {job.id} has arguments of version {job.version}, and task {job.task!r} is of version {version}; "
+                "a worker of that version gives such a job back"
+            )
+        )

@@ -216,7 +216,13 @@ class RunJobs:
     async def _perform(self, claimed: Job) -> Outcome:
         raised, interrupts = Raised(NAME), interruptions()
         executor = Executor(
-            self.app, worker_name=NAME, keep="all", threads=Inline(), journal=raised, clock=self.clock.now
+            self.app,
+            worker_name=NAME,
+            keep="all",
+            threads=Inline(),
+            journal=raised,
+            clock=self.clock.now,
+            timer=self.clock.seconds,
         )
         outcome = await executor.execute(Execution(claimed, perf_counter()))
         if raised.latest is not None and interrupts(raised.latest):

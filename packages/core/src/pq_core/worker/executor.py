@@ -8,6 +8,7 @@ from contextlib import suppress
 from contextvars import copy_context
 from datetime import timedelta
 from functools import partial
+from time import monotonic
 from typing import Any, Protocol
 
 import anyio
@@ -15,14 +16,16 @@ import anyio.lowlevel
 import attrs
 
 from pq_core.clock import Clock, utc_now
-from pq_core.context import CURRENT, Host, JobContext, Keep, RunnableTask
-from pq_core.errors import InvalidArguments, InvalidResult, TaskNotFound
-from pq_core.job import Job
-from pq_core.middleware import surround
-from pq_core.outcome import Outcome, describe
-from pq_core.worker.interruption import everything_is_cancelled
+from pq_core.context import CURRENT, Host, JobContext, Keep
+from pq_core.errors import InvalidResult, RetryRequested, TaskFailed, TaskNotFound, TaskTimedOut
+from pq_core.outcome import MAX_RESULT, Outcome, Progress, describe
+from pq_core.retry import RetryDecision
+from pq_core.verdicts import Cancel, Retry, Snooze, Verdict, verdict_in
+from pq_core.worker.cut_short import runs_once, the_end
+from pq_core.worker.interruption import everything_is_cancelled, within
 from pq_core.worker.isolation import isolated
 from pq_core.worker.journal import Journal
+from pq_core.worker.plan import Arguments, Plan, make_plan
 from pq_core.worker.run import Run
 
 UNKNOWN_TASK_DELAY = timedelta(seconds=10)
@@ -31,18 +34,6 @@ UNKNOWN_TASK_DELAY = timedelta(seconds=10)
 
 Driven = Coroutine[Any, Any, Any]
 Drive = Callable[[Run, Driven], Driven]
-
-
-@attrs.frozen(kw_only=True, eq=False)
-class Plan:
-    """How to run one task."""
-
-    task: RunnableTask
-    call: Callable[..., Any]
-    is_async: bool
-    pass_context: bool
-    keep_success: bool
-    keep_failure: bool
 
 
 class CallsFunctions(Protocol):
@@ -63,6 +54,9 @@ class Executor:
         threads: where sync tasks are called.
         journal: is told of starts and ends.
         clock: tells the time to retry strategies that name a moment.
+        state: what jobs find in their context, besides.
+        max_result: bytes of JSON that a result may have.
+        timer: tells the time to timeouts, in seconds.
         drive: stands between an async job and the event loop: is given the coroutine, and returns what is run for it.
     """
 
@@ -75,7 +69,10 @@ class Executor:
         threads: CallsFunctions,
         journal: Journal,
         clock: Clock = utc_now,
+        max_result: int = MAX_RESULT,
+        timer: Callable[[], float] = monotonic,
         drive: Drive | None = None,
+        state: Any = None,
     ) -> None:
         self._app = app
         self._worker_name = worker_name
@@ -83,14 +80,18 @@ class Executor:
         self._threads = threads
         self._journal = journal
         self._clock = clock
+        self._max_result = max_result
+        self._timer = timer
         self._drive = drive
+        self._state = state
         self._plans: dict[str, Plan] = {}
         self._cancelled = anyio.get_cancelled_exc_class()
 
     async def execute(self, run: Run) -> Outcome:
         """Run a job; return what became of it. Raises nothing but the cancellation of the worker itself."""
         try:
-            return await self._execute(run)
+            outcome = await self._execute(run)
+            return outcome if run.progress is None else _with_progress(outcome, run)
         except BaseException as error:
             if isinstance(error, self._cancelled) and everything_is_cancelled():
                 raise
@@ -103,9 +104,15 @@ class Executor:
         except TaskNotFound:
             self._journal.task_unknown(job, UNKNOWN_TASK_DELAY)
             return Outcome.released(job, UNKNOWN_TASK_DELAY)
+        if job.version > plan.version:
+            self._journal.version_unknown(job, plan.version, UNKNOWN_TASK_DELAY)
+            return Outcome.released(job, UNKNOWN_TASK_DELAY)
+        if plan.task.delivery == "at_most_once" and not runs_once(job):
+            # Deferred before the task was declared so: the store must know it before the run, or would run it again.
+            return attrs.evolve(Outcome.released(job), delivery="at_most_once")
         self._journal.started(job)
         try:
-            arguments = plan.task.unbind(_readable(job).args)
+            arguments = plan.arguments(job)
         except Exception as error:  # noqa: BLE001 - whatever it is, another run would meet it too
             return self._failed(plan, run, error)
         try:
@@ -114,28 +121,23 @@ class Executor:
             asked_to = run.stop_asked is not None and plan.is_async
             if not asked_to and everything_is_cancelled():
                 await anyio.lowlevel.checkpoint()  # raises the worker's cancellation, whatever the task made of it
-            return self._after_error(plan, run, error)
+            return self._after_error(plan, run, error, arguments)
         return self._after_return(plan, run, result)
 
     def _plan(self, name: str) -> Plan:
-        task: RunnableTask = self._app.tasks[name]
-        keep = task.keep or self._keep
-        plan = self._plans[name] = Plan(
-            task=task,
-            call=surround(task.func, self._app.middleware, task.middleware, is_async=task.is_async),
-            is_async=task.is_async,
-            pass_context=task.pass_context,
-            keep_success=keep == "all",
-            keep_failure=keep != "none",
-        )
-        return plan
+        made = self._plans[name] = make_plan(self._app, name, self._keep)
+        return made
 
     async def _call(self, plan: Plan, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        context = JobContext(job=run.job, task=plan.task, app=self._app, worker_name=self._worker_name, run=run)
+        context = JobContext(
+            job=run.job, task=plan.task, app=self._app, worker_name=self._worker_name, state=self._state, run=run
+        )
         surroundings = copy_context()
         surroundings.run(CURRENT.set, context)
         if plan.pass_context:
             args = (context, *args)
+        if plan.timeout is not None:
+            run.give(plan.timeout, self._timer)
         if not plan.is_async:
             return await self._threads.run(partial(surroundings.run, plan.call, context, args, kwargs))
         awaitable = surroundings.run(plan.call, context, args, kwargs)
@@ -144,38 +146,62 @@ class Executor:
             coroutine = self._drive(run, coroutine)
         run.interruptible = True
         try:
-            return await isolated(coroutine, surroundings)
+            if plan.timeout is None:
+                return await isolated(coroutine, surroundings)
+            return await within(plan.timeout, isolated(coroutine, surroundings), run.time_out)
         finally:
             run.interruptible = False
 
     def _after_return(self, plan: Plan, run: Run, result: Any) -> Outcome:
         if run.stop_seen:
-            return self._stopped(plan, run)
+            return self._stopped(plan, run, None)
         try:
-            outcome = Outcome.succeeded(run.job, result, keep=plan.keep_success)
+            kept = result if plan.store_result else None
+            outcome = Outcome.succeeded(run.job, kept, keep=plan.keep_success, most=self._max_result)
         except BaseException as error:  # noqa: BLE001 - encoding runs methods of the result, which is the user's
             return self._failed(plan, run, error if isinstance(error, InvalidResult) else _unencodable(result, error))
+        if run.deadline is not None and (late := run.timer() - run.deadline) > 0:
+            self._journal.late(run, late)
         self._journal.succeeded(run)
         return outcome
 
-    def _after_error(self, plan: Plan, run: Run, error: BaseException) -> Outcome:
+    def _after_error(self, plan: Plan, run: Run, error: BaseException, arguments: Arguments) -> Outcome:
+        verdict = verdict_in(error)
+        if verdict is not None:
+            return self._as_said(plan, run, verdict)
         if run.stop_seen or (run.stop_asked is not None and plan.is_async):
-            return self._stopped(plan, run)
-        if isinstance(error, TypeError) and not _fits(plan, run.job):
+            return self._stopped(plan, run, error)
+        if isinstance(error, TypeError) and not plan.fits(arguments):
             return self._failed(plan, run, error)
+        return self._by_strategy(plan, run, error)
+
+    def _as_said(self, plan: Plan, run: Run, verdict: Verdict) -> Outcome:
+        """Return the outcome that the task has asked for itself, even if it was to stop."""
+        if isinstance(verdict, Retry):
+            error = _in_place_of(verdict, RetryRequested(verdict.why))
+            return self._retried(run, error, verdict.decision, asked_for=True)
+        if isinstance(verdict, Snooze):
+            outcome = Outcome.snoozed(run.job, verdict.decision.delay(self._clock()))
+            self._journal.snoozed(run, outcome.delay)
+            return outcome
+        if isinstance(verdict, Cancel):
+            outcome = Outcome.cancelled(run.job, verdict.why, keep=plan.keep_success)
+            self._journal.cancelled(run, verdict.why)
+            return outcome
+        return self._failed(plan, run, _in_place_of(verdict, TaskFailed(str(verdict))))
+
+    def _by_strategy(self, plan: Plan, run: Run, error: BaseException) -> Outcome:
+        strategy = None if runs_once(run.job) else plan.task.retry
         try:
-            return self._retried(plan, run, error) or self._failed(plan, run, error)
+            decision = None if strategy is None else strategy.get_retry_decision(exception=error, job=run.job)
+            return self._failed(plan, run, error) if decision is None else self._retried(run, error, decision)
         except BaseException as fault:  # noqa: BLE001 - a strategy is the user's code
             what = describe(fault, run.job.attempt)
             with suppress(Exception):  # exceptions may refuse notes, as frozen ones do
                 error.add_note(f"The retry strategy of {plan.task.name} failed too: {what['type']}: {what['message']}")
             return self._failed(plan, run, error)
 
-    def _retried(self, plan: Plan, run: Run, error: BaseException) -> Outcome | None:
-        strategy = plan.task.retry
-        decision = None if strategy is None else strategy.get_retry_decision(exception=error, job=run.job)
-        if decision is None:
-            return None
+    def _retried(self, run: Run, error: BaseException, decision: RetryDecision, *, asked_for: bool = False) -> Outcome:
         outcome = Outcome.retried(
             run.job,
             error,
@@ -184,7 +210,7 @@ class Executor:
             priority=decision.priority,
             lock=decision.lock,
         )
-        self._journal.retried(run, error, outcome.delay)
+        self._journal.retried(run, None if asked_for else error, outcome.delay)
         return outcome
 
     def _failed(self, plan: Plan, run: Run, error: BaseException) -> Outcome:
@@ -196,16 +222,23 @@ class Executor:
         self._journal.failed(run, error)
         return Outcome.failed(run.job, error)
 
-    def _stopped(self, plan: Plan, run: Run) -> Outcome:
+    def _stopped(self, plan: Plan, run: Run, error: BaseException | None) -> Outcome:
+        """Return the outcome of a run that has ended because it was to stop; `error` is what it raised then."""
+        if run.stop_asked == "timeout":
+            timed_out = TaskTimedOut(f"the run took longer than the task's timeout of {plan.task.timeout}")
+            timed_out.__cause__ = error
+            return self._by_strategy(plan, run, timed_out)
+        if run.stop_asked == "shutdown" and runs_once(run.job):
+            return self._failed(plan, run, the_end(run.job, error))
         # Released in both cases: the store ends a job with a cancel request as cancelled, for the request's own reason.
         self._journal.stopped(run)
         return attrs.evolve(Outcome.released(run.job), keep=plan.keep_success)
 
 
-def _readable(job: Job) -> Job:
-    if job.unreadable:
-        raise InvalidArguments(job.unreadable, field="args")
-    return job
+def _in_place_of(verdict: Verdict, error: Exception) -> Exception:
+    """Return `error` as if it had been raised where the verdict was, while the same exception was handled."""
+    error.__cause__ = verdict.__cause__ or verdict.__context__
+    return error.with_traceback(verdict.__traceback__)
 
 
 def _unencodable(result: object, reason: BaseException) -> InvalidResult:
@@ -220,13 +253,6 @@ async def _awaiting(awaitable: Any) -> Any:
     return await awaitable
 
 
-def _fits(plan: Plan, job: Job) -> bool:
-    """Return whether the task can be called with the job's arguments at all."""
-    args, kwargs = plan.task.unbind(job.args)
-    try:
-        inspect.signature(plan.task.func).bind(*((None, *args) if plan.pass_context else args), **kwargs)
-    except TypeError:
-        return False
-    except ValueError:  # a function that shows no signature
-        return True
-    return True
+def _with_progress(outcome: Outcome, run: Run) -> Outcome:
+    assert run.progress is not None  # noqa: S101 - the caller has looked
+    return attrs.evolve(outcome, progress=Progress.of(run.job, run.progress).text)

@@ -24,6 +24,7 @@ from pq_core.events import (
 from pq_core.job import Job
 from pq_core.log import call_text, fields, job_fields
 from pq_core.worker.run import Run
+from pq_core.worker.transactional import REST
 
 logger = logging.getLogger("pq_core.worker")
 
@@ -119,6 +120,44 @@ class Journal:
             self._write(logging.WARNING, "task_unknown", message, job)
         if JobReleased in self.hooks:
             self.hooks.tell(JobReleased(worker=self.worker, job=job, seconds=0.0, delay=delay))
+
+    def version_unknown(self, job: Job, version: int, delay: timedelta) -> None:
+        """Say that a job's arguments are of a later version than this worker's task, which is of `version`."""
+        if logger.isEnabledFor(logging.WARNING):
+            message = (
+                f"Job %s goes back to its queue for {delay.total_seconds():g} s: its arguments are of version "
+                f"{job.version}, and the task of this worker takes version {version}. A newer worker can run it"
+            )
+            self._write(logging.WARNING, "version_unknown", message, job)
+        if JobReleased in self.hooks:
+            self.hooks.tell(JobReleased(worker=self.worker, job=job, seconds=0.0, delay=delay))
+
+    def late(self, run: Run, seconds: float) -> None:
+        """Say that a job has ended after its time was up, and had not noticed."""
+        if logger.isEnabledFor(logging.WARNING):
+            message = (
+                f"Job %s returned {seconds:.3g} s after its timeout, which it has not noticed; its result stands. "
+                "A sync task has to ask context.should_stop()"
+            )
+            self._write(logging.WARNING, "job_late", message, run.job, seconds=_seconds(run))
+
+    def undone(self, job: Job, error: BaseException) -> None:
+        """Say that a job's transaction could not be begun, or that it is not known to be committed."""
+        if logger.isEnabledFor(logging.WARNING):
+            why = f"{type(error).__name__}: {error}".replace("%", "%%")
+            message = f"Job %s goes back to its queue, unless it has ended: its transaction came to nothing: {why}"
+            self._write(logging.WARNING, "transaction_undone", message, job)
+        if JobReleased in self.hooks:
+            self.hooks.tell(JobReleased(worker=self.worker, job=job, seconds=0.0, delay=REST))
+
+    def held_long(self, run: Run, seconds: float, pid: int | None) -> None:
+        """Say that a job's transaction is open for long: what others delete meanwhile, no vacuum can clear away."""
+        if logger.isEnabledFor(logging.WARNING):
+            message = (
+                f"Job %s holds its transaction for {seconds:.0f} s already (backend {pid}). That keeps VACUUM from "
+                "clearing away what was deleted since, in every table: do slow work before or after, in jobs of its own"
+            )
+            self._write(logging.WARNING, "transaction_long", message, run.job, seconds=seconds, backend_pid=pid)
 
     def lost(self, job_id: int, claim: int, kind: str) -> None:
         """Say that an outcome came too late."""

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from time import monotonic
 from typing import Any
 
 import attrs
 
-from pq_core.clock import Clock, utc_now
 from pq_core.context import Stop
 from pq_core.job import Job
 
@@ -29,9 +27,8 @@ class Run:
         stop_seen: whether the task knows that.
         deadline: when its time is up, in seconds of `timer`; None if it may take as long as it likes.
         timer: tells the time of the deadline.
-        clock: tells the time at which progress is made.
-        progress: what the task said last of how far it is: a dict with ``fraction``, ``message`` and ``at``. A new one
-            each time, never changed.
+        progress: what the task said last of how far it is: a dict with ``fraction`` and ``message``. A new one each
+            time, never changed.
         progressed: is called when there is a new one, in whatever thread the task says it.
     """
 
@@ -43,7 +40,6 @@ class Run:
     stop_seen: bool = False
     deadline: float | None = None
     timer: Callable[[], float] = monotonic
-    clock: Clock = utc_now
     progress: dict[str, Any] | None = None
     progressed: Callable[[], object] | None = None
 
@@ -53,6 +49,18 @@ class Run:
             self.stop_asked = why
             if self.interruptible and self.interrupt is not None:
                 self.interrupt()
+
+    def give(self, seconds: float, timer: Callable[[], float]) -> None:
+        """Let the run end within so many seconds from now."""
+        self.timer = timer
+        self.deadline = timer() + seconds
+
+    def time_out(self) -> bool:
+        """Take note that its time is up; return whether that is the reason to stop."""
+        if self.stop_asked is None:
+            self.stop_asked = "timeout"
+            return True
+        return False
 
     def stop_reason(self) -> Stop | None:
         """Return why it is to stop, as of now: its time may be up."""
@@ -73,7 +81,6 @@ class Run:
 
     def tell(self, fraction: float | None, message: str | None) -> None:
         """Take note of how far the task is. Safe in any thread."""
-        at: datetime = self.clock()
-        self.progress = {"fraction": fraction, "message": message, "at": at.isoformat(timespec="microseconds")}
+        self.progress = {"fraction": fraction, "message": message}
         if self.progressed is not None:
             self.progressed()

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import anyio
 import anyio.abc
 import anyio.lowlevel
 
+from pq_core.context import Stop
 from pq_core.job import Job
 from pq_core.outcome import Outcome
+from pq_core.worker.cut_short import cut_short
 from pq_core.worker.interruption import Interruption, everything_is_cancelled, interruption_of_this_task
-from pq_core.worker.run import Run, Stop
+from pq_core.worker.run import Run
 
 HORIZON = 0.25
 """Jobs are claimed ahead only as many as will start within so many seconds, judged by recent ones."""
@@ -67,6 +69,11 @@ class Slots:
     def running(self) -> list[Job]:
         """The jobs that run."""
         return [run.job for run in self._running]
+
+    @property
+    def runs(self) -> Sequence[Run]:
+        """The same, with what they have said, and were asked."""
+        return [*self._running]
 
     @property
     def claims(self) -> set[tuple[int, int]]:
@@ -157,7 +164,7 @@ class Slots:
             try:
                 outcome = await self._execute(run)
             except BaseException:  # it is cut off, and the worker may live on: no job stays running without a run
-                self._done(Outcome.released(run.job))
+                self._done(cut_short(run.job))
                 raise
             finally:
                 self._running.discard(run)
