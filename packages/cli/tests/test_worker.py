@@ -32,6 +32,8 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         def __init__(self, app: Any, **options: Any) -> None:
             seen.append(options)
 
+        recycled = None
+
         def run(self) -> None:
             pass
 
@@ -41,7 +43,9 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 def test_every_option_of_a_worker_is_a_flag(command: Any, made: list[dict[str, Any]]) -> None:
     words = "a b --name w --concurrency 3 --once --poll-interval 2 --no-listen --graceful-timeout 1m --lease 90s"
-    words += " --keep failed --retention 2d --batch 7 --log-arguments"
+    words += (
+        " --keep failed --retention 2d --batch 7 --log-arguments --max-jobs 9 --max-memory 512 --max-result-bytes 9999"
+    )
     command("worker", *words.split())
     assert made == [
         {
@@ -57,6 +61,9 @@ def test_every_option_of_a_worker_is_a_flag(command: Any, made: list[dict[str, A
             "retention": timedelta(days=2),
             "batch": 7,
             "log_arguments": True,
+            "max_jobs": 9,
+            "max_memory": 512.0,
+            "max_result_bytes": 9999,
         }
     ]
     assert set(made[0]) | set(OPTIONS_OF_A_COMMAND) == set(pq.WorkerOptions.__annotations__)
@@ -86,6 +93,8 @@ def test_forever_means_without_end(command: Any, made: list[dict[str, Any]]) -> 
         (["--retention", "long"], "'long' is not a length of time"),
         (["--batch", "0"], "batch 0 is not"),
         (["--name", ""], "name ''"),
+        (["--max-jobs", "0"], "max_jobs 0 is not"),
+        (["--max-memory", "0"], "max_memory 0.0 is not"),
         (["--log-level", "loud"], "'loud' is none of debug, info"),
         (["--min-size", "2"], "InMemoryConnector has no pool"),
         (["q" * 501], "has 501 characters"),

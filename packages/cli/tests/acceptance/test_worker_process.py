@@ -99,3 +99,46 @@ def test_a_quiet_worker_says_nothing(installed: Any, app: pq.App) -> None:
     app.configure_task("add").defer(a=1, b=2)
     done = installed.run("worker", "--once", "--log-level", "warning")
     assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_a_worker_that_has_run_its_jobs_starts_anew_says_why_and_goes_on_under_the_same_process_id(
+    installed: Any, app: pq.App, eventually: Eventually
+) -> None:
+    ids = app.defer_many([pq.NewJob(task="add", args={"a": 1, "b": number}) for number in range(7)])
+    worker = installed.start("worker", "--max-jobs", "3", "--concurrency", "1")
+    eventually(lambda: app.jobs.count()[pq.State.SUCCEEDED] == len(ids))
+    worker.send_signal(signal.SIGTERM)
+    _, log = worker.communicate(timeout=30)
+    assert worker.returncode == 0, log
+    assert log.count("pq: the worker starts anew: it has run 3 jobs") >= 1
+    assert log.count("serves all queues") == 1 + log.count("starts anew")
+    assert all(app.jobs.get(number).losses == 0 for number in ids)
+
+
+def test_a_worker_that_is_told_to_stop_while_it_ends_to_start_anew_does_not_start(
+    installed: Any, app: pq.App, project: Path, eventually: Eventually
+) -> None:
+    began, go = project / "began", project / "go"
+    worker = installed.start("worker", "--max-jobs", "1", "--concurrency", "2")
+    app.configure_task("hold").defer(began=str(began), go=str(go))
+    eventually(began.exists)
+    app.configure_task("add").defer(a=1, b=2)
+    for line in worker.stderr:
+        if "claims no more jobs" in line:
+            break
+    worker.send_signal(signal.SIGTERM)
+    go.touch()
+    _, log = worker.communicate(timeout=30)
+    assert worker.returncode == 0
+    assert "starts anew" not in log
+
+
+def test_a_worker_starts_anew_when_it_uses_too_much_memory(installed: Any, app: pq.App, eventually: Eventually) -> None:
+    app.configure_task("add").defer(a=1, b=2)
+    worker = installed.start("worker", "--max-memory", "1")
+    for line in worker.stderr:
+        if "starts anew: it uses" in line:
+            break
+    eventually(lambda: app.jobs.count()[pq.State.SUCCEEDED] == 1)
+    worker.send_signal(signal.SIGTERM)
+    worker.communicate(timeout=30)

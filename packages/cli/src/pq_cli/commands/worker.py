@@ -8,6 +8,7 @@ import typer
 
 from pq_cli.choices import LOG_LEVELS, complete_keep, complete_log_level
 from pq_cli.durations import duration, duration_or_forever
+from pq_cli.durations import retention as length_of_retention
 from pq_cli.options import AppPath, Dsn, Schema
 
 if TYPE_CHECKING:  # see main
@@ -47,9 +48,21 @@ def worker(
         ),
     ] = None,
     retention: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="How long they are kept, or forever.  [default: 30d]")
+        str | None,
+        typer.Option(
+            metavar="DURATION", help="How long they are kept, or forever; failed=90d,succeeded=7d too.  [default: 30d]"
+        ),
     ] = None,
     batch: Annotated[int | None, typer.Option(help="Jobs claimed by one statement at most.  [default: 500]")] = None,
+    max_jobs: Annotated[
+        int | None, typer.Option(help="Start anew after so many jobs; those that run then still end.  [default: never]")
+    ] = None,
+    max_memory: Annotated[
+        float | None, typer.Option(metavar="MEGABYTES", help="Start anew above so much memory.  [default: never]")
+    ] = None,
+    max_result_bytes: Annotated[
+        int | None, typer.Option(help="Size of a result; a larger one fails its job.  [default: 1000000]")
+    ] = None,
     log_arguments: Annotated[bool, typer.Option("--log-arguments", help="Show the values of jobs' arguments.")] = False,
     log_level: Annotated[
         str,
@@ -79,10 +92,13 @@ def worker(
         "keep": keep,
         "batch": batch,
         "log_arguments": log_arguments or None,
+        "max_jobs": max_jobs,
+        "max_memory": max_memory,
+        "max_result_bytes": max_result_bytes,
     }
     options = cast("WorkerOptions", {name: value for name, value in given.items() if value is not None})
     if retention is not None:
-        options["retention"] = duration_or_forever(retention, "--retention")
+        options["retention"] = length_of_retention(retention, "--retention")
     if graceful_timeout is not None:
         grace = duration_or_forever(graceful_timeout, "--graceful-timeout")
         options["graceful_timeout"] = None if grace is None else grace.total_seconds()
@@ -103,6 +119,10 @@ def _run(target: Target, options: WorkerOptions, min_size: int | None, max_size:
         worker = Worker(opened, **merged)  # refuses options before a database is asked
         require_usable(opened)
         worker.run()
+    if worker.recycled is not None:
+        from pq_cli.fresh_start import start_anew
+
+        start_anew(worker.recycled)
 
 
 def _resize_pool(app: App, min_size: int | None, max_size: int | None) -> None:
