@@ -41,6 +41,7 @@ from pq_core.job import (
 )
 from pq_core.outcome import UNCHANGED, Outcome, Progress, Unchanged
 from pq_core.payload import NO_NAMES, check_mapping
+from pq_core.schedule import Move, NewSchedule, Schedule, Ticked
 from pq_core.states import State
 
 Status = Literal["new", "skipped", "replaced"]
@@ -313,6 +314,20 @@ class SyncConnector(Protocol):
         now: datetime | None = None,
     ) -> None: ...
     def pauses(self, *, now: datetime | None = None) -> list[Pause]: ...
+    def schedules(self, ids: Sequence[str] | None = None, *, now: datetime | None = None) -> list[Schedule]: ...
+    def put_schedules(
+        self,
+        schedules: Sequence[NewSchedule],
+        *,
+        declared: bool = False,
+        replace: bool = True,
+        now: datetime | None = None,
+    ) -> list[str]: ...
+    def pause_schedules(
+        self, ids: Sequence[str], *, paused: bool = True, now: datetime | None = None
+    ) -> list[str]: ...
+    def remove_schedules(self, ids: Sequence[str], *, now: datetime | None = None) -> list[str]: ...
+    def tick(self, moves: Sequence[Move], *, now: datetime | None = None) -> Ticked: ...
     def migrate(self) -> list[str]: ...
     def check(self) -> SchemaStatus: ...
 
@@ -577,6 +592,63 @@ class Connector(Protocol):
 
     async def pauses(self, *, now: datetime | None = None) -> list[Pause]:
         """Return what is paused, sorted by kind, then by name (by Unicode code points)."""
+        ...
+
+    async def schedules(self, ids: Sequence[str] | None = None, *, now: datetime | None = None) -> list[Schedule]:
+        """Return the schedules with these ids (None: all), sorted by id (by Unicode code points)."""
+        ...
+
+    async def put_schedules(
+        self,
+        schedules: Sequence[NewSchedule],
+        *,
+        declared: bool = False,
+        replace: bool = True,
+        now: datetime | None = None,
+    ) -> list[str]:
+        """Store schedules; return, sorted, the ids of those that are then as given.
+
+        `declared` says that code declares them: that holds for five minutes (until just before ``now + 5 min``) and
+        takes the place of whatever has the id. Without it, a schedule whose declaration holds is left alone, and with
+        ``replace=False`` any other that is there. Repeated within half a minute, a declaration may not be written
+        again.
+
+        The next tick of a new schedule is the first one later than now. It stays when a schedule is stored again,
+        unless cron text or time zone are others; then it is looked for anew, later than now. A pause stays. What is
+        stored again just as it is, by the same kind of author, keeps its revision.
+
+        Raises:
+            InvalidJob: arguments or metadata cannot be stored.
+            InvalidOption: two have one id.
+            Unsupported: the connector keeps no schedules; likewise for the verbs below.
+        """
+        ...
+
+    async def pause_schedules(
+        self, ids: Sequence[str], *, paused: bool = True, now: datetime | None = None
+    ) -> list[str]:
+        """Let schedules not tick, or tick again; return the ids of those that there are, sorted.
+
+        The first pause counts. Ticks during a pause are not missed ones: the next is the first later than its end.
+        """
+        ...
+
+    async def remove_schedules(self, ids: Sequence[str], *, now: datetime | None = None) -> list[str]:
+        """Forget schedules; return the ids of those that there were, sorted. Jobs that they have stored stay."""
+        ...
+
+    async def tick(self, moves: Sequence[Move], *, now: datetime | None = None) -> Ticked:
+        """Move schedules on to their next ticks; then say which are due, as of one moment.
+
+        A move is made, in order of ids, if the schedule still has the revision and is not paused. With it, as one step,
+        a job is stored for each tick: due at the tick, with the schedule's id as ``pq.schedule`` and the tick as
+        ``pq.tick`` in its metadata (ISO 8601, in UTC, whole seconds), expiring `max_delay` after the tick if there is
+        one. If its unique key is taken, it is skipped. `last_tick` is then the last of the ticks, if there are any. A
+        move is left for later if its schedule, or a unique key of its jobs, is in other hands just now.
+
+        Due is what is not paused, and has ``next_tick <= now``, and is not undeclared: with ``declared_at <= now - 5
+        min``. `next_in` counts undeclared ones, too.
+        """
         ...
 
     async def migrate(self) -> list[str]:

@@ -30,10 +30,12 @@ from pq_core.memory.ending import Finish, Leave, Rescue
 from pq_core.memory.engine import Engine
 from pq_core.memory.listing import Count, Everything, Find, Pauses, Queues
 from pq_core.memory.reports import Examine, Stand, Workers
+from pq_core.memory.scheduling import ListSchedules, PauseSchedules, PutSchedules, RemoveSchedules, Tick
 from pq_core.memory.steering import Cancel, Pause, Prune, Purge, Reschedule, Resume, Retry
 from pq_core.memory.store import Operation
 from pq_core.memory.transaction import MemoryTransaction
 from pq_core.outcome import Outcome, Progress
+from pq_core.schedule import Move, NewSchedule, Schedule, Ticked
 from pq_core.states import State
 
 Answer = TypeVar("Answer")
@@ -274,6 +276,35 @@ class InMemoryConnector(_Face):
         """Return what is paused, sorted by kind, then by name."""
         return await self._do_async(Pauses(), now)
 
+    async def schedules(self, ids: Sequence[str] | None = None, *, now: datetime | None = None) -> list[Schedule]:
+        """Return the schedules with these ids, or all, sorted by id."""
+        return await self._do_async(ListSchedules(ids), now)
+
+    async def put_schedules(
+        self,
+        schedules: Sequence[NewSchedule],
+        *,
+        declared: bool = False,
+        replace: bool = True,
+        now: datetime | None = None,
+    ) -> list[str]:
+        """Store schedules; return the ids of those that are then as given."""
+        return await self._do_async(PutSchedules(schedules, declared, replace), now)
+
+    async def pause_schedules(
+        self, ids: Sequence[str], *, paused: bool = True, now: datetime | None = None
+    ) -> list[str]:
+        """Let schedules not tick, or tick again."""
+        return await self._do_async(PauseSchedules(ids, paused), now)
+
+    async def remove_schedules(self, ids: Sequence[str], *, now: datetime | None = None) -> list[str]:
+        """Forget schedules."""
+        return await self._do_async(RemoveSchedules(ids), now)
+
+    async def tick(self, moves: Sequence[Move], *, now: datetime | None = None) -> Ticked:
+        """Move schedules on to their next ticks; say which are due."""
+        return await self._do_async(Tick(moves), now)
+
     async def migrate(self) -> list[str]:
         """Return no name: memory has no schema."""
         await _let_others_run()
@@ -388,6 +419,33 @@ class SyncInMemoryConnector(_Face):
     def pauses(self, *, now: datetime | None = None) -> list[connector.Pause]:
         """Return what is paused, sorted by kind, then by name."""
         return self._do(Pauses(), now)
+
+    def schedules(self, ids: Sequence[str] | None = None, *, now: datetime | None = None) -> list[Schedule]:
+        """Return the schedules with these ids, or all, sorted by id."""
+        return self._do(ListSchedules(ids), now)
+
+    def put_schedules(
+        self,
+        schedules: Sequence[NewSchedule],
+        *,
+        declared: bool = False,
+        replace: bool = True,
+        now: datetime | None = None,
+    ) -> list[str]:
+        """Store schedules; return the ids of those that are then as given."""
+        return self._do(PutSchedules(schedules, declared, replace), now)
+
+    def pause_schedules(self, ids: Sequence[str], *, paused: bool = True, now: datetime | None = None) -> list[str]:
+        """Let schedules not tick, or tick again."""
+        return self._do(PauseSchedules(ids, paused), now)
+
+    def remove_schedules(self, ids: Sequence[str], *, now: datetime | None = None) -> list[str]:
+        """Forget schedules."""
+        return self._do(RemoveSchedules(ids), now)
+
+    def tick(self, moves: Sequence[Move], *, now: datetime | None = None) -> Ticked:
+        """Move schedules on to their next ticks; say which are due."""
+        return self._do(Tick(moves), now)
 
     def migrate(self) -> list[str]:
         """Return no name: memory has no schema."""

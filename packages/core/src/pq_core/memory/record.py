@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import attrs
 
 from pq_core.job import MAX_ERRORS, Delivery, Job, LockMode, Scope
 from pq_core.payload import dump, load
+from pq_core.schedule import CatchUp, Schedule, read_schedule
 from pq_core.states import State
 
 
@@ -100,3 +101,31 @@ class Record:
             unique_scope=self.unique_scope,
             expires_at=self.expires_at,
         )
+
+
+@attrs.define
+class ScheduleRecord:
+    """A stored schedule as memory keeps it: the job as JSON text, everything else as :class:`Schedule` has it."""
+
+    id: str
+    job: str
+    cron: str
+    timezone: str
+    catch_up: CatchUp
+    max_delay: timedelta | None
+    revision: int
+    next_tick: datetime
+    created_at: datetime
+    planned: bool = False
+    last_tick: datetime | None = None
+    paused_at: datetime | None = None
+    declared_at: datetime | None = None
+
+    @property
+    def definition(self) -> tuple[str, str, str, CatchUp, timedelta | None]:
+        """What its author has said."""
+        return (self.job, self.cron, self.timezone, self.catch_up, self.max_delay)
+
+    def as_schedule(self, now: datetime) -> Schedule:
+        """Return a copy for readers, as of `now`."""
+        return read_schedule(now=now, **attrs.asdict(self))

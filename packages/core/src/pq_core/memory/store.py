@@ -13,11 +13,10 @@ from typing import Protocol, TypeVar
 
 import attrs
 
-from pq_core.connector import WorkerInfo
-from pq_core.connector import PauseKind
+from pq_core.connector import PauseKind, WorkerInfo
 from pq_core.job import Scope
 from pq_core.memory.line import Line
-from pq_core.memory.record import Record
+from pq_core.memory.record import Record, ScheduleRecord
 from pq_core.states import State
 
 Answer = TypeVar("Answer")
@@ -88,12 +87,17 @@ class Store:
         next_id: is never taken back, not even if the transaction that used it is rolled back.
         ready: lines by queue and by whether the jobs are in their last life.
         scheduled: a line by due time.
+        expiring: a line by time of expiry: jobs that wait and have no attempt spent.
         running: ids by worker.
         leases: ends of leases by worker.
         seen: the workers that have a lease, and some that had one.
         unique: the live job that has a unique key, by scope and key; of scope ``waiting`` only while it waits.
         periods: keys that are taken for a time: the job that took it, and until when.
+        promised: keys that an open transaction has taken, and which.
+        in_hand: waiting jobs that an open transaction will change: they stand in no line, so that nobody claims them.
         pauses: since when what is paused, by kind and name.
+        schedules: by id.
+        revision: the one given last.
         rung: queues whose listeners are to be woken.
     """
 
@@ -102,13 +106,20 @@ class Store:
     ended: dict[int, Record] = attrs.field(factory=dict[int, Record])
     ready: dict[tuple[str, bool], Line[Rank]] = attrs.field(factory=dict[tuple[str, bool], Line[Rank]])
     scheduled: Line[tuple[datetime, int]] = attrs.field(factory=Line[tuple[datetime, int]])
+    expiring: Line[tuple[datetime, int]] = attrs.field(factory=Line[tuple[datetime, int]])
     running: dict[int | None, set[int]] = attrs.field(factory=dict[int | None, set[int]])
     locks: dict[str, Lock] = attrs.field(factory=dict[str, Lock])
     leases: dict[int, datetime] = attrs.field(factory=dict[int, datetime])
     seen: dict[int, Seen] = attrs.field(factory=dict[int, Seen])
     unique: dict[tuple[Scope, str], int] = attrs.field(factory=dict[tuple[Scope, str], int])
-    periods: dict[str, tuple[int, datetime]] = attrs.field(factory=dict[str, tuple[int, datetime]])
+    periods: dict[tuple[Scope, str], tuple[int, datetime]] = attrs.field(
+        factory=dict[tuple[Scope, str], tuple[int, datetime]]
+    )
+    promised: dict[tuple[Scope, str], object] = attrs.field(factory=dict[tuple[Scope, str], object])
+    in_hand: set[int] = attrs.field(factory=set[int])
     pauses: dict[tuple[PauseKind, str], datetime] = attrs.field(factory=dict[tuple[PauseKind, str], datetime])
+    schedules: dict[str, ScheduleRecord] = attrs.field(factory=dict[str, ScheduleRecord])
+    revision: int = 0
     rung: set[str] = attrs.field(factory=set[str])
     _touched: set[str] = attrs.field(factory=set[str])
 
@@ -116,6 +127,11 @@ class Store:
     def paused_queues(self) -> set[str]:
         """Queues that are paused by name."""
         return {name for kind, name in self.pauses if kind == "queue"}
+
+    @property
+    def all_paused(self) -> bool:
+        """Whether everything is paused."""
+        return ("all", "") in self.pauses
 
     def holds(self, task: str) -> bool:
         """Whether a task is paused."""
@@ -136,6 +152,11 @@ class Store:
             self.seen = {number: self.seen[number] for number in self.leases if number in self.seen}
             self.seen[info.id] = Seen(info, now, now)
         self.leases[info.id] = now + lease
+
+    def forget_periods(self, now: datetime) -> None:
+        """Forget unique keys whose period is over: they mean nothing any more."""
+        for key in [key for key, (_, until) in self.periods.items() if until <= now]:
+            del self.periods[key]
 
     def all_ids(self) -> list[int]:
         """Return the ids of live and ended jobs, sorted."""
@@ -183,6 +204,19 @@ class Store:
         if keep:
             self.ended[record.id] = record
 
+    def take_in_hand(self, number: int) -> None:
+        """Let nobody claim a waiting job, until it is let go or somebody else changes it."""
+        record = self.live[number]
+        self._leave_state(record)
+        self._take_key(record)
+        self.in_hand.add(number)
+
+    def let_go(self, number: int) -> None:
+        """Undo :meth:`take_in_hand`."""
+        if number in self.in_hand:
+            self._leave_state(self.live[number])
+            self._enter_state(self.live[number])
+
     def twin(self, record: Record) -> Record | None:
         """Return the other job that has the unique key of a record, if there is one."""
         if record.unique_key is None or record.unique_scope is None:
@@ -201,7 +235,7 @@ class Store:
         for lock in free:
             for place in [lock.members.first(), *[self._first_to_wake(line) for line in lock.blocked.values()]]:
                 record = self.live[place[1]] if place else None
-                if record and record.state is State.BLOCKED and not self.holds(record.task):
+                if record and record.state is State.BLOCKED and not (record.id in self.in_hand or self.holds(record.task)):
                     self.move(record, State.READY)
         self._touched.clear()
 
@@ -233,6 +267,8 @@ class Store:
 
     def _enter_state(self, record: Record) -> None:
         state = record.state
+        if record.expires_at is not None and record.attempt == 0 and state is not State.RUNNING:
+            self.expiring.add((record.expires_at, record.id))
         if state is State.READY:
             _line(self.ready, record).add(record.rank)
         elif state is State.SCHEDULED:
@@ -245,11 +281,26 @@ class Store:
             _line(self.locks[record.lock].blocked, record).add(record.rank)
         if record.lock is not None:
             self._touched.add(record.lock)
+        self._take_key(record)
+
+    def _leave_state(self, record: Record) -> None:
+        if record.id in self.in_hand:
+            self.in_hand.remove(record.id)
+        else:
+            self._leave_line(record)
+        if record.lock is not None:
+            self._touched.add(record.lock)
+        if record.unique_key is not None and record.unique_scope is not None and _holds_key(record):
+            del self.unique[record.unique_scope, record.unique_key]
+
+    def _take_key(self, record: Record) -> None:
         if record.unique_key is not None and record.unique_scope is not None and _holds_key(record):
             self.unique[record.unique_scope, record.unique_key] = record.id
 
-    def _leave_state(self, record: Record) -> None:
+    def _leave_line(self, record: Record) -> None:
         state = record.state
+        if record.expires_at is not None:
+            self.expiring.discard((record.expires_at, record.id))
         if state is State.READY:
             _strike(self.ready, record)
         elif state is State.SCHEDULED:
@@ -263,10 +314,6 @@ class Store:
                 self.locks[record.lock].running = None
         elif record.lock is not None and record.lock_mode == "mutex":
             _strike(self.locks[record.lock].blocked, record)
-        if record.lock is not None:
-            self._touched.add(record.lock)
-        if record.unique_key is not None and record.unique_scope is not None and _holds_key(record):
-            del self.unique[record.unique_scope, record.unique_key]
 
 
 def _holds_key(record: Record) -> bool:

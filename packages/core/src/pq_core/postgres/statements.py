@@ -40,7 +40,11 @@ from pq_core.health import Health
 from pq_core.job import LONGEST_DELAY, Job, NewJob, check_name
 from pq_core.outcome import UNCHANGED, Outcome, Progress, newest
 from pq_core.payload import dump, dump_mapping, load
+from pq_core.postgres.deferred import read_deferred
 from pq_core.postgres.reports import read_health, read_standing, read_worker
+from pq_core.postgres.schedules import COLUMNS as schedule_columns
+from pq_core.postgres.schedules import move_columns, put_columns, read_schedules, read_ticked
+from pq_core.schedule import Move, NewSchedule, Schedule, Ticked, check_schedule_ids
 from pq_core.states import State
 
 T = TypeVar("T")
@@ -83,17 +87,11 @@ class Statements:
             args, metadata = _payload(job)
             parameters = [
                 *(job.task, args, job.queue, job.priority, job.lock, job.lock_mode, job.scheduled_at, job.delay),
-                *(
-                    job.max_losses,
-                    metadata,
-                    self._time(now),
-                    job.delivery,
-                    job.version,
-                    job.unique_key,
-                    job.unique_scope,
-                ),
-                *(job.unique_period, job.on_conflict, job.expires_at, job.expires_in),
+                *(job.max_losses, metadata, self._time(now), job.delivery, job.version, job.unique_key),
+                *(job.unique_scope, job.unique_period, job.on_conflict, job.expires_at, job.expires_in),
             ]
+            if job.unique_key is not None:
+                return self._call("defer_unique", _DEFER, parameters, lambda rows: read_deferred(jobs, *zip(*rows)))
             return self._call("defer", _DEFER, parameters, lambda rows: [Deferred(rows[0][0])])
         payloads: list[tuple[str, str]] = []
         for place, job in enumerate(jobs):
@@ -122,7 +120,7 @@ class Statements:
             _once_if_alike([job.expires_at for job in jobs]),
             _once_if_alike([_seconds(job.expires_in) for job in jobs]),
         ]
-        return self._call("defer_many", _DEFER_MANY, columns, lambda rows: [Deferred(id_) for id_ in rows[0][0]])
+        return self._call("defer_many", _DEFER_MANY, columns, lambda rows: read_deferred(jobs, *rows[0]))
 
     def fetch(self, worker: int, queues: Sequence[str] | None, limit: int, now: datetime | None) -> Statement[Fetched]:
         names = check_queues(queues)
@@ -232,7 +230,7 @@ class Statements:
         return self._call("standing", "%s::bigint, %s::int, %s::timestamptz", parameters, read_standing)
 
     def health(self, now: datetime | None) -> Statement[Health]:
-        text = f"select {self.prefix}.health(%s::timestamptz)::text"  # noqa: S608 - as above
+        text = f"select {self.prefix}.health(%s::timestamptz)::text"
         return Statement(text, [self._time(now)], lambda rows: read_health(rows[0][0]))
 
     def queues(self, now: datetime | None) -> Statement[list[QueueInfo]]:
@@ -246,6 +244,34 @@ class Statements:
     def resume(self, queue: str, now: datetime | None) -> Statement[None]:
         _check(now)
         return self._call("resume", "%s::text", [check_name("queue", queue)], lambda _: None)
+
+    def schedules(self, ids: Sequence[str] | None, now: datetime | None) -> Statement[list[Schedule]]:
+        names = None if ids is None else list(check_schedule_ids(ids))
+        which = "(%s::text[] is null or id = any(%s::text[]))"
+        source = f'coalesce(%s::timestamptz, statement_timestamp()) from {self.prefix}.schedules where {which}'  # noqa: S608 - as above
+        text = f'select {schedule_columns}, {source} order by id collate "C"'
+        return Statement(text, [self._time(now), names, names], read_schedules)
+
+    def put_schedules(
+        self, schedules: Sequence[NewSchedule], *, declared: bool, replace: bool, now: datetime | None
+    ) -> Statement[list[str]]:
+        parameters = [*put_columns(schedules), declared, replace, self._time(now)]
+        return self._call("put_schedules", _PUT_SCHEDULES, parameters, lambda rows: rows[0][0])
+
+    def pause_schedules(self, ids: Sequence[str], *, paused: bool, now: datetime | None) -> Statement[list[str]]:
+        parameters = [list(check_schedule_ids(ids)), paused, self._time(now)]
+        return self._call(
+            "pause_schedules", "%s::text[], %s::bool, %s::timestamptz", parameters, lambda rows: rows[0][0]
+        )
+
+    def remove_schedules(self, ids: Sequence[str], now: datetime | None) -> Statement[list[str]]:
+        _check(now)
+        names = list(check_schedule_ids(ids))
+        return self._call("remove_schedules", "%s::text[]", [names], lambda rows: rows[0][0])
+
+    def tick(self, moves: Sequence[Move], now: datetime | None) -> Statement[Ticked]:
+        text = f"select {schedule_columns}, moved, asked_at, next_in from {self.prefix}.tick({_TICK})"  # noqa: S608 - as above
+        return Statement(text, [*move_columns(moves), self._time(now)], read_ticked)
 
     def _time(self, now: datetime | None) -> datetime | None:
         if now is None and self._clock is not None:
@@ -288,6 +314,10 @@ _HEARTBEAT = (
 )
 _PRUNE = "%s::interval, %s::timestamptz, %s::text[], %s::int"
 _RESCHEDULE = "%s::bigint[], %s::timestamptz, %s::float8, %s::text, %s::smallint, %s::bool, %s::text, %s::timestamptz"
+_PUT_SCHEDULES = (
+    "%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::float8[], %s::bool, %s::bool, %s::timestamptz"
+)
+_TICK = "%s::text[], %s::bigint[], %s::timestamptz[], %s::int[], %s::timestamptz[], %s::timestamptz"
 
 
 def _check(now: datetime | None) -> None:

@@ -38,6 +38,7 @@ from pq_core.postgres.pools import SyncPool
 from pq_core.postgres.schema import Conversation
 from pq_core.postgres.statements import Statement
 from pq_core.postgres.transactions import IDLE, MOST, guarded, transaction
+from pq_core.schedule import Move, NewSchedule, Schedule, Ticked
 from pq_core.states import State
 
 T = TypeVar("T")
@@ -145,6 +146,28 @@ class SyncPsycopgConnector:
 
     def resume(self, queue: str, *, now: datetime | None = None) -> None:
         self._run(self._link.statements.resume(queue, now))
+
+    def schedules(self, ids: Sequence[str] | None = None, *, now: datetime | None = None) -> list[Schedule]:
+        return self._run(self._link.statements.schedules(ids, now))
+
+    def put_schedules(
+        self,
+        schedules: Sequence[NewSchedule],
+        *,
+        declared: bool = False,
+        replace: bool = True,
+        now: datetime | None = None,
+    ) -> list[str]:
+        return self._run(self._link.statements.put_schedules(schedules, declared=declared, replace=replace, now=now))
+
+    def pause_schedules(self, ids: Sequence[str], *, paused: bool = True, now: datetime | None = None) -> list[str]:
+        return self._run(self._link.statements.pause_schedules(ids, paused=paused, now=now))
+
+    def remove_schedules(self, ids: Sequence[str], *, now: datetime | None = None) -> list[str]:
+        return self._run(self._link.statements.remove_schedules(ids, now))
+
+    def tick(self, moves: Sequence[Move], *, now: datetime | None = None) -> Ticked:
+        return self._run(self._link.statements.tick(moves, now))
 
     def migrate(self) -> list[str]:
         return self._converse(lambda: schema.upgrade(self._link.schema))

@@ -13,6 +13,7 @@ from pq_core.job import Job
 from pq_core.outcome import Progress
 from pq_core.postgres.link import Link
 from pq_core.postgres.statements import Statement
+from pq_core.schedule import Move, NewSchedule, Schedule, Ticked
 from pq_core.states import State
 
 T = TypeVar("T")
@@ -91,3 +92,29 @@ class Verbs(ABC):
 
     async def resume(self, queue: str, *, now: datetime | None = None) -> None:
         await self._run(self._link.statements.resume(queue, now))
+
+    async def schedules(self, ids: Sequence[str] | None = None, *, now: datetime | None = None) -> list[Schedule]:
+        return await self._run(self._link.statements.schedules(ids, now))
+
+    async def put_schedules(
+        self,
+        schedules: Sequence[NewSchedule],
+        *,
+        declared: bool = False,
+        replace: bool = True,
+        now: datetime | None = None,
+    ) -> list[str]:
+        return await self._run(
+            self._link.statements.put_schedules(schedules, declared=declared, replace=replace, now=now)
+        )
+
+    async def pause_schedules(
+        self, ids: Sequence[str], *, paused: bool = True, now: datetime | None = None
+    ) -> list[str]:
+        return await self._run(self._link.statements.pause_schedules(ids, paused=paused, now=now))
+
+    async def remove_schedules(self, ids: Sequence[str], *, now: datetime | None = None) -> list[str]:
+        return await self._run(self._link.statements.remove_schedules(ids, now))
+
+    async def tick(self, moves: Sequence[Move], *, now: datetime | None = None) -> Ticked:
+        return await self._run(self._link.statements.tick(moves, now))
