@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pq_cli.commands import check, defer, demo, dev, jobs, schema, worker
+from pq_cli.commands import check, defer, demo, dev, health, jobs, schema, worker, workers
 from pq_cli.forced_exit import end_without_threads
 
 DEBUG = "PQ_DEBUG"
@@ -55,6 +55,8 @@ cli.add_typer(schema.cli, name="schema")
 cli.command("worker")(worker.worker)
 cli.command("defer")(defer.defer)
 cli.add_typer(jobs.cli, name="jobs")
+cli.command("workers")(workers.workers)
+cli.command("health")(health.health)
 cli.command("check")(check.check)
 
 

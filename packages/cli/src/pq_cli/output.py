@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:  # see main
+    from pq_core.explain import Explanation
     from pq_core.job import Job
 
 
@@ -61,3 +62,24 @@ def job_data(job: Job) -> dict[str, Any]:
     data = attrs.asdict(job, recurse=False)
     data["state"] = str(job.state)
     return {name: moment(value) if isinstance(value, datetime) else value for name, value in data.items()}
+
+
+def explanation_data(explanation: Explanation) -> dict[str, Any]:
+    """Return why a job does not run as JSON shows it: each cause with its kind, its sentence and what else is known."""
+    import attrs
+
+    causes = [
+        {
+            "kind": type(cause).__name__,
+            "text": str(cause),
+            **attrs.asdict(cause, value_serializer=lambda _, __, value: _plain(value)),
+        }
+        for cause in explanation.causes
+    ]
+    return {"id": explanation.job.id, "state": str(explanation.job.state), "causes": causes}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return moment(value)
+    return list(value) if isinstance(value, tuple) else value

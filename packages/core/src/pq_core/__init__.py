@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pq_core.app import App
 from pq_core.blueprint import Blueprint
-from pq_core.connector import Connector, JobState, QueueInfo, SchemaStatus
+from pq_core.connector import Connector, JobState, QueueInfo, SchemaStatus, WorkerStatus
 from pq_core.context import JobContext, current_context
 from pq_core.deferrer import Deferrer
 from pq_core.errors import (
@@ -44,6 +44,8 @@ from pq_core.errors import (
     WorkerLost,
     WrongConnection,
 )
+from pq_core.explain import Explanation
+from pq_core.health import Health
 from pq_core.job import Job, LockMode, NewJob
 from pq_core.outcome import UNCHANGED
 from pq_core.registry import TaskRegistry
@@ -69,7 +71,9 @@ __all__ = [
     "ConnectorError",
     "ContextTask",
     "Deferrer",
+    "Explanation",
     "ForkedConnector",
+    "Health",
     "InMemoryConnector",
     "InvalidArguments",
     "InvalidJob",
@@ -110,6 +114,7 @@ __all__ = [
     "Worker",
     "WorkerLost",
     "WorkerOptions",
+    "WorkerStatus",
     "WrongConnection",
     "current_context",
 ]

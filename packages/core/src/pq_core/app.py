@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 import attrs
 
 from pq_core.blueprint import Blueprint
-from pq_core.connector import Connector, SchemaStatus
+from pq_core.connector import Connector, SchemaStatus, WorkerStatus
 from pq_core.defer_middleware import DeferMiddleware, StoresJobs, check_defer_middleware, surround_defer
 from pq_core.deferrer import DeferOptions, Deferrer, defer_many, defer_many_async
 from pq_core.errors import AppNotFound, InvalidOption, shown
 from pq_core.events import Event, Hooks
 from pq_core.given import several
+from pq_core.health import Health
 from pq_core.import_path import import_modules, load
 from pq_core.job import NewJob, check_name
 from pq_core.job_admin import JobAdmin
@@ -238,6 +239,25 @@ class App(Blueprint):
     async def check_async(self) -> SchemaStatus:
         """Do what :meth:`check` does."""
         return await self.connector.check()
+
+    def workers(self) -> list[WorkerStatus]:
+        """Return all workers that are known, those first that have been there for longest.
+
+        A worker that was lost is there until others give its jobs back, at most some seconds after its lease.
+        """
+        return self.connector.sync.workers()
+
+    async def workers_async(self) -> list[WorkerStatus]:
+        """Do what :meth:`workers` does."""
+        return await self.connector.workers()
+
+    def health(self) -> Health:
+        """Say how queues, workers and tables are; `findings` of it are what somebody should look into."""
+        return self.connector.sync.health()
+
+    async def health_async(self) -> Health:
+        """Do what :meth:`health` does."""
+        return await self.connector.health()
 
     def run_worker(self, **options: Unpack[WorkerOptions]) -> None:
         """Run jobs until told to stop, with the options of :class:`Worker`, else those of `worker_defaults`."""

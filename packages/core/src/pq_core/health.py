@@ -11,6 +11,8 @@ LONG_PIN = timedelta(minutes=5)
 """For so long a transaction may be open before it counts as a finding."""
 LONG_WAIT = timedelta(minutes=5)
 """For so long a job may be ready before it counts as a finding."""
+UNSERVED_WAIT = timedelta(seconds=30)
+"""For so long one may be ready in a queue that nobody serves: workers may just be deployed anew."""
 MANY_DEAD_ROWS = 100_000
 """Fewer dead rows slow no fetch that would be noticed."""
 FEW_DAYS_AHEAD = 1
@@ -112,9 +114,9 @@ class Health:
             waited = self.at - queue.since
             if queue.paused:
                 continue
-            if not queue.served:
+            if not queue.served and waited >= UNSERVED_WAIT:
                 yield f"no live worker serves the queue {queue.name!r}, in which a job has waited for {_short(waited)}"
-            elif waited >= LONG_WAIT:
+            elif queue.served and waited >= LONG_WAIT:
                 yield f"in the queue {queue.name!r} a job has waited for {_short(waited)}: its workers do not keep up"
 
     def _about_workers(self) -> Iterator[str]:

@@ -12,6 +12,7 @@ from pq_core.connector import Connector, JobChanges, JobFilter, JobState
 from pq_core.deferrer import refuse_unknown, time_fields
 from pq_core.delays import Delay
 from pq_core.errors import JobNotFound, shown
+from pq_core.explain import Explanation, explain, explain_async
 from pq_core.given import check_id, check_ids, check_states
 from pq_core.job import Job
 from pq_core.outcome import UNCHANGED, Unchanged
@@ -74,6 +75,19 @@ class JobAdmin:
     async def get_async(self, job_id: int) -> Job:
         """Do what :meth:`get` does."""
         return _only(job_id, await self._connector().find(JobFilter(ids=[check_id(job_id)])))
+
+    def explain(self, job_id: int) -> Explanation:
+        """Say why a job does not run: what holds it up, who runs it, or how it ended.
+
+        Raises:
+            JobNotFound: there is none, or it was pruned.
+            InvalidOption: `job_id` is not a whole number.
+        """
+        return explain(self._connector().sync, job_id)
+
+    async def explain_async(self, job_id: int) -> Explanation:
+        """Do what :meth:`explain` does."""
+        return await explain_async(self._connector(), job_id)
 
     def find(self, *, limit: int = 100, after: int = 0, **which: Unpack[Which]) -> list[Job]:
         """Return jobs that fit, in order of their ids.

@@ -10,7 +10,7 @@ import typer
 
 from pq_cli.choices import complete_state
 from pq_cli.options import AppPath, AsJson, Dsn, Schema
-from pq_cli.output import job_data, note, shown, write_json, write_table
+from pq_cli.output import explanation_data, job_data, note, shown, write_json, write_table
 
 if TYPE_CHECKING:  # see main
     from pq_cli.search import Change, Search
@@ -86,6 +86,27 @@ def show(
         typer.echo(f"\nattempt {error.get('attempt')}, {shown(error.get('at'))}: {shown(error.get('type'))}")
         for line in str(error.get("traceback") or error.get("message")).splitlines():
             typer.echo(f"  {shown(line)}")
+
+
+@cli.command()
+def why(
+    job_id: Annotated[int, typer.Argument(metavar="ID")],
+    *,
+    app: AppPath = None,
+    dsn: Dsn = None,
+    schema: Schema = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say why a job does not run: what holds it up, who runs it, or how it ended."""
+    from pq_cli.target import Target
+
+    with Target(app, dsn, schema).jobs_only() as opened:
+        explanation = opened.jobs.explain(job_id)
+    if as_json:
+        write_json(explanation_data(explanation))
+        return
+    for line in str(explanation).splitlines():
+        typer.echo(shown(line))
 
 
 @cli.command()

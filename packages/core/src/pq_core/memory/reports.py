@@ -1,4 +1,4 @@
-"""Reports: what is known of workers, of where a job stands, and of how the queues are. Nothing here changes anything."""
+"""Reports: what is known of workers, of where a job stands, of how the queues are. Nothing here changes anything."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Examine:
                 name=name,
                 since=since[name],
                 served=any(queues is None or name in queues for queues in served),
-                paused=name in store.paused,
+                paused=store.all_paused or name in store.paused_queues,
             )
             for name in sorted(since)
         ]

@@ -1,4 +1,7 @@
-"""Keeps the worker's lease, tells of progress, stops jobs that were cancelled, gives back the jobs of the dead, forgets old history."""
+"""Keeps the worker's lease, tells of progress, stops jobs that were cancelled, gives back the jobs of the dead.
+
+And it forgets old history.
+"""
 
 from __future__ import annotations
 
@@ -88,9 +91,9 @@ class Keeper:
             Exception: whatever the store raises; `TimeoutError` if it takes longer than the lease.
         """
         said = self._words.new()
-        more = {"progress": as_progress(said)} if said else {}
+        lease = timedelta(seconds=self._lease)
         with anyio.fail_after(self._lease):
-            asked_to_stop = await self._connector.heartbeat(self._info, timedelta(seconds=self._lease), **more)
+            asked_to_stop = await self._connector.heartbeat(self._info, lease, progress=as_progress(said))
         self._words.tell(said)
         if asked_to_stop:
             self._slots.stop(asked_to_stop, "cancel")

@@ -25,7 +25,7 @@ begin
     -- Chores, for which one rescuer at a time is enough.
     if alone_at(2) then
         perform tidy(at);
-        orphans := orphaned_locks();
+        orphans := orphaned_locks() || (select e.freed from expire(at, true) e);
     end if;
     if lost = '{}' then
         perform wake(orphans);
