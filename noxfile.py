@@ -56,8 +56,9 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run all tests. Arguments are pytest's."""
-    run_pytest(session, *session.posargs)
+    """Run all tests, in as many processes as there are CPUs, up to four. Arguments, pytest's, mean: in this process."""
+    alone = session.posargs or os.environ.get("PQ_COVERAGE")  # which would not see what the processes run
+    run_pytest(session, *(session.posargs if alone else ("-n", "logical", "--maxprocesses", "4")))
 
 
 @nox.session
