@@ -36,13 +36,15 @@ from pq_core.job import (
     check_moment,
     check_name,
     check_priority,
+    check_unique_key,
     overwrite,
     refuse_two_times,
 )
 from pq_core.outcome import UNCHANGED, Outcome, Progress, Unchanged
-from pq_core.payload import NO_NAMES, check_mapping
+from pq_core.payload import NO_NAMES, check_mapping, dump_mapping
 from pq_core.schedule import Move, NewSchedule, Schedule, Ticked
 from pq_core.states import State
+from pq_core.watch import SyncWatch, Watch
 
 Status = Literal["new", "skipped", "replaced"]
 """What became of a job that was to be stored."""
@@ -94,6 +96,13 @@ class JobFilter:
         InvalidOption: a value that no job may have. An id may be any whole number.
 
     .. versionadded:: 0.1
+
+    Attributes:
+        args: names of arguments, with values that the job has for them, too, equal as JSON values: 1 is 1.0 but not
+            true, and the order of an object's names is no difference. Other arguments may be anything.
+        created_after: jobs of that moment or later, as with `scheduled_after`.
+        created_before: jobs of before that moment, as with `scheduled_before`.
+        scheduled_after: of `scheduled_at`, the time when the job was, or is, due.
     """
 
     ids: Sequence[int] | None = None
@@ -101,6 +110,12 @@ class JobFilter:
     task: str | None = None
     states: Sequence[State] | None = None
     lock: str | None = None
+    args: Mapping[str, Any] | None = None
+    unique_key: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    scheduled_after: datetime | None = None
+    scheduled_before: datetime | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.ids is not None:
@@ -114,6 +129,13 @@ class JobFilter:
                 overwrite(self, task=check_name("task", self.task))
             if self.lock is not None:
                 overwrite(self, lock=check_lock(self.lock))
+            if self.args is not None:
+                dump_mapping(self.args, "args", error=InvalidJob)
+            if self.unique_key is not None:
+                overwrite(self, unique_key=check_unique_key(self.unique_key))
+            for name in ("created_after", "created_before", "scheduled_after", "scheduled_before"):
+                if getattr(self, name) is not None:
+                    check_moment(name, getattr(self, name))
 
 
 @attrs.frozen(kw_only=True)
@@ -277,6 +299,7 @@ class SyncConnector(Protocol):
     def defer(
         self, jobs: Sequence[NewJob], *, connection: Any = None, now: datetime | None = None
     ) -> list[Deferred]: ...
+    def watch(self, job_id: int) -> AbstractContextManager[SyncWatch]: ...
     def find(self, which: JobFilter, *, limit: int = 100, after: int = 0, now: datetime | None = None) -> list[Job]: ...
     def count(self, which: JobFilter, *, now: datetime | None = None) -> dict[State, int]: ...
     def cancel(
@@ -461,6 +484,14 @@ class Connector(Protocol):
         """Run until cancelled; call `wake()` whenever there may be something to fetch, or to stop, for these queues.
 
         It is called once at the start, when listening works. Raises `ConnectionFailed` when the connection breaks.
+        """
+        ...
+
+    def watch(self, job_id: int) -> AbstractAsyncContextManager[Watch]:
+        """Be told of the end of a job for as long as this is entered, see :class:`pq_core.watch.Watch`.
+
+        Look at the job after that: it may have ended before. A connector whose store does not tell gives
+        `pq_core.watch.deaf_watch()`; those who wait then find out by looking again.
         """
         ...
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from heapq import heapify, heappop, heapreplace
 
@@ -12,6 +12,7 @@ from pq_core.connector import Fetched, WorkerInfo
 from pq_core.errors import InvalidJob, LeaseLost
 from pq_core.given import check_lease, check_limit, check_queues, check_worker
 from pq_core.job import MIN_PRIORITY
+from pq_core.memory.expiring import expire
 from pq_core.memory.record import Record
 from pq_core.memory.store import Rank, Store
 from pq_core.outcome import Progress, newest
@@ -54,9 +55,10 @@ class Fetch:
         """Return what the worker got."""
         queues, limit = check_queues(self.queues), check_limit(self.limit, 1)
         self._check(store, now)
+        expire(store, now)
         due = _promote(store, now)
         names = {queue for queue, _ in store.ready} if queues is None else set(queues)
-        open_queues = names - store.paused
+        open_queues: set[str] = set() if store.all_paused else names - store.paused_queues
         running = [store.live[number] for number in store.running.get(self.worker, ())]
         alone = None if running else self._claim_last_life(store, open_queues, now)
         claimed, again = [alone] if alone else [], False
@@ -95,8 +97,7 @@ class Fetch:
         """Return the jobs claimed, and whether the share of a queue left a runnable one that would have come before."""
         claimed: list[Record] = []
         left = dict.fromkeys(queues, share)
-        heads = [(place, queue) for queue in left if (place := _first(store, queue))]
-        heapify(heads)
+        heads = _heads(store, left)
         while heads and len(claimed) < limit:
             place, queue = heads[0]
             record = store.live[place[1]]
@@ -104,6 +105,10 @@ class Fetch:
                 store.claim(record, self.worker, now)
                 claimed.append(record)
                 left[queue] -= 1
+            elif store.holds(record.task):
+                # A mutex job that waited behind it may be the first of all now.
+                heads = _heads(store, left)
+                continue
             following = _first(store, queue) if left[queue] else None
             if following:
                 heapreplace(heads, (following, queue))
@@ -115,17 +120,25 @@ class Fetch:
 
 def _promote(store: Store, now: datetime) -> list[Record]:
     due: list[Record] = []
+    rung = set(store.rung)
     while (place := store.scheduled.first()) and place[0] <= now:
         record = store.live[place[1]]
         store.move(record, State.READY)
         due.append(record)
     # Whom to wake is known when it is known which of them are claimed.
-    store.rung.clear()
+    store.rung &= rung
     return due
 
 
 def _share(limit: int, queues: int) -> int:
     return max(1, -(-2 * limit // queues)) if queues else 0
+
+
+def _heads(store: Store, left: Mapping[str, int]) -> list[tuple[Rank, str]]:
+    """Return as a heap the first ready job of each queue of which some may still be claimed."""
+    heads = [(place, queue) for queue, more in left.items() if more and (place := _first(store, queue))]
+    heapify(heads)
+    return heads
 
 
 def _first(store: Store, queue: str) -> Rank | None:
@@ -134,7 +147,11 @@ def _first(store: Store, queue: str) -> Rank | None:
 
 
 def _judge(store: Store, record: Record) -> bool:
-    """Return whether a ready job is runnable; if not, call it blocked."""
+    """Return whether a ready job may run; if not, call it blocked."""
+    if store.holds(record.task):
+        store.move(record, State.BLOCKED)
+        store.settle()
+        return False
     if record.lock is None or store.locks[record.lock].admits(record):
         return True
     store.move(record, State.BLOCKED)
@@ -143,6 +160,7 @@ def _judge(store: Store, record: Record) -> bool:
 
 def _has_runnable(store: Store, queue: str, before: Rank) -> bool:
     while (place := _first(store, queue)) and place < before:
-        if _judge(store, store.live[place[1]]):
+        record = store.live[place[1]]
+        if _judge(store, record) or store.holds(record.task):
             return True
     return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -30,13 +31,16 @@ from pq_core.memory.ending import Finish, Leave, Rescue
 from pq_core.memory.engine import Engine
 from pq_core.memory.listing import Count, Everything, Find, Pauses, Queues
 from pq_core.memory.reports import Examine, Stand, Workers
+from pq_core.memory.reviving import Retry
 from pq_core.memory.scheduling import ListSchedules, PauseSchedules, PutSchedules, RemoveSchedules, Tick
-from pq_core.memory.steering import Cancel, Pause, Prune, Purge, Reschedule, Resume, Retry
+from pq_core.memory.steering import Cancel, Pause, Prune, Purge, Reschedule, Resume
 from pq_core.memory.store import Operation
 from pq_core.memory.transaction import MemoryTransaction
+from pq_core.memory.watching import watched, watched_in_thread
 from pq_core.outcome import Outcome, Progress
 from pq_core.schedule import Move, NewSchedule, Schedule, Ticked
 from pq_core.states import State
+from pq_core.watch import SyncWatch, Watch
 
 Answer = TypeVar("Answer")
 REASON = "cancelled by request"
@@ -195,6 +199,11 @@ class InMemoryConnector(_Face):
                 wake()
                 await bell.wait()
 
+    def watch(self, job_id: int) -> AbstractAsyncContextManager[Watch]:
+        """Be told of the end of a job."""
+        self._check_open()
+        return watched(self._engine, job_id)
+
     async def find(
         self, which: JobFilter, *, limit: int = 100, after: int = 0, now: datetime | None = None
     ) -> list[Job]:
@@ -342,6 +351,11 @@ class SyncInMemoryConnector(_Face):
     def finish(self, outcomes: Sequence[Outcome], *, connection: Any = None, now: datetime | None = None) -> list[int]:
         """Write what became of runs; return the ids of those that were current."""
         return self._finish(outcomes, connection, now)
+
+    def watch(self, job_id: int) -> AbstractContextManager[SyncWatch]:
+        """Be told of the end of a job."""
+        self._check_open()
+        return watched_in_thread(self._engine, job_id)
 
     def find(self, which: JobFilter, *, limit: int = 100, after: int = 0, now: datetime | None = None) -> list[Job]:
         """Return up to `limit` jobs that fit, with ids above `after`, in order of id."""

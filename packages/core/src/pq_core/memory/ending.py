@@ -12,6 +12,7 @@ import attrs
 from pq_core.connector import JobState
 from pq_core.given import check_worker
 from pq_core.job import LONGEST_DELAY
+from pq_core.memory.expiring import expire
 from pq_core.memory.record import Record
 from pq_core.memory.store import Store
 from pq_core.outcome import Outcome, Unchanged
@@ -51,6 +52,7 @@ class Rescue:
 
     def apply(self, store: Store, now: datetime) -> list[JobState]:
         """Return the lost jobs with their states."""
+        expire(store, now)
         for worker in [worker for worker, end in store.leases.items() if end <= now]:
             del store.leases[worker]
         store.forget_periods(now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from typing import Any, Generic, TypeVar
 
@@ -27,6 +28,10 @@ class Line(Generic[Place]):
 
     def __len__(self) -> int:
         return len(self._members)
+
+    def __iter__(self) -> Iterator[Place]:
+        """Give all places, in no order."""
+        return iter(self._members)
 
     def add(self, place: Place) -> None:
         """Let a job stand at `place`."""

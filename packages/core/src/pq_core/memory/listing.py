@@ -9,9 +9,10 @@ from itertools import islice
 
 import attrs
 
-from pq_core.connector import JobFilter, QueueInfo
+from pq_core.connector import JobFilter, Pause, QueueInfo
 from pq_core.given import check_id, check_limit
 from pq_core.job import Job
+from pq_core.memory.fitting import Sieve
 from pq_core.memory.record import Record
 from pq_core.memory.store import Store
 from pq_core.states import LIVE, State
@@ -55,12 +56,22 @@ class Queues:
     def apply(self, store: Store, now: datetime) -> list[QueueInfo]:  # noqa: ARG002 - as every operation
         """Return those that have live jobs or are paused, sorted by name."""
         counts: dict[str, dict[State, int]] = {}
+        paused = store.paused_queues
         for record in store.live.values():
             counts.setdefault(record.queue, _none())[record.state] += 1
         return [
-            QueueInfo(name=name, paused=name in store.paused, counts=counts.get(name) or _none())
-            for name in sorted({*counts, *store.paused})
+            QueueInfo(name=name, paused=name in paused, counts=counts.get(name) or _none())
+            for name in sorted({*counts, *paused})
         ]
+
+
+@attrs.frozen
+class Pauses:
+    """Look at what is paused."""
+
+    def apply(self, store: Store, now: datetime) -> list[Pause]:  # noqa: ARG002 - as every operation
+        """Return it sorted by kind, then name."""
+        return [Pause(kind, name, since) for (kind, name), since in sorted(store.pauses.items())]
 
 
 @attrs.frozen
@@ -77,14 +88,8 @@ def _none() -> dict[State, int]:
 
 
 def _fitting(store: Store, which: JobFilter, ids: Iterable[int]) -> Iterator[Record]:
-    states = None if which.states is None else frozenset(which.states)
+    sieve = Sieve.of(which)
     for number in ids:
         record = store.get(number)
-        if (
-            record is not None
-            and (which.queue is None or record.queue == which.queue)
-            and (which.task is None or record.task == which.task)
-            and (which.lock is None or record.lock == which.lock)
-            and (states is None or record.state in states)
-        ):
+        if record is not None and sieve.lets_through(record):
             yield record

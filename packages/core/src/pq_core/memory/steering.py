@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta
 import attrs
 
 from pq_core.connector import JobChanges, JobState
-from pq_core.given import check_age, check_ids, check_reason, check_states, check_steps
-from pq_core.job import check_name
+from pq_core.given import check_age, check_ids, check_pause, check_reason, check_states, check_steps
 from pq_core.memory.record import Record
 from pq_core.memory.store import Store
 from pq_core.outcome import Unchanged
@@ -35,25 +34,6 @@ class Cancel:
                 record.cancel_requested_at = now
                 record.reason = reason
                 store.rung.add(record.queue)
-        return _states(found)
-
-
-@attrs.frozen
-class Retry:
-    """Make ended jobs live again."""
-
-    ids: Sequence[int]
-
-    def apply(self, store: Store, now: datetime) -> list[JobState]:
-        """Return the ended jobs among them with their states after it."""
-        found = [record for number in sorted(set(check_ids(self.ids))) if (record := store.ended.pop(number, None))]
-        for record in found:
-            record.state = State.READY
-            record.attempt = record.losses = 0
-            record.scheduled_at = now
-            record.result = record.progress = record.reason = record.worker = record.expires_at = None
-            record.started_at = record.finished_at = record.cancel_requested_at = None
-            store.insert(record)
         return _states(found)
 
 
@@ -103,27 +83,61 @@ class Prune:
 
 
 @attrs.frozen
+class Purge:
+    """Delete jobs that wait or have ended."""
+
+    ids: Sequence[int]
+
+    def apply(self, store: Store, now: datetime) -> list[int]:
+        """Return the ids of those that there were."""
+        gone: list[int] = []
+        for number in sorted(set(check_ids(self.ids))):
+            record = store.get(number)
+            if record is None or record.state is State.RUNNING:
+                continue
+            if number in store.live:
+                store.end(record, State.CANCELLED, now, keep=False)
+            else:
+                del store.ended[number]
+            gone.append(number)
+        for key in [key for key, (taker, _) in store.periods.items() if taker in gone]:
+            del store.periods[key]
+        return gone
+
+
+@attrs.frozen
 class Pause:
-    """Let no job of a queue be fetched."""
+    """Let no job of a queue, of a task, or no job at all, be fetched."""
 
-    queue: str
+    queue: str | None
+    task: str | None
+    everything: bool
 
-    def apply(self, store: Store, now: datetime) -> None:  # noqa: ARG002 - as every operation
-        """Refuse what cannot name a queue."""
-        store.paused.add(check_name("queue", self.queue))
+    def apply(self, store: Store, now: datetime) -> None:
+        """Refuse what names nothing that can be paused."""
+        store.pauses.setdefault(check_pause(self.queue, self.task, self.everything), now)
 
 
 @attrs.frozen
 class Resume:
     """Undo a pause."""
 
-    queue: str
+    queue: str | None
+    task: str | None
+    everything: bool
 
     def apply(self, store: Store, now: datetime) -> None:  # noqa: ARG002 - as every operation
-        """Refuse what cannot name a queue."""
-        queue = check_name("queue", self.queue)
-        store.paused.discard(queue)
-        store.rung.add(queue)
+        """Refuse what names nothing that can be paused."""
+        kind, name = check_pause(self.queue, self.task, self.everything)
+        paused = store.pauses.pop((kind, name), None) is not None
+        if kind == "queue":
+            store.rung.add(name)
+        elif kind == "all":
+            store.rung.update(queue for queue, _ in store.ready)
+        elif paused:
+            held = [record for record in store.live.values() if record.task == name and record.state is State.BLOCKED]
+            for record in held:
+                store.move(record, State.READY)
 
 
 def _states(records: Sequence[Record]) -> list[JobState]:
@@ -145,3 +159,5 @@ def _change(record: Record, changes: JobChanges, now: datetime) -> None:
         record.priority = changes.priority
     if not isinstance(changes.lock, Unchanged):
         record.lock = changes.lock
+    if not isinstance(changes.expires_at, Unchanged):
+        record.expires_at = changes.expires_at and changes.expires_at.astimezone(UTC)

@@ -235,9 +235,12 @@ class Store:
         for lock in free:
             for place in [lock.members.first(), *[self._first_to_wake(line) for line in lock.blocked.values()]]:
                 record = self.live[place[1]] if place else None
-                if record and record.state is State.BLOCKED and not (record.id in self.in_hand or self.holds(record.task)):
+                if record and record.state is State.BLOCKED and not self._keeps(record):
                     self.move(record, State.READY)
         self._touched.clear()
+
+    def _keeps(self, record: Record) -> bool:
+        return record.id in self.in_hand or self.holds(record.task)
 
     def _first_to_wake(self, line: Line[Rank]) -> Rank | None:
         first = line.first()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, LiteralString, TypeVar, cast
 
@@ -16,6 +16,7 @@ from pq_core.connector import (
     JobChanges,
     JobFilter,
     JobState,
+    Pause,
     QueueInfo,
     Standing,
     WorkerInfo,
@@ -26,10 +27,10 @@ from pq_core.given import (
     MAX_ID,
     check_age,
     check_id,
-    check_ids,
     check_lease,
     check_limit,
     check_now,
+    check_pause,
     check_queues,
     check_reason,
     check_states,
@@ -37,10 +38,11 @@ from pq_core.given import (
     check_worker,
 )
 from pq_core.health import Health
-from pq_core.job import LONGEST_DELAY, Job, NewJob, check_name
+from pq_core.job import LONGEST_DELAY, Job, NewJob
 from pq_core.outcome import UNCHANGED, Outcome, Progress, newest
 from pq_core.payload import dump, dump_mapping, load
 from pq_core.postgres.deferred import read_deferred
+from pq_core.postgres.conditions import condition, plain_ids
 from pq_core.postgres.reports import read_health, read_standing, read_worker
 from pq_core.postgres.schedules import COLUMNS as schedule_columns
 from pq_core.postgres.schedules import move_columns, put_columns, read_schedules, read_ticked
@@ -91,7 +93,7 @@ class Statements:
                 *(job.unique_scope, job.unique_period, job.on_conflict, job.expires_at, job.expires_in),
             ]
             if job.unique_key is not None:
-                return self._call("defer_unique", _DEFER, parameters, lambda rows: read_deferred(jobs, *zip(*rows)))
+                return self._call("defer_unique", _DEFER, parameters, lambda rows: read_deferred(jobs, *zip(*rows, strict=True)))
             return self._call("defer", _DEFER, parameters, lambda rows: [Deferred(rows[0][0])])
         payloads: list[tuple[str, str]] = []
         for place, job in enumerate(jobs):
@@ -177,30 +179,33 @@ class Statements:
     def leave(self, worker: int, now: datetime | None) -> Statement[list[JobState]]:
         return self._call("leave", "%s::bigint, %s::timestamptz", [check_worker(worker), self._time(now)], _read_states)
 
+    def await_end(self, job_id: int) -> Statement[None]:
+        return self._call("await_end", "%s::bigint", [_within(check_id(job_id))], lambda _: None)
+
     def find(self, which: JobFilter, limit: int, after: int, now: datetime | None) -> Statement[list[Job]]:
         _check(now)  # though nothing that a search says depends on the time
         first, most = check_id(after, "after"), check_limit(limit)
-        condition, parameters = _condition(which)
-        source = f"{self.prefix}.all_jobs where id > %s{condition}"
+        fits, parameters = condition(which, self.prefix)
+        source = f"{self.prefix}.all_jobs where id > %s{fits}"
         text = f"select {_JOB_COLUMNS} from {source} order by id limit %s"  # noqa: S608 - the prefix is quoted
         return Statement(text, [_within(first), *parameters, most], lambda rows: [_read_job(row) for row in rows])
 
     def count(self, which: JobFilter, now: datetime | None) -> Statement[dict[State, int]]:
         _check(now)
-        condition, parameters = _condition(which)
-        text = f"select state, count(*) from {self.prefix}.all_jobs where true{condition} group by state"  # noqa: S608 - as above
+        fits, parameters = condition(which, self.prefix)
+        text = f"select state, count(*) from {self.prefix}.all_jobs where true{fits} group by state"  # noqa: S608 - as above
         return Statement(text, parameters, lambda rows: dict.fromkeys(State, 0) | {State(s): n for s, n in rows})
 
     def cancel(self, ids: Sequence[int], reason: str, now: datetime | None) -> Statement[list[JobState]]:
-        parameters = [_ids(ids), check_reason(reason), self._time(now)]
+        parameters = [plain_ids(ids), check_reason(reason), self._time(now)]
         return self._call("cancel", "%s::bigint[], %s::text, %s::timestamptz", parameters, _read_states)
 
     def retry(self, ids: Sequence[int], now: datetime | None) -> Statement[list[JobState]]:
-        return self._call("retry", "%s::bigint[], %s::timestamptz", [_ids(ids), self._time(now)], _read_states)
+        return self._call("retry", "%s::bigint[], %s::timestamptz", [plain_ids(ids), self._time(now)], _read_states)
 
     def reschedule(self, ids: Sequence[int], changes: JobChanges, now: datetime | None) -> Statement[list[JobState]]:
         parameters = [
-            _ids(ids),
+            plain_ids(ids),
             changes.scheduled_at,
             None if changes.delay is None else changes.delay.total_seconds(),
             changes.queue,
@@ -208,6 +213,8 @@ class Statements:
             changes.lock is not UNCHANGED,
             None if changes.lock is UNCHANGED else changes.lock,
             self._time(now),
+            changes.expires_at is not UNCHANGED,
+            None if changes.expires_at is UNCHANGED else changes.expires_at,
         ]
         return self._call("reschedule", _RESCHEDULE, parameters, _read_states)
 
@@ -237,13 +244,30 @@ class Statements:
         _check(now)
         return self._call("queue_counts", "", [], lambda rows: [_read_queue(row) for row in rows])
 
-    def pause(self, queue: str, now: datetime | None) -> Statement[None]:
-        parameters = [check_name("queue", queue), self._time(now)]
-        return self._call("pause", "%s::text, %s::timestamptz", parameters, lambda _: None)
-
-    def resume(self, queue: str, now: datetime | None) -> Statement[None]:
+    def purge(self, ids: Sequence[int], now: datetime | None) -> Statement[list[int]]:
         _check(now)
-        return self._call("resume", "%s::text", [check_name("queue", queue)], lambda _: None)
+        return self._call("purge", "%s::bigint[]", [plain_ids(ids)], _read_ids)
+
+    def pause(
+        self, queue: str | None, task: str | None, now: datetime | None, *, everything: bool
+    ) -> Statement[None]:
+        kind, name = check_pause(queue, task, everything)
+        parameters = [name if kind == "queue" else None, self._time(now), name if kind == "task" else None]
+        return self._call("pause", "%s::text, %s::timestamptz, %s::text", parameters, lambda _: None)
+
+    def resume(
+        self, queue: str | None, task: str | None, now: datetime | None, *, everything: bool
+    ) -> Statement[None]:
+        _check(now)
+        kind, name = check_pause(queue, task, everything)
+        parameters = [name if kind == "queue" else None, name if kind == "task" else None]
+        return self._call("resume", "%s::text, %s::text", parameters, lambda _: None)
+
+    def pauses(self, now: datetime | None) -> Statement[list[Pause]]:
+        _check(now)
+        return self._call(
+            "paused", "", [], lambda rows: [Pause(kind, name, at.astimezone(UTC)) for kind, name, at in rows]
+        )
 
     def schedules(self, ids: Sequence[str] | None, now: datetime | None) -> Statement[list[Schedule]]:
         names = None if ids is None else list(check_schedule_ids(ids))
@@ -313,7 +337,10 @@ _HEARTBEAT = (
     "%s::bigint, %s::text, %s::text[], %s::json, %s::float8, %s::timestamptz, %s::bigint[], %s::bigint[], %s::text[]"
 )
 _PRUNE = "%s::interval, %s::timestamptz, %s::text[], %s::int"
-_RESCHEDULE = "%s::bigint[], %s::timestamptz, %s::float8, %s::text, %s::smallint, %s::bool, %s::text, %s::timestamptz"
+_RESCHEDULE = (
+    "%s::bigint[], %s::timestamptz, %s::float8, %s::text, %s::smallint, %s::bool, %s::text, %s::timestamptz, %s::bool,"
+    " %s::timestamptz"
+)
 _PUT_SCHEDULES = (
     "%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::float8[], %s::bool, %s::bool, %s::timestamptz"
 )
@@ -363,25 +390,6 @@ def _seconds(length: timedelta | None) -> float | None:
 
 def _within(id_: int) -> int:
     return max(-MAX_ID, min(id_, MAX_ID))
-
-
-def _ids(ids: Iterable[int]) -> list[int]:
-    """Drop what no job can have as its id, and what is there twice."""
-    return sorted({id_ for id_ in check_ids(ids) if 0 < id_ <= MAX_ID})
-
-
-def _condition(which: JobFilter) -> tuple[LiteralString, list[Any]]:
-    """Write only the conditions given, so that each plan uses the index that fits."""
-    conditions: list[tuple[LiteralString, Any]] = []
-    if which.ids is not None:
-        conditions.append(("id = any(%s::bigint[])", _ids(which.ids)))
-    if which.states is not None:
-        conditions.append(("state = any(%s::text[])", [str(state) for state in which.states]))
-    for column in ("queue", "task", "lock"):
-        value = getattr(which, column)
-        if value is not None:
-            conditions.append((f"{column} = %s", value))
-    return "".join(f" and {text}" for text, _ in conditions), [value for _, value in conditions]
 
 
 def _read_fetched(rows: list[Row], worker: int) -> Fetched:

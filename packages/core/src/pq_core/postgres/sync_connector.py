@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
 
@@ -20,6 +20,7 @@ from pq_core.connector import (
     JobChanges,
     JobFilter,
     JobState,
+    Pause,
     QueueInfo,
     SchemaStatus,
     Standing,
@@ -38,8 +39,10 @@ from pq_core.postgres.pools import SyncPool
 from pq_core.postgres.schema import Conversation
 from pq_core.postgres.statements import Statement
 from pq_core.postgres.transactions import IDLE, MOST, guarded, transaction
+from pq_core.postgres.watching import watched_in_thread
 from pq_core.schedule import Move, NewSchedule, Schedule, Ticked
 from pq_core.states import State
+from pq_core.watch import SyncWatch
 
 T = TypeVar("T")
 
@@ -102,6 +105,10 @@ class SyncPsycopgConnector:
         with transaction(self._pool_for_transactions(), self._link) as connection:
             yield connection
 
+    def watch(self, job_id: int) -> AbstractContextManager[SyncWatch]:
+        self._door.check()
+        return watched_in_thread(self._link, job_id)
+
     def find(self, which: JobFilter, *, limit: int = 100, after: int = 0, now: datetime | None = None) -> list[Job]:
         return self._run(self._link.statements.find(which, limit, after, now))
 
@@ -141,11 +148,31 @@ class SyncPsycopgConnector:
     def queues(self, *, now: datetime | None = None) -> list[QueueInfo]:
         return self._run(self._link.statements.queues(now))
 
-    def pause(self, queue: str, *, now: datetime | None = None) -> None:
-        self._run(self._link.statements.pause(queue, now))
+    def purge(self, ids: Sequence[int], *, now: datetime | None = None) -> list[int]:
+        return self._run(self._link.statements.purge(ids, now))
 
-    def resume(self, queue: str, *, now: datetime | None = None) -> None:
-        self._run(self._link.statements.resume(queue, now))
+    def pause(
+        self,
+        queue: str | None = None,
+        *,
+        task: str | None = None,
+        everything: bool = False,
+        now: datetime | None = None,
+    ) -> None:
+        self._run(self._link.statements.pause(queue, task, now, everything=everything))
+
+    def resume(
+        self,
+        queue: str | None = None,
+        *,
+        task: str | None = None,
+        everything: bool = False,
+        now: datetime | None = None,
+    ) -> None:
+        self._run(self._link.statements.resume(queue, task, now, everything=everything))
+
+    def pauses(self, *, now: datetime | None = None) -> list[Pause]:
+        return self._run(self._link.statements.pauses(now))
 
     def schedules(self, ids: Sequence[str] | None = None, *, now: datetime | None = None) -> list[Schedule]:
         return self._run(self._link.statements.schedules(ids, now))

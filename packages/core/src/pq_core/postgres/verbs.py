@@ -7,7 +7,17 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from pq_core.connector import Fetched, JobChanges, JobFilter, JobState, QueueInfo, Standing, WorkerInfo, WorkerStatus
+from pq_core.connector import (
+    Fetched,
+    JobChanges,
+    JobFilter,
+    JobState,
+    Pause,
+    QueueInfo,
+    Standing,
+    WorkerInfo,
+    WorkerStatus,
+)
 from pq_core.health import Health
 from pq_core.job import Job
 from pq_core.outcome import Progress
@@ -87,11 +97,31 @@ class Verbs(ABC):
     async def queues(self, *, now: datetime | None = None) -> list[QueueInfo]:
         return await self._run(self._link.statements.queues(now))
 
-    async def pause(self, queue: str, *, now: datetime | None = None) -> None:
-        await self._run(self._link.statements.pause(queue, now))
+    async def purge(self, ids: Sequence[int], *, now: datetime | None = None) -> list[int]:
+        return await self._run(self._link.statements.purge(ids, now))
 
-    async def resume(self, queue: str, *, now: datetime | None = None) -> None:
-        await self._run(self._link.statements.resume(queue, now))
+    async def pause(
+        self,
+        queue: str | None = None,
+        *,
+        task: str | None = None,
+        everything: bool = False,
+        now: datetime | None = None,
+    ) -> None:
+        await self._run(self._link.statements.pause(queue, task, now, everything=everything))
+
+    async def resume(
+        self,
+        queue: str | None = None,
+        *,
+        task: str | None = None,
+        everything: bool = False,
+        now: datetime | None = None,
+    ) -> None:
+        await self._run(self._link.statements.resume(queue, task, now, everything=everything))
+
+    async def pauses(self, *, now: datetime | None = None) -> list[Pause]:
+        return await self._run(self._link.statements.pauses(now))
 
     async def schedules(self, ids: Sequence[str] | None = None, *, now: datetime | None = None) -> list[Schedule]:
         return await self._run(self._link.statements.schedules(ids, now))

@@ -25,11 +25,13 @@ declare
     wanted integer := "fetch".max_jobs;
     serving text[];
     share integer;
-    more boolean;
+    more boolean := false;
     last_life boolean;
     idle boolean;
     alone boolean;
     rounds integer := 0;
+    expired record;
+    held_tasks text[] := '{}';
     taken record;
     seen_locks bigint[] := '{}';
 begin
@@ -38,11 +40,21 @@ begin
         raise exception 'worker % has no live lease', "fetch".worker
             using errcode = 'PQ001', hint = 'Send a heartbeat before fetching.';
     end if;
-    more := promote(at, "fetch".queues);
+    if exists (select from jobs j where j.expires_at <= at and j.attempt = 0 and j.state <> 'running') then
+        select * into expired from expire(at, false) e;
+        perform wake(expired.freed);
+        more := expired.more;
+    end if;
+    more := promote(at, "fetch".queues) or more;
 
     serving := array(select distinct q from unnest(coalesce("fetch".queues, ready_queues())) q);
     share := greatest(1, ceil(2.0 * wanted / greatest(1, cardinality(serving))));
-    serving := array(select q from unnest(serving) q where not exists (select from pauses p where p.kind = 'queue' and p.name = q));
+    if exists (select from pauses) then
+        held_tasks := array(select p.name from pauses p where p.kind = 'task');
+        serving := array(
+            select q from unnest(serving) q
+            where not exists (select from pauses p where p.kind = 'all' or (p.kind = 'queue' and p.name = q)));
+    end if;
     if cardinality(serving) > 2 * wanted then
         serving := best_queues(serving, 2 * wanted);
         more := more or cardinality(serving) = 2 * wanted;
@@ -61,7 +73,7 @@ begin
     loop
         exit when wanted < 1 or serving = '{}';
         rounds := rounds + 1;
-        select * into taken from take(serving, share, wanted, seen_locks, alone) t;
+        select * into taken from take(serving, share, wanted, seen_locks, alone, at, held_tasks) t;
         return query
             update jobs j
             set state = 'running', worker = "fetch".worker, started_at = at, attempt = j.attempt + 1, claim = j.claim + 1

@@ -1,10 +1,11 @@
 -- Say which of the ready jobs in `locked` may run, for locks in `judged`, whose advisory locks this session holds. Part of fetch.
 --
 -- The head of a lock is its first live job. An ordered job runs if it is the head, a mutex job if it is the first of its kind
--- here and the head does not run instead; and neither if one of the lock runs already.
+-- here and the head does not run instead; and neither if one of the lock runs already. A blocked head with nothing running is
+-- idle, unless its task is one of `held_tasks`, which are paused.
 --
 -- Only ids may drive the search: by its lock a candidate would be found behind all jobs of that lock, hence "is true".
-create or replace function judge(locked bigint[], judged bigint[])
+create or replace function judge(locked bigint[], judged bigint[], held_tasks text[])
 returns table (chosen bigint[], held bigint[], held_locks bigint[], busy_locks bigint[], idle_heads bigint[], candidates integer)
 language plpgsql
 as $$
@@ -12,13 +13,14 @@ as $$
 begin
     return query
     with candidate as (
-        select j.id, j.lock_key, j.lock_mode, h.id as head, h.state as head_state,
+        select j.id, j.lock_key, j.lock_mode, h.id as head,
+            case when h.task <> all (judge.held_tasks) then h.state end as head_state,
             exists (select from jobs r where r.lock_key = j.lock_key and r.state = 'running') as busy,
             first_value(j.id) over (
                 partition by j.lock_key order by j.id = h.id desc, j.lock_mode = 'mutex' desc, j.priority desc, j.id) as first
         from jobs j
         cross join lateral (
-            select o.id, o.state from jobs o where o.lock_key = j.lock_key order by o.priority desc, o.id limit 1) h
+            select o.id, o.state, o.task from jobs o where o.lock_key = j.lock_key order by o.priority desc, o.id limit 1) h
         where j.id = any (judge.locked) and (j.lock_key = any (judge.judged)) is true
     ), verdict as (
         select c.id, c.lock_key, c.head, c.head_state, c.busy,

@@ -1,7 +1,9 @@
--- Change waiting jobs; return them with their state after it. What is null stays; the lock changes if relock says so.
+-- Change waiting jobs; return them with their state after it. What is null stays; the lock changes if relock
+-- says so, the expiry if reexpire does.
 create or replace function reschedule(
     ids bigint[], scheduled_at timestamptz default null, delay double precision default null, queue text default null,
-    priority smallint default null, relock boolean default false, lock text default null, now timestamptz default null
+    priority smallint default null, relock boolean default false, lock text default null, now timestamptz default null,
+    reexpire boolean default false, expires_at timestamptz default null
 )
 returns table (id bigint, state text)
 language plpgsql security definer
@@ -27,6 +29,7 @@ begin
             queue = coalesce(reschedule.queue, j.queue),
             priority = coalesce(reschedule.priority, j.priority),
             lock = case when reschedule.relock then reschedule.lock else j.lock end,
+            expires_at = case when reschedule.reexpire then reschedule.expires_at else j.expires_at end,
             state = case when due > at then 'scheduled' when due is null and j.state = 'scheduled' then 'scheduled' else 'ready' end
         where j.id = any (waiting)
         returning j.queue, j.lock_key, j.state

@@ -1,10 +1,35 @@
--- Undo pause, and tell the queue's workers.
+-- Undo pause of the same, and tell the workers that it concerns. The jobs that fetches have left blocked for a task are ready
+-- again, all of them at once.
 create or replace function resume(queue text default null, task text default null)
 returns void
-language sql security definer
-set search_path from current
+language plpgsql security definer
+set search_path from current set pq.inside = 'on'
+set jit = off set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
-    delete from pauses
-    where kind = case when $1 is not null then 'queue' when $2 is not null then 'task' else 'all' end and name = coalesce($1, $2, '');
-    select announce(array[$1])
+#variable_conflict use_column
+declare
+    paused boolean;
+    held bigint[];
+    awake text[];
+begin
+    -- What was made blocked for the pause has been committed when this delete is done, and the next statement must see it.
+    perform check_isolation();
+    delete from pauses p
+    where p.kind = case when resume.queue is not null then 'queue' when resume.task is not null then 'task' else 'all' end
+        and p.name = coalesce(resume.queue, resume.task, '');
+    paused := found;
+    if resume.queue is not null then
+        perform announce(array[resume.queue]);
+    elsif resume.task is null then
+        perform announce(ready_queues());
+    elsif paused then
+        held := array(select j.id from jobs j where j.state = 'blocked' and j.task = resume.task order by j.id for update);
+        with released as (
+            update jobs j set state = 'ready' where j.id = any (held) returning j.queue
+        )
+        select array_agg(distinct r.queue) into awake from released r;
+        perform announce(awake);
+    end if;
+end
 $$;

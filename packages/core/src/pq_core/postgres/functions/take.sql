@@ -5,7 +5,11 @@
 --
 -- A lock is judged by one session at a time, which holds its advisory lock, and in a statement of its own: the snapshot that
 -- took the candidates may be older than the last change of a lock.
-create or replace function take(serving text[], share integer, wanted integer, seen_locks bigint[], last_life boolean)
+--
+-- Of the candidates, those that have expired are left to expire(), and those of paused tasks (held_tasks) to hold().
+create or replace function take(
+    serving text[], share integer, wanted integer, seen_locks bigint[], last_life boolean, at timestamptz, held_tasks text[]
+)
 returns table (ids bigint[], locks_seen bigint[], refused boolean, crowded boolean, more boolean)
 language plpgsql
 as $$
@@ -14,6 +18,8 @@ declare
     each integer := case when take.last_life then 1 else least(take.share, take.wanted) end;
     free bigint[];
     locked bigint[];
+    stale boolean;
+    held bigint[];
     locks bigint[];
     judged bigint[];
     verdict record;
@@ -23,39 +29,48 @@ declare
 begin
     if take.last_life then
         with candidate as materialized (
-            select c.id, c.lock_key from unnest(take.serving) q, lateral (
-                select j.id, j.lock_key, j.priority from jobs j
+            select c.id, c.lock_key, c.stale, not c.stale and c.task = any (take.held_tasks) as held
+            from unnest(take.serving) q, lateral (
+                select j.id, j.lock_key, j.priority, j.task, (j.expires_at <= take.at and j.attempt = 0) is true as stale from jobs j
                 where j.queue = q and j.state = 'ready' and j.losses >= j.max_losses - 1
                     and (j.lock_key is null or j.lock_key <> all (take.seen_locks))
                 order by j.priority desc, j.id limit 1 for update skip locked) c
             order by c.priority desc, c.id limit 1
         )
-        select coalesce(array_agg(c.id) filter (where c.lock_key is null), '{}'),
-            coalesce(array_agg(c.id) filter (where c.lock_key is not null), '{}'), true
-        into free, locked, crowd from candidate c;
+        select coalesce(array_agg(c.id) filter (where c.lock_key is null and not (c.stale or c.held)), '{}'),
+            coalesce(array_agg(c.id) filter (where c.lock_key is not null and not (c.stale or c.held)), '{}'),
+            array_agg(c.id) filter (where c.held), bool_or(c.stale), true
+        into free, locked, held, stale, crowd from candidate c;
     else
         with candidate as materialized (
             select c.* from unnest(take.serving) q, lateral (
-                select j.id, j.lock_key, j.priority, j.queue from jobs j
+                select j.id, j.lock_key, j.priority, j.queue, j.task, (j.expires_at <= take.at and j.attempt = 0) is true as stale
+                from jobs j
                 where j.queue = q and j.state = 'ready' and j.losses < j.max_losses - 1
                     and (j.lock_key is null or j.lock_key <> all (take.seen_locks))
                 order by j.priority desc, j.id limit each for update skip locked) c
         ), best as materialized (
-            select c.id, c.lock_key from candidate c order by c.priority desc, c.id limit take.wanted
+            select c.id, c.lock_key, c.stale, not c.stale and c.task = any (take.held_tasks) as held
+            from candidate c order by c.priority desc, c.id limit take.wanted
         )
-        select coalesce(array_agg(b.id) filter (where b.lock_key is null), '{}'),
-            coalesce(array_agg(b.id) filter (where b.lock_key is not null), '{}'),
+        select coalesce(array_agg(b.id) filter (where b.lock_key is null and not (b.stale or b.held)), '{}'),
+            coalesce(array_agg(b.id) filter (where b.lock_key is not null and not (b.stale or b.held)), '{}'),
+            array_agg(b.id) filter (where b.held), bool_or(b.stale),
             exists (select from candidate c group by c.queue having count(*) >= each)
-        into free, locked, crowd from best b;
+        into free, locked, held, stale, crowd from best b;
     end if;
+    if held is not null then
+        perform hold(held, take.serving, take.last_life);
+    end if;
+    stale := coalesce(stale or held is not null, false);
     if locked = '{}' then
-        return query select free, take.seen_locks, false, crowd, false;
+        return query select free, take.seen_locks, stale, crowd, stale;
         return;
     end if;
 
     locks := array(select distinct j.lock_key from jobs j where j.id = any (locked));
     judged := array(select k from unnest(locks) k where pg_try_advisory_xact_lock(advisory_key(k)));
-    select * into verdict from judge(locked, judged) v;
+    select * into verdict from judge(locked, judged, take.held_tasks) v;
     unmarked := mark(verdict.held, verdict.held_locks, verdict.busy_locks, verdict.chosen);
     revived := make_ready(verdict.idle_heads);
     return query select
@@ -63,8 +78,8 @@ begin
         -- A lock that is neither busy nor in others' hands may have a mutex job behind those that were just marked.
         take.seen_locks || verdict.busy_locks || array(select k from unnest(locks) k where k <> all (judged)),
         -- To go on behind a long line that is not yet marked would be to read all of it.
-        cardinality(verdict.chosen) < cardinality(locked) and (take.last_life or not unmarked),
+        stale or cardinality(verdict.chosen) < cardinality(locked) and (take.last_life or not unmarked),
         crowd,
-        unmarked or revived or verdict.candidates < cardinality(locked);
+        stale or unmarked or revived or verdict.candidates < cardinality(locked);
 end
 $$;
