@@ -110,15 +110,17 @@ class NewJob:
         return (
             self.delivery == "at_least_once"
             and self.version == 1
-            and (self.unique_key or self.unique_period or self.expires_at or self.expires_in) is None
+            and self.unique_key is None
             and self.unique_scope == "waiting"
+            and self.unique_period is None
             and self.on_conflict == "raise"
+            and self.expires_at is None
+            and self.expires_in is None
         )
 
     def _check_terms(self) -> None:
         overwrite(self, delivery=_one_of("delivery", self.delivery, _DELIVERIES))
-        overwrite(self, unique_scope=_one_of("unique_scope", self.unique_scope, _SCOPES))
-        overwrite(self, on_conflict=_one_of("on_conflict", self.on_conflict, _ON_CONFLICT))
+        overwrite(self, unique_scope=check_scope(self.unique_scope), on_conflict=check_on_conflict(self.on_conflict))
         overwrite(self, version=check_version(self.version))
         if self.unique_key is not None:
             overwrite(self, unique_key=check_unique_key(self.unique_key))
@@ -281,6 +283,24 @@ def check_unique_key(value: object) -> str:
         raise _invalid("unique_key", value, f"has {len(text)} characters; at most {MAX_UNIQUE_KEY} are allowed")
     _check_text("unique_key", text)
     return text
+
+
+def check_scope(value: object) -> Scope:
+    """Return among which jobs a unique key is unique.
+
+    Raises:
+        InvalidJob: `value` is no scope.
+    """
+    return cast("Scope", _one_of("unique_scope", value, _SCOPES))
+
+
+def check_on_conflict(value: object) -> OnConflict:
+    """Return what becomes of a job whose unique key is taken.
+
+    Raises:
+        InvalidJob: `value` is nothing that can.
+    """
+    return cast("OnConflict", _one_of("on_conflict", value, _ON_CONFLICT))
 
 
 def check_version(value: object) -> int:

@@ -17,7 +17,8 @@ from pq_core.memory.claiming import Fetch, Heartbeat
 from pq_core.memory.deferring import Defer
 from pq_core.memory.ending import Finish, Leave, Rescue
 from pq_core.memory.listing import Find
-from pq_core.memory.steering import Cancel, Pause, Reschedule, Resume, Retry
+from pq_core.memory.reviving import Retry
+from pq_core.memory.steering import Cancel, Pause, Reschedule, Resume
 from pq_core.memory.store import Operation, Store, apply
 from pq_core.outcome import UNCHANGED, Kind, Outcome
 from pq_core.states import State

@@ -10,6 +10,7 @@ import attrs
 from pq_core.connector import Deferred
 from pq_core.errors import InvalidArguments, InvalidJob
 from pq_core.job import NewJob
+from pq_core.memory.draft import Draft
 from pq_core.memory.record import Record
 from pq_core.memory.store import Store
 from pq_core.payload import dump_mapping
@@ -23,33 +24,57 @@ class Defer:
     jobs: Sequence[NewJob]
 
     def apply(self, store: Store, now: datetime) -> list[Deferred]:
-        """Return the ids in the order of the jobs."""
-        return Commit(Prepare(self.jobs).apply(store, now)).apply(store, now)
+        """Return what became of each, in the order of the jobs."""
+        draft = Draft(store)
+        answers = Prepare(self.jobs, draft).apply(store, now)
+        Commit(draft).apply(store, now)
+        return answers
 
 
 @attrs.frozen
 class Prepare:
-    """Make records with ids, that are not stored yet: what a transaction does before its end."""
+    """Add jobs to what will be stored, all or none: what a transaction does before its end."""
 
     jobs: Sequence[NewJob]
+    draft: Draft
 
-    def apply(self, store: Store, now: datetime) -> list[Record]:
-        """Return the records in the order of the jobs."""
-        texts = [_texts(job, index if len(self.jobs) > 1 else None) for index, job in enumerate(self.jobs)]
-        return [_record(job, *text, store.new_id(), now) for job, text in zip(self.jobs, texts, strict=True)]
+    def apply(self, store: Store, now: datetime) -> list[Deferred]:
+        """Return what becomes of each, in the order of the jobs."""
+        several = len(self.jobs) > 1
+        texts = [_texts(job, index if several else None) for index, job in enumerate(self.jobs)]
+        first, mark = store.next_id, self.draft.mark
+        records = [_record(job, *text, store.new_id(), now) for job, text in zip(self.jobs, texts, strict=True)]
+        try:
+            return [
+                self.draft.add(job, record, now, first, index if several else None)
+                for index, (job, record) in enumerate(zip(self.jobs, records, strict=True))
+            ]
+        except BaseException:
+            self.draft.go_back(mark)
+            raise
 
 
 @attrs.frozen
 class Commit:
-    """Store records that are prepared."""
+    """Store what is prepared."""
 
-    records: Sequence[Record]
+    draft: Draft
 
-    def apply(self, store: Store, now: datetime) -> list[Deferred]:  # noqa: ARG002 - as every operation
-        """Return the ids in the order of the records."""
-        for record in self.records:
-            store.insert(record)
-        return [Deferred(record.id) for record in self.records]
+    def apply(self, store: Store, now: datetime) -> None:  # noqa: ARG002 - as every operation
+        """Change the store of the draft."""
+        self.draft.commit(now)
+
+
+@attrs.frozen
+class GoBack:
+    """Undo what was prepared since a mark."""
+
+    draft: Draft
+    mark: int = 0
+
+    def apply(self, store: Store, now: datetime) -> None:  # noqa: ARG002 - as every operation
+        """Change the draft alone, and what others know of it."""
+        self.draft.go_back(self.mark)
 
 
 def _texts(job: NewJob, index: int | None) -> tuple[str, str]:

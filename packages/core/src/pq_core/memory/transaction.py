@@ -11,9 +11,9 @@ from pq_core.connector import Deferred
 from pq_core.errors import WrongConnection
 from pq_core.job import NewJob
 from pq_core.memory.concluding import Conclude, Current
-from pq_core.memory.deferring import Commit, Prepare
+from pq_core.memory.deferring import Commit, GoBack, Prepare
+from pq_core.memory.draft import Draft
 from pq_core.memory.engine import Engine
-from pq_core.memory.record import Record
 from pq_core.outcome import Outcome
 
 NOT_HERE = frozenset({"execute", "executemany", "cursor", "copy", "pipeline", "fetchone", "fetchall", "scalar"})
@@ -32,7 +32,7 @@ class MemoryTransaction:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._store = engine.store
-        self._records: list[Record] = []
+        self._draft = Draft(engine.store)
         self._outcomes: list[Outcome] = []
         self._told: list[int] = []
         self._finished_at: datetime | None = None
@@ -41,7 +41,7 @@ class MemoryTransaction:
 
     def savepoint(self) -> Savepoint:
         """Return a part of the transaction to enter with `with` or `async with`, which can be rolled back alone."""
-        return Savepoint(self, self._records)
+        return Savepoint(self, self._engine, self._draft)
 
     def transaction(self) -> Savepoint:
         """Return a savepoint, by the name under which connections of psycopg give one."""
@@ -63,12 +63,12 @@ class MemoryTransaction:
         """Give jobs their ids, and keep them until the end of the transaction.
 
         Raises:
+            AlreadyDeferred: a unique key is taken.
+            StoreBusy: a unique key is in the hands of another transaction that is open.
             WrongConnection: the transaction has not begun, or has ended.
         """
         self._check_open()
-        records = self._engine.do(Prepare(jobs), now)
-        self._records += records
-        return [Deferred(record.id) for record in records]
+        return self._engine.do(Prepare(jobs, self._draft), now)
 
     def finish(self, outcomes: Sequence[Outcome], now: datetime | None) -> list[int]:
         """Write outcomes at the end of the transaction; return the ids of the jobs whose claim is current.
@@ -100,12 +100,16 @@ class MemoryTransaction:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._open = False
-        if kind is None and self._store is self._engine.store:  # reset() has emptied the transaction, too
-            commit = Commit(self._records)
-            if self._outcomes:
+        if self._store is not self._engine.store:  # reset() has emptied the transaction, too
+            return
+        commit = Commit(self._draft)
+        try:
+            if kind is None and self._outcomes:
                 self._engine.do(Conclude(commit, self._outcomes, self._told), self._finished_at)
-            else:
+            elif kind is None:
                 self._engine.do(commit)
+        finally:
+            self._engine.do(GoBack(self._draft))  # what is committed cannot go back, so this is for what is not
 
     async def __aenter__(self) -> Self:
         return self.__enter__()
@@ -122,20 +126,21 @@ class Savepoint:
     .. versionadded:: 0.1
     """
 
-    def __init__(self, transaction: MemoryTransaction, records: list[Record]) -> None:
+    def __init__(self, transaction: MemoryTransaction, engine: Engine, draft: Draft) -> None:
         self._transaction = transaction
-        self._records = records
-        self._kept = 0
+        self._engine = engine
+        self._draft = draft
+        self._mark = 0
 
     def __enter__(self) -> MemoryTransaction:
-        self._kept = len(self._records)
+        self._mark = self._draft.mark
         return self._transaction
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is not None:
-            del self._records[self._kept :]
+        if kind is not None and self._draft.store is self._engine.store:
+            self._engine.do(GoBack(self._draft, self._mark))
 
     async def __aenter__(self) -> MemoryTransaction:
         return self.__enter__()

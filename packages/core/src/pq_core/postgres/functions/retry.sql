@@ -1,4 +1,5 @@
--- Make ended jobs live again under their ids, with a clean slate but for the claim and the errors; return them.
+-- Make ended jobs live again under their ids, with a clean slate but for the claim and the errors; return them. One whose unique key
+-- is taken stays as it is; of two with one key the older comes back.
 create or replace function retry(ids bigint[], now timestamptz default null)
 returns table (id bigint, state text)
 language plpgsql security definer
@@ -13,19 +14,21 @@ declare
     back bigint[];
 begin
     perform from finished_jobs f where f.id = any (retry.ids) order by f.id for update;
-    with gone as (
-        delete from finished_jobs f where f.id = any (retry.ids) returning f.*
-    ), revived as (
+    -- By key, as all do who take several.
+    with revived as (
         insert into jobs (
             id, queue, task, args, priority, lock, lock_mode, state, attempt, claim, losses, max_losses, scheduled_at, created_at,
             errors, progress, metadata, delivery, version, unique_key, unique_scope, expires_at)
         overriding system value
         select g.id, g.queue, g.task, g.args, g.priority, g.lock, g.lock_mode, 'ready', 0, g.claim, 0, g.max_losses, at, g.created_at,
             g.errors, null, g.metadata, g.delivery, g.version, g.unique_key, g.unique_scope, null
-        from gone g order by g.id
+        from finished_jobs g where g.id = any (retry.ids)
+        order by g.unique_key collate "C", g.unique_scope, g.id
+        on conflict do nothing
         returning id, queue
     )
     select coalesce(array_agg(r.id), '{}'), array_agg(distinct r.queue) into back, awake from revived r;
+    delete from finished_jobs f where f.id = any (back);
     perform announce(awake);
     return query select b, 'ready'::text from unnest(back) b order by b;
 end

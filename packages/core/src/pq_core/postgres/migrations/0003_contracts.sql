@@ -65,3 +65,10 @@ drop function if exists pause(text, timestamptz);
 drop function if exists resume(text);
 drop function if exists queue_counts();
 drop function if exists prune(interval, timestamptz);
+
+-- One job to store, as defer understands it: with its moments worked out. `place`: in its batch, from 1.
+create type new_job as (
+    id bigint, queue text, task text, args json, priority smallint, lock text, lock_mode text, state text, scheduled_at timestamptz,
+    max_losses smallint, metadata json, delivery text, version integer, unique_key text, unique_scope text,
+    unique_period interval, on_conflict text, expires_at timestamptz, place bigint
+);

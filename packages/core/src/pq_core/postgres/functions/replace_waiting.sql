@@ -1,0 +1,32 @@
+-- Let a waiting job do what a new one was to do, at the time of the new one; return its queue, or null if it waits no more. Part of
+-- store_unique, which has set pq.inside.
+--
+-- The job is ready or scheduled after it, so no wake of its lock is missed. Of its lock others are to be woken only if it
+-- lets them go before.
+create or replace function replace_waiting(holder bigint, job new_job)
+returns text
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    before record;
+begin
+    select j.queue, j.priority, j.lock_key into before from jobs j
+    where j.id = replace_waiting.holder and (j.state <> 'running') is true
+    for update;
+    if not found then
+        return null;
+    end if;
+    if before.lock_key is not null and job.priority < before.priority then
+        perform check_isolation();
+    end if;
+    update jobs j set
+        task = job.task, args = job.args, version = job.version, metadata = job.metadata, priority = job.priority,
+        state = job.state, scheduled_at = job.scheduled_at, expires_at = job.expires_at
+    where j.id = replace_waiting.holder;
+    if before.lock_key is not null and job.priority < before.priority then
+        perform wake(array[before.lock_key]);
+    end if;
+    return before.queue;
+end
+$$;

@@ -1,0 +1,102 @@
+-- Store jobs of which some have unique keys; see defer_many for the answer.
+--
+-- All insert in the order of keys, so that two batches wait for each other in one direction only; ids are reserved first, and keep
+-- the order of the batch. First goes in, at once, what meets nobody: the first job of each key. Then each that has met somebody is
+-- seen to by itself. One of these may come back to a key of which the holder went away, behind keys that it has already: if that
+-- makes a deadlock, the batch begins anew.
+create or replace function store_unique_many(given new_job[], at timestamptz, out ids bigint[], out statuses text[])
+language plpgsql
+set pq.inside = 'on'
+set jit = off set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+declare
+    reserved constant bigint[] := array(select nextval('jobs_id_seq') from unnest(given));
+    kept bigint[];
+    late bigint[];
+    awake text[];
+    job new_job;
+    met record;
+    refused bigint;
+    holder bigint;
+begin
+    for attempt in 1..5 loop
+        begin
+            with given as (
+                select g.*, row_number() over (partition by g.unique_key, g.unique_scope order by g.place) as turn
+                from unnest(store_unique_many.given) g
+            ), stored as (
+                insert into jobs (id, queue, task, args, priority, lock, lock_mode, state, scheduled_at, created_at, max_losses,
+                    metadata, delivery, version, unique_key, unique_scope, expires_at)
+                overriding system value
+                select reserved[g.place], g.queue, g.task, g.args, g.priority, g.lock, g.lock_mode, g.state, g.scheduled_at,
+                    store_unique_many.at, g.max_losses, g.metadata, g.delivery, g.version, g.unique_key,
+                    case when g.unique_key is not null then g.unique_scope end, g.expires_at
+                from given g
+                where (g.turn = 1 or g.unique_key is null) and not exists (
+                    select from unique_periods p where p.key = g.unique_scope || ':' || g.unique_key and p.until > store_unique_many.at)
+                order by g.unique_key collate "C", g.unique_scope, g.place
+                on conflict do nothing
+                returning id, queue
+            )
+            select coalesce(array_agg(s.id order by s.id), '{}'), array_agg(distinct s.queue) into kept, awake from stored s;
+
+            -- Whom an insert waited for may have taken the key for a period: see store_unique.
+            late := array(
+                select reserved[g.place] from unnest(store_unique_many.given) g
+                where kept[width_bucket(reserved[g.place], kept)] = reserved[g.place] and exists (
+                    select from unique_periods p where p.key = g.unique_scope || ':' || g.unique_key and p.until > store_unique_many.at)
+                order by g.place);
+            if late <> '{}' then
+                delete from jobs j where j.id = any (late);
+                kept := array(select k from unnest(kept) k where k <> all (late) order by k);
+            end if;
+            insert into unique_periods as p (key, job_id, until)
+            select g.unique_scope || ':' || g.unique_key, reserved[g.place], store_unique_many.at + g.unique_period
+            from unnest(store_unique_many.given) g
+            where g.unique_period > '0' and kept[width_bucket(reserved[g.place], kept)] = reserved[g.place]
+            on conflict (key) do update set job_id = excluded.job_id, until = excluded.until;
+
+            ids := reserved;
+            statuses := array(
+                select case when kept[width_bucket(r, kept)] = r then 'new' end from unnest(reserved) with ordinality o (r, place)
+                order by o.place);
+            refused := null;
+            for job in
+                select g.* from unnest(store_unique_many.given) g
+                where (kept[width_bucket(reserved[g.place], kept)] = reserved[g.place]) is not true
+                order by g.unique_key collate "C", g.unique_scope, g.place
+            loop
+                job.id := reserved[job.place];
+                met := store_unique(job, store_unique_many.at);
+                ids[job.place] := met.id;
+                statuses[job.place] := met.status;
+                if met.awake is not null then
+                    awake := array_append(awake, met.awake);
+                end if;
+                if met.status = 'taken' and job.place < coalesce(refused, job.place + 1) then
+                    refused := job.place;
+                    holder := nullif(met.id, reserved[width_bucket(met.id, reserved)]);
+                end if;
+            end loop;
+            if refused is not null then
+                raise exception 'a unique key is taken' using errcode = 'PQ004';
+            end if;
+            perform announce(awake);
+            return;
+        exception
+            when sqlstate 'PQ004' then
+                ids := array_fill(null::bigint, array[cardinality(reserved)]);
+                statuses := array_fill(null::text, array[cardinality(reserved)]);
+                ids[refused] := holder;
+                statuses[refused] := 'taken';
+                return;
+            when deadlock_detected then
+                if attempt = 5 then
+                    raise;
+                end if;
+        end;
+    end loop;
+end
+$$;
