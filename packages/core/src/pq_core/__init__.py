@@ -41,6 +41,7 @@ from pq_core.errors import (
     TaskNotFound,
     TaskTimedOut,
     TransactionRequired,
+    WaitTimedOut,
     WorkerLost,
     WrongConnection,
 )
@@ -53,6 +54,7 @@ from pq_core.retry import BaseRetryStrategy, RetryDecision, RetryStrategy
 from pq_core.states import State
 from pq_core.task import ContextTask, Task
 from pq_core.verdicts import Verdict
+from pq_core.waiting import JobHandle
 
 if TYPE_CHECKING:
     from pq_core.memory import InMemoryConnector
@@ -81,6 +83,7 @@ __all__ = [
     "InvalidResult",
     "Job",
     "JobContext",
+    "JobHandle",
     "JobNotFound",
     "JobState",
     "LeaseLost",
@@ -111,6 +114,7 @@ __all__ = [
     "TaskTimedOut",
     "TransactionRequired",
     "Verdict",
+    "WaitTimedOut",
     "Worker",
     "WorkerLost",
     "WorkerOptions",

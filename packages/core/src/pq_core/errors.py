@@ -17,6 +17,7 @@
     │   └── TaskAlreadyRegistered           two tasks, or a task and an alias, of one name
     ├── AppNotFound                         `package.module:app` does not lead to an App
     ├── JobNotFound                         no job with that id, live or ended
+    ├── WaitTimedOut (TimeoutError)         a job that was waited for has not ended in time
     ├── RunLost                             a run that ended before its task did
     │   ├── WorkerLost                      its worker died, or left, and it does not run again
     │   └── ProcessDied                     the process of its own that it ran in ended; names the exit code
@@ -147,6 +148,13 @@ class AppNotFound(PQError):
 
 class JobNotFound(PQError):
     """No job has that id, neither live nor ended."""
+
+
+class WaitTimedOut(PQError, TimeoutError):
+    """A job that was waited for has not ended in time; it goes on as if nobody had waited.
+
+    .. versionadded:: 0.1
+    """
 
 
 class RunLost(PQError):

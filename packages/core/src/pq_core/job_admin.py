@@ -11,13 +11,13 @@ import attrs
 from pq_core.connector import Connector, JobChanges, JobFilter, JobState
 from pq_core.deferrer import refuse_unknown, time_fields
 from pq_core.delays import Delay
-from pq_core.errors import JobNotFound, shown
 from pq_core.explain import Explanation, explain, explain_async
 from pq_core.given import check_id, check_ids, check_states
 from pq_core.job import Job
 from pq_core.outcome import UNCHANGED, Unchanged
 from pq_core.states import State
 from pq_core.task import Task
+from pq_core.waiting import JobHandle, Timeout, only
 
 Ids = int | Iterable[int]
 """One id, or several."""
@@ -70,11 +70,11 @@ class JobAdmin:
             JobNotFound: there is none, or it was pruned.
             InvalidOption: `job_id` is not a whole number.
         """
-        return _only(job_id, self._connector().sync.find(JobFilter(ids=[check_id(job_id)])))
+        return only(job_id, self._connector().sync.find(JobFilter(ids=[check_id(job_id)])))
 
     async def get_async(self, job_id: int) -> Job:
         """Do what :meth:`get` does."""
-        return _only(job_id, await self._connector().find(JobFilter(ids=[check_id(job_id)])))
+        return only(job_id, await self._connector().find(JobFilter(ids=[check_id(job_id)])))
 
     def explain(self, job_id: int) -> Explanation:
         """Say why a job does not run: what holds it up, who runs it, or how it ended.
@@ -88,6 +88,22 @@ class JobAdmin:
     async def explain_async(self, job_id: int) -> Explanation:
         """Do what :meth:`explain` does."""
         return await explain_async(self._connector(), job_id)
+
+    def handle(self, job_id: int) -> JobHandle:
+        """Return a handle on a job, to keep and to wait for; nothing is looked up.
+
+        Raises:
+            InvalidOption: `job_id` is not a whole number.
+        """
+        return JobHandle(self._connector, check_id(job_id))
+
+    def wait(self, job_id: int, timeout: Timeout = None) -> Job:
+        """Return a job when it has ended, however it did: see :meth:`JobHandle.wait`."""
+        return self.handle(job_id).wait(timeout)
+
+    async def wait_async(self, job_id: int, timeout: Timeout = None) -> Job:  # noqa: ASYNC109 - as every queue calls it
+        """Do what :meth:`wait` does."""
+        return await self.handle(job_id).wait_async(timeout)
 
     def find(self, *, limit: int = 100, after: int = 0, **which: Unpack[Which]) -> list[Job]:
         """Return jobs that fit, in order of their ids.
@@ -160,12 +176,6 @@ class JobAdmin:
     async def reschedule_async(self, ids: Ids, **changes: Unpack[Changes]) -> list[JobState]:
         """Do what :meth:`reschedule` does."""
         return await self._connector().reschedule(_listed(ids), _changes(changes))
-
-
-def _only(job_id: int, found: list[Job]) -> Job:
-    if not found:
-        raise JobNotFound(f"no job has the id {shown(job_id)}: it was never stored, or it has ended and was pruned")
-    return found[0]
 
 
 def _filter(which: Which) -> JobFilter:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -27,6 +27,7 @@ class Engine:
         self.store = Store()
         self._turn = Lock()
         self._bells: list[Bell] = []
+        self._watches: dict[int, list[Callable[[], object]]] = {}
         _engines.add(self)
 
     def do(self, operation: Operation[Answer], now: datetime | None = None) -> Answer:
@@ -36,12 +37,28 @@ class Engine:
             answer = apply(self.store, operation, moment)
             if self.store.rung:
                 self._ring()
+            if self._watches:
+                self._tell_watches()
         return answer
 
     def reset(self) -> None:
         """Forget everything; ids start at 1 again."""
         with self._turn:
             self.store = Store()
+            self._tell_watches()
+
+    @contextmanager
+    def watching(self, number: int, ring: Callable[[], object]) -> Generator[None]:
+        """Call `ring` when a job is not live any more, in the thread that has ended it."""
+        with self._turn:
+            self._watches.setdefault(number, []).append(ring)
+        try:
+            yield
+        finally:
+            with self._turn, suppress(KeyError, ValueError):  # It was left behind by a fork.
+                self._watches[number].remove(ring)
+                if not self._watches[number]:
+                    del self._watches[number]
 
     @contextmanager
     def bell(self, queues: Sequence[str] | None) -> Generator[Bell]:
@@ -63,6 +80,7 @@ class Engine:
         """Work again: in a child with a copy of all jobs, and without the listeners, who stay behind."""
         if in_child:
             self._bells.clear()
+            self._watches.clear()
         self._turn.release()
 
     def ring_for_all(self) -> None:
@@ -77,6 +95,12 @@ class Engine:
         for bell in self._bells:
             bell.ring(queues)
         self._take_deaf_bells_down()
+
+    def _tell_watches(self) -> None:
+        for number, rings in self._watches.items():
+            if number not in self.store.live:
+                for ring in rings:
+                    ring()
 
     def _take_deaf_bells_down(self) -> None:
         if any(bell.deaf for bell in self._bells):

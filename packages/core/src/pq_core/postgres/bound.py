@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
+from types import TracebackType
 from typing import Any, NoReturn, TypeVar, cast
 
 import psycopg
@@ -113,11 +114,28 @@ class BoundConnector(Verbs):
             return await self._defer_elsewhere(jobs, connection, now)
         return await self._run(self._link.statements.defer(jobs, now)) if jobs else []
 
-    async def finish(self, outcomes: Sequence[Outcome], *, now: datetime | None = None) -> list[int]:
+    async def finish(
+        self,
+        outcomes: Sequence[Outcome],
+        *,
+        connection: Any = None,  # noqa: ARG002 - which is the same
+        now: datetime | None = None,
+    ) -> list[int]:
         return await self._run(self._link.statements.finish(outcomes, now)) if outcomes else []
+
+    def transaction(self) -> Part:
+        """Give the caller's connection for a block, as a part of its transaction that is undone alone."""
+        return Part(self)
+
+    async def driver(self) -> Any:
+        """Return the connection of psycopg under the caller's."""
+        return await async_driver(self._given) if self._async else self._call(lambda: sync_driver(self._given))
 
     async def listen(self, queues: Sequence[str] | None, wake: Callable[[], None]) -> None:  # noqa: ARG002 - a verb
         self._refuse("listen: notifications leave when a transaction commits")
+
+    def watch(self, job_id: int) -> NoReturn:  # noqa: ARG002 - a verb
+        self._refuse("wait for a job: nobody but this transaction sees it. In a test, let run_jobs() run it before")
 
     async def migrate(self) -> list[str]:
         self._refuse("migrate: its locks would last as long as the transaction does")
@@ -181,11 +199,49 @@ class BoundConnector(Verbs):
         self._checked = driver
 
 
+class Part:
+    """A part of the caller's transaction: what a job does whose end is to be one with its work.
+
+    .. versionadded:: 0.1
+    """
+
+    def __init__(self, bound: BoundConnector) -> None:
+        self._bound = bound
+        self._savepoint: Savepoint | None = None
+
+    async def __aenter__(self) -> Any:
+        if not self._bound.is_async:
+            msg = "an async task works on a connection that is awaited: pass an asynchronous one as connection="
+            raise WrongConnection(msg)
+        return await self._begin()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._savepoint is not None:
+            await (self._savepoint.release() if kind is None else self._savepoint.rollback())
+
+    def __enter__(self) -> Any:
+        return _result(self._begin())
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _result(self.__aexit__(kind, error, trace))
+
+    async def _begin(self) -> Any:
+        self._savepoint = await self._bound.savepoint()
+        return await self._bound.driver()
+
+
 class _Twin:
     """The verbs for callers that cannot await, on a synchronous connection: each runs to its end without a pause."""
 
     def __init__(self, bound: BoundConnector) -> None:
         self._bound = bound
+
+    def transaction(self) -> Part:
+        return self._bound.transaction()
 
     def __getattr__(self, verb: str) -> Callable[..., Any]:
         method = getattr(self._bound, verb)

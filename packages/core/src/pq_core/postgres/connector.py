@@ -32,6 +32,8 @@ from pq_core.postgres.statements import Statement
 from pq_core.postgres.sync_connector import SyncPsycopgConnector
 from pq_core.postgres.transactions import IDLE, MOST, async_guarded, async_transaction
 from pq_core.postgres.verbs import Verbs
+from pq_core.postgres.watching import Ear
+from pq_core.watch import Watch
 
 T = TypeVar("T")
 
@@ -82,6 +84,7 @@ class PsycopgConnector(Verbs):
         self._guard: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._door = Door()
+        self._ear = Ear(self._link)
         self._aside: PsycopgConnector | None = None
 
     def __repr__(self) -> str:
@@ -171,6 +174,13 @@ class PsycopgConnector(Verbs):
     async def listen(self, queues: Sequence[str] | None, wake: Callable[[], None]) -> None:
         self._check_usable()
         await listen(self._link, queues, wake)
+
+    @asynccontextmanager
+    async def watch(self, job_id: int) -> AsyncGenerator[Watch]:
+        self._check_usable()
+        async with self._ear.watched(job_id) as watch:
+            await self._run(self._link.statements.await_end(job_id))
+            yield watch
 
     async def migrate(self) -> list[str]:
         return await self._converse(lambda: schema_.upgrade(self._link.schema))

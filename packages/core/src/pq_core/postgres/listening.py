@@ -19,18 +19,37 @@ _ANSWER = 10.0
 
 async def listen(link: Link, queues: Sequence[str] | None, wake: Callable[[], None]) -> None:
     """Run until cancelled; see :meth:`pq_core.connector.Connector.listen`."""
-    link.check_permitted()
     wanted = None if queues is None else {f"queue:{queue}" for queue in queues}
+
+    def hear(payload: str) -> None:
+        kind = payload.partition(":")[0]
+        if kind != "ended" and (kind != "queue" or wanted is None or payload in wanted):
+            wake()
+
+    await receive(link, wake, hear)
+
+
+async def receive(link: Link, started: Callable[[], None], hear: Callable[[str], None]) -> None:
+    """Call `hear()` with each notification, until cancelled.
+
+    Args:
+        link: where to listen.
+        started: is called once, when notifications are received.
+        hear: is given the payloads.
+
+    Raises:
+        ConnectionFailed: the connection breaks.
+    """
+    link.check_permitted()
     try:
         async with await psycopg.AsyncConnection.connect(
             link.conninfo, autocommit=True, prepare_threshold=None
         ) as connection:
             await connection.execute(f"listen {quote(link.schema)}".encode())
-            wake()
+            started()
             while True:
                 async for notice in connection.notifies(timeout=_PATIENCE):
-                    if wanted is None or notice.payload in wanted or not notice.payload.startswith("queue:"):
-                        wake()
+                    hear(notice.payload)
                 # A connection that was cut off without a word would stay silent for ever.
                 async with asyncio.timeout(_ANSWER):
                     await connection.execute("select 1")

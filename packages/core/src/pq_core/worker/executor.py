@@ -27,6 +27,7 @@ from pq_core.worker.isolation import isolated
 from pq_core.worker.journal import Journal
 from pq_core.worker.plan import Arguments, Plan, make_plan
 from pq_core.worker.run import Run
+from pq_core.worker.transactional import Ended, Transactions
 
 UNKNOWN_TASK_DELAY = timedelta(seconds=10)
 """How long a job rests whose task this worker does not know, so that a worker that does may come by."""
@@ -58,6 +59,7 @@ class Executor:
         max_result: bytes of JSON that a result may have.
         timer: tells the time to timeouts, in seconds.
         drive: stands between an async job and the event loop: is given the coroutine, and returns what is run for it.
+        transactions: begins and ends those of transactional jobs.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Executor:
         timer: Callable[[], float] = monotonic,
         drive: Drive | None = None,
         state: Any = None,
+        transactions: Transactions | None = None,
     ) -> None:
         self._app = app
         self._worker_name = worker_name
@@ -84,6 +87,7 @@ class Executor:
         self._timer = timer
         self._drive = drive
         self._state = state
+        self._transactions = transactions
         self._plans: dict[str, Plan] = {}
         self._cancelled = anyio.get_cancelled_exc_class()
 
@@ -134,13 +138,13 @@ class Executor:
         )
         surroundings = copy_context()
         surroundings.run(CURRENT.set, context)
-        if plan.pass_context:
-            args = (context, *args)
         if plan.timeout is not None:
             run.give(plan.timeout, self._timer)
+        call = partial(self._in_transaction, run) if plan.transactional else _call
+        performing = partial(call, plan, context, args, kwargs)
         if not plan.is_async:
-            return await self._threads.run(partial(surroundings.run, plan.call, context, args, kwargs))
-        awaitable = surroundings.run(plan.call, context, args, kwargs)
+            return await self._threads.run(partial(surroundings.run, performing))
+        awaitable = surroundings.run(performing)
         coroutine: Driven = awaitable if inspect.iscoroutine(awaitable) else _awaiting(awaitable)
         if self._drive is not None:
             coroutine = self._drive(run, coroutine)
@@ -152,18 +156,57 @@ class Executor:
         finally:
             run.interruptible = False
 
+    def _in_transaction(
+        self, run: Run, plan: Plan, context: JobContext, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Call the task in a transaction; return an `Ended`, to be awaited if the task is."""
+        assert self._transactions is not None  # noqa: S101 - who runs jobs of an app gives them, if its connector can
+
+        def perform(connection: Any) -> Any:
+            own = attrs.evolve(context, connection=connection)
+            CURRENT.set(own)
+            return _call(plan, own, args, kwargs)
+
+        def conclude(result: Any) -> Outcome | None:
+            return None if run.stop_seen else self._success(plan, run, result)
+
+        begin = self._transactions.run_async if plan.is_async else self._transactions.run
+        return begin(run, perform, conclude)
+
+    def _after_transaction(self, plan: Plan, run: Run, ended: Ended) -> Outcome:
+        if ended.undone is not None:
+            self._journal.undone(run.job, ended.undone)
+        if ended.error is not None:
+            return self._failed(plan, run, _unstorable(ended.result, ended.error))
+        if ended.outcome is None:
+            return self._stopped(plan, run, None)
+        if ended.outcome.written:
+            self._succeeded(run)
+        elif ended.outcome.written is False:
+            self._journal.lost(run.job.id, run.job.claim, ended.outcome.kind)
+        return ended.outcome
+
     def _after_return(self, plan: Plan, run: Run, result: Any) -> Outcome:
+        if isinstance(result, Ended):
+            return self._after_transaction(plan, run, result)
         if run.stop_seen:
             return self._stopped(plan, run, None)
         try:
-            kept = result if plan.store_result else None
-            outcome = Outcome.succeeded(run.job, kept, keep=plan.keep_success, most=self._max_result)
+            outcome = self._success(plan, run, result)
         except BaseException as error:  # noqa: BLE001 - encoding runs methods of the result, which is the user's
-            return self._failed(plan, run, error if isinstance(error, InvalidResult) else _unencodable(result, error))
+            return self._failed(plan, run, _unstorable(result, error))
+        self._succeeded(run)
+        return outcome
+
+    def _success(self, plan: Plan, run: Run, result: Any) -> Outcome:
+        kept = result if plan.store_result else None
+        outcome = Outcome.succeeded(run.job, kept, keep=plan.keep_success, most=self._max_result)
+        return outcome if run.progress is None else _with_progress(outcome, run)
+
+    def _succeeded(self, run: Run) -> None:
         if run.deadline is not None and (late := run.timer() - run.deadline) > 0:
             self._journal.late(run, late)
         self._journal.succeeded(run)
-        return outcome
 
     def _after_error(self, plan: Plan, run: Run, error: BaseException, arguments: Arguments) -> Outcome:
         verdict = verdict_in(error)
@@ -241,7 +284,13 @@ def _in_place_of(verdict: Verdict, error: Exception) -> Exception:
     return error.with_traceback(verdict.__traceback__)
 
 
-def _unencodable(result: object, reason: BaseException) -> InvalidResult:
+def _call(plan: Plan, context: JobContext, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return plan.call(context, (context, *args) if plan.pass_context else args, kwargs)
+
+
+def _unstorable(result: object, reason: BaseException) -> InvalidResult:
+    if isinstance(reason, InvalidResult):
+        return reason
     error = InvalidResult(
         f"a {type(result).__qualname__} could not be encoded as JSON: {type(reason).__name__} was raised"
     )

@@ -20,10 +20,12 @@ from pq_testing.conformance.locking import Freeing, Locking
 from pq_testing.conformance.mutex import Mutex
 from pq_testing.conformance.pruning import Pruning, TimeTravel
 from pq_testing.conformance.refusing import Refusing
+from pq_testing.conformance.reporting import Standings, TellingOfHealth, TellingOfWorkers
 from pq_testing.conformance.rescuing import LastLife, Leasing, Rescuing
 from pq_testing.conformance.steering import Cancelling, Rescheduling, Reviving
 from pq_testing.conformance.sync_twin import SyncTwin
 from pq_testing.conformance.transacting import Transacting
+from pq_testing.conformance.waiting import Waiting
 
 
 class ConnectorConformance(
@@ -51,8 +53,12 @@ class ConnectorConformance(
     Pausing,
     Pruning,
     TimeTravel,
+    TellingOfWorkers,
+    Standings,
+    TellingOfHealth,
     Transacting,
     Listening,
+    Waiting,
     SyncTwin,
     Opening,
     Forking,
