@@ -12,8 +12,19 @@ from typing import Any, ClassVar
 import attrs
 import pytest
 
-from pq_core.connector import Deferred, Fetched, JobChanges, JobFilter, JobState, QueueInfo, WorkerInfo
+from pq_core.connector import (
+    Deferred,
+    Fetched,
+    JobChanges,
+    JobFilter,
+    JobState,
+    QueueInfo,
+    Standing,
+    WorkerInfo,
+    WorkerStatus,
+)
 from pq_core.errors import InvalidJob, LeaseLost
+from pq_core.health import Health
 from pq_core.job import Job, NewJob
 from pq_core.memory import InMemoryConnector
 from pq_core.memory.record import Record
@@ -31,6 +42,7 @@ from pq_testing.conformance.listing import Finding, Pausing
 from pq_testing.conformance.locking import Locking
 from pq_testing.conformance.mutex import Mutex
 from pq_testing.conformance.pruning import Pruning
+from pq_testing.conformance.reporting import Standings, TellingOfHealth, TellingOfWorkers
 from pq_testing.conformance.rescuing import LastLife, Leasing, Rescuing
 from pq_testing.conformance.steering import Cancelling, Rescheduling, Reviving
 from pq_testing.conformance.transacting import Transacting
@@ -484,6 +496,62 @@ class ResumesInSilence(Broken):
 
     async def resume(self, queue: str, *, now: datetime | None = None) -> None:
         self._engine.store.paused.discard(queue)
+
+
+class PrunesJobsOfEveryEnd(Broken):
+    caught_by = Pruning.test_only_jobs_that_ended_so_are_pruned
+
+    async def prune(self, older_than: timedelta | None, *, states: Any = None, **options: Any) -> int:
+        return await super().prune(older_than, **options)
+
+
+class PrunesWithoutLimit(Broken):
+    caught_by = Pruning.test_in_steps_no_more_are_forgotten_than_the_limit_of_a_day_that_is_not_over
+
+    async def prune(self, older_than: timedelta | None, *, limit: Any = None, **options: Any) -> int:
+        return await super().prune(older_than, **options)
+
+
+class HidesTheLost(Broken):
+    caught_by = TellingOfWorkers.test_a_worker_is_alive_until_its_lease_ends_and_known_until_it_is_missed
+
+    async def workers(self, **options: Any) -> list[WorkerStatus]:
+        return [status for status in await super().workers(**options) if status.alive]
+
+
+class SharesDetails(Broken):
+    caught_by = TellingOfWorkers.test_what_is_listed_may_be_changed_freely
+
+    async def workers(self, **options: Any) -> list[WorkerStatus]:
+        seen = self._engine.store.seen
+        return [attrs.evolve(each, info=seen[each.info.id].info) for each in await super().workers(**options)]
+
+
+class LooksByLockMode(Broken):
+    caught_by = Standings.test_it_names_who_runs_under_its_lock
+
+    async def standing(self, job_id: int, **options: Any) -> Standing:
+        job = self._engine.store.live.get(job_id)
+        found = await super().standing(job_id, **options)
+        return attrs.evolve(found, holder=None) if job and job.lock_mode == "mutex" else found
+
+
+class CountsForEver(Broken):
+    caught_by = Standings.test_no_more_are_counted_than_need_be
+
+    async def standing(self, job_id: int, **options: Any) -> Standing:
+        found = await super().standing(job_id, **options)
+        return attrs.evolve(found, ahead=len(self.live(State.READY)) - 1) if found.ahead > 100 else found
+
+
+class ServesByNameOnly(Broken):
+    caught_by = TellingOfHealth.test_a_queue_is_served_by_a_live_worker_that_names_it_or_none
+
+    async def health(self, **options: Any) -> Health:
+        found = await super().health(**options)
+        named = {queue for seen in self._engine.store.seen.values() for queue in seen.info.queues or ()}
+        queues = [attrs.evolve(queue, served=queue.name in named) for queue in found.queues]
+        return attrs.evolve(found, queues=queues)
 
 
 class NeverCloses(Broken):

@@ -24,6 +24,7 @@ from pq_testing.conformance.listing import Pausing
 from pq_testing.conformance.locking import Freeing, Locking
 from pq_testing.conformance.mutex import Mutex
 from pq_testing.conformance.pruning import Pruning
+from pq_testing.conformance.reporting import Standings, TellingOfHealth, TellingOfWorkers
 from pq_testing.conformance.rescuing import Leasing, Rescuing
 from pq_testing.conformance.steering import Cancelling, Rescheduling, Reviving
 from pq_testing.postgres import server
@@ -110,8 +111,36 @@ BROKEN = [
            Reviving.test_a_job_may_end_and_be_retried_over_and_over),
     Mutant("ReschedulesWhatRuns", "reschedule", r"and \(j\.state = 'running'\) is false", "",
            Rescheduling.test_running_and_ended_jobs_are_left_alone),
-    Mutant("PrunesTooMuch", "prune", r"f\.finished_at < cut", "f.finished_at <= cut",
+    Mutant("PrunesTooMuch", "forget_jobs", r"f\.finished_at < \$1", "f.finished_at <= $1",
            Pruning.test_the_age_is_exact_and_a_job_of_just_that_age_stays),
+    Mutant("PrunesWholeDaysTooSoon", "forget_days", r"h\.until <=", "h.until - interval '1 day' <=",
+           Pruning.test_the_age_is_exact_and_a_job_of_just_that_age_stays),
+    Mutant("PrunesJobsOfEveryEnd", "forget_jobs", r"f\.state = any \(\$2\)", "true",
+           Pruning.test_only_jobs_that_ended_so_are_pruned),
+    Mutant("PrunesWithoutLimit", "forget_jobs", r"limit \$3", "limit nullif($3, $3)",
+           Pruning.test_in_steps_no_more_are_forgotten_than_the_limit_of_a_day_that_is_not_over),
+    Mutant("BeginsAnewAtEachHeartbeat", "heartbeat", r"set heartbeat_at =", "set started_at = at, heartbeat_at =",
+           TellingOfWorkers.test_each_heartbeat_is_noted_and_the_first_says_who_it_is),
+    Mutant("ListsWorkersByNumber", "known_workers", r"order by w\.started_at, w\.id", "order by w.id",
+           TellingOfWorkers.test_they_are_listed_in_the_order_in_which_they_came),
+    Mutant("LetsWorkersLiveTooLong", "known_workers", r"w\.lease_until >", "w.lease_until >=",
+           TellingOfWorkers.test_a_worker_is_alive_until_its_lease_ends_and_known_until_it_is_missed),
+    Mutant("CountsEqualsAsBefore", "standing", r"j\.priority > it\.priority", "j.priority >= it.priority",
+           Standings.test_ready_jobs_of_its_queue_are_before_it_by_priority_then_id),
+    Mutant("CountsNoLastLives", "standing", r"j\.losses >= j\.max_losses - 1", "false",
+           Standings.test_jobs_in_their_last_life_are_counted_and_such_that_are_not_ready_are_not),
+    Mutant("PutsJobsBeforeThemselves", "standing", r"f where f\.id <> it\.id", "f",
+           Standings.test_it_names_who_is_first_of_its_lock_in_any_state_and_queue),
+    Mutant("LetsJobsWaitForThemselves", "standing", r" and r\.id <> it\.id", "",
+           Standings.test_it_names_who_runs_under_its_lock),
+    Mutant("TellsTheLastWait", "queue_waits", r"min\(j\.scheduled_at\)", "max(j.scheduled_at)",
+           TellingOfHealth.test_a_queue_waits_since_the_first_of_its_ready_jobs_was_due),
+    Mutant("LetsTheDeadServe", "queue_waits", r"w\.lease_until > \$1 and", "",
+           TellingOfHealth.test_a_queue_is_served_by_a_live_worker_that_names_it_or_none),
+    Mutant("SeesNoPauseOfAll", "queue_waits", r"p\.kind = 'all' or", "",
+           TellingOfHealth.test_a_paused_queue_is_told_to_be_so),
+    Mutant("MissesTheLost", "health", r"w\.lease_until <= at", "w.lease_until < at",
+           TellingOfHealth.test_workers_are_counted_by_their_leases),
 ]  # fmt: skip
 
 

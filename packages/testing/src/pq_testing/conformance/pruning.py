@@ -70,6 +70,52 @@ class Pruning(Case):
         assert await scene.connector.prune(DAY, now=scene.now) == 0
         assert await scene.state(job.id) is State.SUCCEEDED
 
+    @pytest.mark.parametrize("days", [0, 3])
+    @pytest.mark.parametrize("state", [State.SUCCEEDED, State.FAILED, State.CANCELLED])
+    async def test_only_jobs_that_ended_so_are_pruned(self, scene: Scene, state: State, days: int) -> None:
+        for each in (State.SUCCEEDED, State.FAILED, State.CANCELLED):
+            await scene.end(each)
+        scene.wait(days=days, seconds=1)
+        assert await scene.connector.prune(timedelta(0), states=[], now=scene.now) == 0
+        assert await scene.connector.prune(timedelta(0), states=[State.READY, state], now=scene.now) == 1
+        assert {job.state for job in await scene.jobs()} == {State.SUCCEEDED, State.FAILED, State.CANCELLED} - {state}
+        assert await scene.connector.prune(timedelta(0), states=[state], now=scene.now) == 0
+        others = {State.SUCCEEDED, State.FAILED, State.CANCELLED} - {state}
+        assert await scene.connector.prune(timedelta(0), states=sorted(others), now=scene.now) == 2
+
+    async def test_a_job_that_ends_on_a_day_that_was_pruned_is_pruned_too(self, scene: Scene) -> None:
+        await scene.end(State.FAILED)
+        for _ in range(2):
+            await scene.end()
+            assert await scene.connector.prune(timedelta(0), states=[State.SUCCEEDED], now=scene.at(days=9)) == 1
+
+    async def test_all_states_may_be_named(self, scene: Scene) -> None:
+        await scene.end()
+        scene.wait(days=3)
+        states = [State.CANCELLED, State.FAILED, State.SUCCEEDED]
+        assert await scene.connector.prune(DAY, states=states, now=scene.now) == 1
+
+    @pytest.mark.parametrize("states", [None, [State.SUCCEEDED]])
+    async def test_in_steps_no_more_are_forgotten_than_the_limit_of_a_day_that_is_not_over(
+        self, scene: Scene, states: list[State] | None
+    ) -> None:
+        for _ in range(5):
+            await scene.end()
+        scene.wait(hours=1)
+        steps = [await scene.connector.prune(timedelta(0), states=states, limit=2, now=scene.now) for _ in range(4)]
+        assert steps == [2, 2, 1, 0]
+
+    async def test_in_steps_all_are_forgotten_in_the_end(self, scene: Scene) -> None:
+        for day in range(4):
+            for _ in range(day):
+                await scene.end()
+            scene.wait(days=1)
+        gone = 0
+        while step := await scene.connector.prune(timedelta(0), limit=2, now=scene.now):
+            gone += step
+        assert gone == 6
+        assert await scene.jobs() == []
+
 
 class TimeTravel(Case):
     """Whatever the wall clock says, the time of a verb is the `now` that it was given."""
