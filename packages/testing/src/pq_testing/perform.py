@@ -5,9 +5,11 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Any
 
+import attrs
+
 from pq_core.app import App
 from pq_core.blueprint import Blueprint
-from pq_core.context import JobContext
+from pq_core.context import JobContext, Stop
 from pq_core.errors import InvalidJob, InvalidOption, shown
 from pq_core.job import Job, NewJob
 from pq_core.payload import dump, dump_mapping, load
@@ -19,6 +21,7 @@ from pq_testing.errors import AsyncTaskInSyncDrain
 from pq_testing.given import check_count
 from pq_testing.hand import NAME
 
+REASONS: tuple[Stop, ...] = ("cancel", "shutdown", "timeout")
 NO_ID = 0
 """The id of a job that no store has."""
 
@@ -74,7 +77,9 @@ def refuse_async(app: App, job: Job) -> None:
         )
 
 
-def context(app: App, clock: Clock, of: NewJob | Task[..., Any] | None, attempt: int) -> JobContext:
+def context(
+    app: App, clock: Clock, of: NewJob | Task[..., Any] | None, attempt: int, stop: Stop | None = None
+) -> JobContext:
     """Return the context of a run, to call a task with directly.
 
     Args:
@@ -82,23 +87,28 @@ def context(app: App, clock: Clock, of: NewJob | Task[..., Any] | None, attempt:
         clock: tells when the job was claimed.
         of: the job, or its task; None: of a task that does nothing.
         attempt: which run of the job it is.
+        stop: why the run is to stop; None: it is not, unless the clock passes the task's timeout.
 
     Raises:
-        InvalidOption: there is no such job, or attempt.
+        InvalidOption: there is no such job, attempt or reason to stop.
         TaskNotFound: the app does not know the job's task.
     """
     task: Task[..., Any]
     if of is None:
         task, new = _nothing(), NewJob(task="nothing")
     elif isinstance(of, Task):
-        task, new = of, NewJob(task=of.located_name)
+        task, new = of, attrs.evolve(of.deferrer.template, task=of.located_name)
     elif isinstance(of, NewJob):  # pyright: ignore[reportUnnecessaryIsInstance] - users need no type checker
         task, new = app.tasks[of.task], of
     else:
         raise InvalidOption(f"context of {shown(of)}: give a task, a job as task.job(...) makes it, or nothing")
     job = claimed(new, clock, attempt)
-    run = Execution(job, perf_counter(), timer=clock.seconds)
-    return JobContext(job=job, task=task, app=app, worker_name=NAME, run=run)
+    if stop not in (None, *REASONS):
+        raise InvalidOption(f"stop {shown(stop)} is none of {', '.join(map(repr, REASONS))} and None")
+    run = Execution(job, perf_counter(), stop_asked=stop)
+    if task.timeout is not None:
+        run.give(task.timeout.total_seconds(), clock.seconds)
+    return JobContext(job=job, task=task, app=app, worker_name=NAME, run=run, connection=connection)
 
 
 def _nothing() -> Task[..., Any]:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, cast, overload
 
 from pq_core.app import App
-from pq_core.connector import Connector
-from pq_core.context import JobContext
+from pq_core.connector import Connector, Transactional
+from pq_core.context import JobContext, Stop
 from pq_core.deferrer import refuse_unknown
 from pq_core.errors import InvalidOption, shown
 from pq_core.given import check_queues
@@ -19,6 +19,7 @@ from pq_core.outcome import Outcome
 from pq_core.task import Task
 from pq_core.worker.executor import Executor
 from pq_core.worker.run import Run as Execution
+from pq_core.worker.transactional import Transactions
 from pq_testing import own_loop, perform
 from pq_testing.clock import Clock
 from pq_testing.drain import Drain, OnError, in_own_frames
@@ -120,17 +121,24 @@ class RunJobs:
         """Do what :meth:`perform` does, in the running event loop."""
         return await self._perform(perform.claimed(job, self.clock, attempt))
 
-    def context(self, of: NewJob | Task[..., Any] | None = None, *, attempt: int = 1) -> JobContext:
+    def context(
+        self, of: NewJob | Task[..., Any] | None = None, *, attempt: int = 1, stop: Stop | None = None
+    ) -> JobContext:
         """Return the context of a run, to call a task with that takes it.
+
+        What the task says by it can be asserted: `latest_progress`, and the verdict that :meth:`JobContext.snooze` and
+        the like raise, as ``with pytest.raises(pq_core.verdicts.Snooze)``.
 
         Args:
             of: the job, as ``task.job(...)`` makes it, or the task; None: of a job that has nothing to do.
             attempt: which run of the job it is.
+            stop: why the run is to stop, as if it had been told so: ``"cancel"``, ``"shutdown"`` or ``"timeout"``;
+                None: it is not to, unless the test's clock passes the task's `timeout`.
 
         Raises:
-            InvalidOption: this is no job, or no attempt.
+            InvalidOption: this is no job, no attempt, or no reason to stop.
         """
-        return perform.context(self.app, self.clock, of, attempt)
+        return perform.context(self.app, self.clock, of, attempt, stop)
 
     @overload
     def rolls_back(self) -> RollsBack[Any]: ...
@@ -223,6 +231,7 @@ class RunJobs:
             journal=raised,
             clock=self.clock.now,
             timer=self.clock.seconds,
+            transactions=Transactions(cast("Transactional", self.connector), fenced=False),
         )
         outcome = await executor.execute(Execution(claimed, perf_counter()))
         if raised.latest is not None and interrupts(raised.latest):
