@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 import attrs
 
 from pq_core.blueprint import Blueprint
-from pq_core.connector import Connector, SchemaStatus, WorkerStatus
+from pq_core.connector import Connector, SchemaStatus, WorkerStatus, has_transactions
 from pq_core.defer_middleware import DeferMiddleware, StoresJobs, check_defer_middleware, surround_defer
 from pq_core.deferrer import DeferOptions, Deferrer, defer_many, defer_many_async
 from pq_core.errors import AppNotFound, InvalidOption, shown
@@ -23,6 +23,8 @@ from pq_core.job_admin import JobAdmin
 from pq_core.lifespan import Lifespan, check_lifespan
 from pq_core.middleware import Middleware, check_common_middleware
 from pq_core.registry import TaskRegistry
+from pq_core.schedule_admin import ScheduleAdmin
+from pq_core.task import Task
 
 if TYPE_CHECKING:  # The worker costs anyio, which an app that only defers does not need.
     from pq_core.worker import Worker, WorkerOptions
@@ -54,6 +56,7 @@ class App(Blueprint):
             context manager, async or sync. It is entered before the first job is claimed, and left after the last
             outcome is written; jobs find what it gives as ``context.state``.
         jobs: to look at stored jobs and to change them.
+        schedules: to look at schedules, and to make and change them at run time.
 
     Raises:
         InvalidOption: a value that the option cannot have; or the module that makes the app runs a second time, as
@@ -68,6 +71,7 @@ class App(Blueprint):
     worker_lifespan: Lifespan | None = attrs.field(default=None, repr=False)
     hooks: Hooks = attrs.field(init=False, factory=Hooks, repr=False)
     jobs: JobAdmin = attrs.field(init=False, repr=False)
+    schedules: ScheduleAdmin = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
@@ -81,6 +85,7 @@ class App(Blueprint):
         if not isinstance(self.worker_defaults, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - users need no type checker
             raise InvalidOption(f"worker_defaults {shown(self.worker_defaults)} is not a dict of options")
         self.jobs = JobAdmin(lambda: self.connector)
+        self.schedules = ScheduleAdmin(lambda: self.connector)
 
     @classmethod
     def from_path(cls, path: str) -> App:
@@ -178,6 +183,7 @@ class App(Blueprint):
     def replace_connector(self, connector: C) -> Generator[C]:
         """Keep jobs elsewhere for a while: in this app itself, so in all threads. Opens and closes no connector."""
         _check_connector(connector)
+        _check_transactions(connector, self._registry.values())
         before, self.connector = self.connector, connector
         try:
             yield connector
@@ -306,3 +312,19 @@ class AsyncOpening:
 def _check_connector(given: object) -> None:
     if isinstance(given, type) or not hasattr(given, "defer") or not hasattr(given, "sync"):
         raise InvalidOption(f"connector {shown(given)} is none; make one, such as PsycopgConnector('dbname=mine')")
+
+
+def _check_transactions(connector: Connector, tasks: Iterable[Task[..., Any]]) -> None:
+    """Refuse tasks that are to run in transactions where there can be none.
+
+    Raises:
+        InvalidOption: there is such a task, and the connector lends no transactions.
+    """
+    if has_transactions(connector):
+        return
+    for task in tasks:
+        if task.delivery == "transactional":
+            raise InvalidOption(
+                f"task {task.name!r} has the delivery 'transactional', and a {type(connector).__qualname__} has no "
+                "transactions to run it in; PsycopgConnector and InMemoryConnector have"
+            )

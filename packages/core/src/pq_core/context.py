@@ -20,6 +20,7 @@ from pq_core.lifespan import Lifespan
 from pq_core.outcome import UNCHANGED, Unchanged
 from pq_core.payload import clean_text
 from pq_core.retry import BaseRetryStrategy
+from pq_core.schedule import NewSchedule
 from pq_core.upcasting import Upcasters
 from pq_core.verdicts import Cancel, Fail, Retry, Snooze, decision, words
 
@@ -81,6 +82,7 @@ class Host(Protocol):
     def worker_lifespan(self) -> Lifespan | None: ...
     @property
     def hooks(self) -> Hooks: ...
+    def declared_schedules(self) -> Sequence[NewSchedule]: ...
 
 
 class Steered(Protocol):
@@ -126,11 +128,11 @@ class JobContext:
 
     @property
     def connection(self) -> Any:
-        """The connection of a task with ``delivery="transactional"``: what is done on it comes true if the job succeeds.
+        """The connection of a task with ``delivery="transactional"``: what it does there is done if the job succeeds.
 
         A `Connection` of psycopg for a sync task, an `AsyncConnection` for an async one, in an open transaction, which
-        the worker commits together with the end of the job. Pass it as `connection=` to defer jobs in it. In memory it
-        is a :class:`MemoryTransaction`, in which jobs can be deferred.
+        the worker commits together with the end of the job. As `connection=` it defers jobs in that transaction. In
+        memory it can do that only.
 
         Raises:
             TransactionRequired: the task has none.

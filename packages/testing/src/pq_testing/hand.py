@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import anyio
 import attrs
 
-from pq_core.connector import Connector, Fetched, JobFilter, WorkerInfo
+from pq_core.connector import Connector, Fetched, JobFilter, Transactional, WorkerInfo
 from pq_core.context import Stop
 from pq_core.errors import TransactionRequired, WrongConnection
 from pq_core.job import LONGEST_DELAY, Job
 from pq_core.outcome import Outcome
 from pq_core.worker.executor import Driven, Executor
 from pq_core.worker.run import Run as Execution
+from pq_core.worker.transactional import Transactions
 from pq_testing import no_loop
 from pq_testing.harness import Harness
 from pq_testing.interruptions import interruptions
@@ -154,6 +156,7 @@ class Hand:
         clock = drain.harness.clock
         self._raised = Raised(NAME)
         self._known = 0
+        self._transactions = Transactions(cast("Transactional", self.connector))
         self._executor = Executor(
             drain.harness.app,
             worker_name=NAME,
@@ -163,6 +166,7 @@ class Hand:
             clock=clock.now,
             timer=clock.seconds,
             drive=None if director is None else partial(director.drive, self),
+            transactions=self._transactions,
         )
 
     async def live(self) -> None:
@@ -228,6 +232,15 @@ class Hand:
                 outcome = Outcome.failed(job, error)
         return outcome, self._raised.latest
 
+    @contextmanager
+    def in_vain(self) -> Generator[None]:
+        """Let no transaction of a job be committed in a block, as if the worker died right before."""
+        self._transactions.commits = False
+        try:
+            yield
+        finally:
+            self._transactions.commits = True
+
     async def _claim(self) -> Job | None:
         """Return the next job that is due, running; None if there is none."""
         for look in range(LOOKS):
@@ -271,7 +284,10 @@ class Hand:
                 )
                 self.drain.took(run)
 
-            await self._ask("finish", [outcome], told=ended)
+            if outcome.written is None:
+                await self._ask("finish", [outcome], told=ended)
+            else:  # the job's own transaction did that
+                ended([job.id] if outcome.written else [])
         finally:
             self.job = None
             self.drain.ends(self)

@@ -78,7 +78,12 @@ def refuse_async(app: App, job: Job) -> None:
 
 
 def context(
-    app: App, clock: Clock, of: NewJob | Task[..., Any] | None, attempt: int, stop: Stop | None = None
+    app: App,
+    clock: Clock,
+    of: NewJob | Task[..., Any] | None,
+    attempt: int,
+    stop: Stop | None = None,
+    connection: Any = None,
 ) -> JobContext:
     """Return the context of a run, to call a task with directly.
 
@@ -88,6 +93,7 @@ def context(
         of: the job, or its task; None: of a task that does nothing.
         attempt: which run of the job it is.
         stop: why the run is to stop; None: it is not, unless the clock passes the task's timeout.
+        connection: what a transactional task finds in it.
 
     Raises:
         InvalidOption: there is no such job, attempt or reason to stop.

@@ -122,7 +122,12 @@ class RunJobs:
         return await self._perform(perform.claimed(job, self.clock, attempt))
 
     def context(
-        self, of: NewJob | Task[..., Any] | None = None, *, attempt: int = 1, stop: Stop | None = None
+        self,
+        of: NewJob | Task[..., Any] | None = None,
+        *,
+        attempt: int = 1,
+        stop: Stop | None = None,
+        connection: Any = None,
     ) -> JobContext:
         """Return the context of a run, to call a task with that takes it.
 
@@ -134,11 +139,12 @@ class RunJobs:
             attempt: which run of the job it is.
             stop: why the run is to stop, as if it had been told so: ``"cancel"``, ``"shutdown"`` or ``"timeout"``;
                 None: it is not to, unless the test's clock passes the task's `timeout`.
+            connection: what a transactional task finds in it: yours, with an open transaction.
 
         Raises:
             InvalidOption: this is no job, no attempt, or no reason to stop.
         """
-        return perform.context(self.app, self.clock, of, attempt, stop)
+        return perform.context(self.app, self.clock, of, attempt, stop, connection)
 
     @overload
     def rolls_back(self) -> RollsBack[Any]: ...

@@ -48,6 +48,7 @@ class WorkerOptions(TypedDict, total=False):
     batch: int
     log_arguments: bool
     install_signal_handlers: bool
+    transaction_warning: float | None
     max_jobs: int | None
     max_memory: float | None
     max_result_bytes: int
@@ -108,6 +109,13 @@ def _check_bytes(_: Any, __: Any, count: object) -> None:
         raise InvalidOption(f"max_result_bytes {shown(count)} is not a whole number from 1 to {MOST_BYTES}")
 
 
+def _check_warning(_: Any, __: Any, seconds: Any) -> None:
+    if seconds is not None and (not _is_number(seconds) or not 0 < seconds <= LONGEST_TIME):
+        raise InvalidOption(
+            f"transaction_warning {shown(seconds)} is not a number of seconds above 0, up to a day; None: no warning"
+        )
+
+
 def _check_keep(_: Any, __: Any, keep: object) -> None:
     if not isinstance(keep, str) or keep not in ("all", "failed", "none"):
         raise InvalidOption(f"keep {shown(keep)} is none of 'all', 'failed', 'none'")
@@ -140,6 +148,8 @@ class Settings:
         batch: jobs claimed, and outcomes written, by one statement at most.
         log_arguments: whether logs may show the values of jobs' arguments.
         install_signal_handlers: whether SIGTERM and SIGINT stop the worker.
+        transaction_warning: seconds after which a job that still holds its transaction is told of in the log; None: it
+            is not.
         max_jobs: runs after which it stops by itself, gracefully; jobs that run then still end. None: it does not.
         max_memory: megabytes of memory above which it does so, looked at when a job ends. None: it does not.
         max_result_bytes: bytes of JSON that a result may have; a job that returns more ends as failed.
@@ -161,6 +171,7 @@ class Settings:
     batch: int = attrs.field(default=500, validator=_check_count)
     log_arguments: bool = attrs.field(default=False, validator=_check_switch)
     install_signal_handlers: bool = attrs.field(default=True, validator=_check_switch)
+    transaction_warning: float | None = attrs.field(default=60.0, validator=_check_warning)
     max_jobs: int | None = attrs.field(default=None, validator=_check_runs)
     max_memory: float | None = attrs.field(default=None, validator=_check_megabytes)
     max_result_bytes: int = attrs.field(default=MAX_RESULT, validator=_check_bytes)

@@ -9,15 +9,16 @@ import secrets
 from collections.abc import Awaitable, Callable
 from importlib.metadata import PackageNotFoundError, version
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 import anyio
 from anyio.abc import TaskGroup
 
-from pq_core.connector import Connector, WorkerInfo
+from pq_core.connector import Connector, Transactional, WorkerInfo
 from pq_core.context import Host
 from pq_core.errors import ConnectorError
 from pq_core.log import call_text, fields
+from pq_core.ticking import Ticker
 from pq_core.worker.backoff import Backoff
 from pq_core.worker.dispatcher import Dispatcher
 from pq_core.worker.executor import Executor
@@ -26,9 +27,12 @@ from pq_core.worker.journal import Journal
 from pq_core.worker.keeper import Keeper
 from pq_core.worker.options import Settings
 from pq_core.worker.presence import Presence
+from pq_core.worker.processes import Processes
 from pq_core.worker.recycling import Recycling
+from pq_core.worker.scheduler import Scheduler
 from pq_core.worker.slots import Slots
 from pq_core.worker.threads import Threads
+from pq_core.worker.transactional import Transactions
 from pq_core.worker.writer import Writer
 
 logger = logging.getLogger("pq_core.worker")
@@ -55,8 +59,12 @@ class Rooms:
         self.connector: Connector = app.connector
         self.info = _identify(app, settings)
         self.threads = Threads()
+        self.processes = Processes(app, threads=self.threads, worker_name=settings.name)
         journal = Journal(settings.name, arguments=settings.log_arguments, hooks=app.hooks)
         patience = max(settings.lease, LEAST_PATIENCE)
+        self.transactions = Transactions(cast("Transactional", self.connector))
+        self._transaction_warning = settings.transaction_warning
+        self._journal = journal
         self.writer = Writer(
             self.connector, batch=settings.batch, patience=patience, journal=journal, written=self.look
         )
@@ -71,6 +79,8 @@ class Rooms:
                 journal=journal,
                 state=state,
                 max_result=settings.max_result_bytes,
+                transactions=self.transactions,
+                processes=self.processes,
             ).execute,
             done=Recycling(max_jobs=settings.max_jobs, max_memory=settings.max_memory, recycle=recycle).watched(
                 self.writer.put
@@ -105,8 +115,15 @@ class Rooms:
             ),
             renew=self.keeper.beat,
         )
+        self.scheduler = Scheduler(
+            Ticker(connector=self.connector, declared=app.declared_schedules()),
+            interval=settings.poll_interval,
+            patience=patience,
+            name=settings.name,
+        )
         self.presence = Presence(self.connector, self.info, keeper=self.keeper, writer=self.writer, hooks=app.hooks)
         self._listens = settings.listen
+        self._ticks = settings.wait
         self._workshop_empty = anyio.Event()
         self._workshop_empty.set()
 
@@ -131,12 +148,17 @@ class Rooms:
         house.start_soon(keep_open, "heartbeat", self.keeper.keep_beating)
         house.start_soon(keep_open, "rescue", self.keeper.keep_rescuing)
         house.start_soon(keep_open, "prune", self.keeper.keep_pruning)
+        if self._transaction_warning is not None:
+            house.start_soon(keep_open, "transactions", self._watch_transactions)
         if self._listens:
             house.start_soon(keep_open, "listener", self._listen)
+        if self._ticks:  # A worker that ends when nothing is left to do does what there is, and makes no more.
+            house.start_soon(keep_open, "scheduler", self.scheduler.run)
 
     def close(self) -> None:
         """Claim no more jobs."""
         self.presence.give_up()
+        self.scheduler.close()
         self.dispatcher.close()
 
     async def leave(self, *, close: bool) -> bool:
@@ -155,6 +177,7 @@ class Rooms:
                 self._tell_of_stubborn_jobs()
             self.threads.close()
             await self.presence.leave(close=close)
+            await self.processes.close()
         return self._workshop_empty.is_set()
 
     async def _work(self) -> None:
@@ -171,6 +194,10 @@ class Rooms:
             ", ".join(call_text(job) for job in jobs),
             extra=fields("jobs_left_running", jobs=[job.id for job in jobs], worker=self.info.name),
         )
+
+    async def _watch_transactions(self) -> None:
+        assert self._transaction_warning is not None  # noqa: S101 - or nobody calls
+        await self.transactions.watch(self._transaction_warning, self._journal.held_long)
 
     async def _listen(self) -> None:
         await self.connector.listen(self.info.queues, self.hear)

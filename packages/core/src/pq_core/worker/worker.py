@@ -14,8 +14,10 @@ from pq_core.context import Host
 from pq_core.errors import ConnectorError
 from pq_core.lifespan import entered
 from pq_core.log import fields
+from pq_core.worker.importing import refuse_worker
 from pq_core.worker.options import Settings, WorkerOptions
 from pq_core.worker.own_loop import run_in_own_loop
+from pq_core.worker.processes import require_path
 from pq_core.worker.rooms import Rooms, keep_open
 from pq_core.worker.signals import obey_signals
 from pq_core.worker.stop_request import StopRequest
@@ -85,6 +87,8 @@ class Worker:
             close: whether the connector is closed even if it was open: what it holds belongs to a loop that ends.
         """
         _ = self.app.tasks  # imports their modules: a broken one is to be seen before a job is claimed
+        refuse_worker()
+        require_path(self.app)
         self._stopped, self._recycled = self._stop_request.made, None
         failure: Exception | None = None  # to raise outside of the group, which would wrap it
         with self._stop_request.heard_here() as told:
@@ -129,6 +133,7 @@ class Worker:
                     rooms.open(house, workshop)
                     await keep_open("dispatcher", rooms.dispatcher.run)
                     await rooms.keeper.rest()
+                    await rooms.scheduler.rest()
             except ConnectorError as error:
                 refusal = error
             house.cancel_scope.cancel()

@@ -61,7 +61,10 @@ class Writer:
         return {(outcome.job_id, outcome.claim) for outcome in self._waiting}
 
     def put(self, outcome: Outcome) -> None:
-        """Take an outcome."""
+        """Take an outcome; one that its job's transaction has written is no more work."""
+        if outcome.written is not None:
+            self._written()
+            return
         self._waiting.append(outcome)
         self._bell.ring()
 

@@ -77,6 +77,9 @@ class BackendConnector(PsycopgConnector):
         self._door.enter()
         return _AsyncPool(self._lender)
 
+    async def _pool_for_transactions(self) -> AsyncPool:
+        return await self._opened_pool()
+
 
 class HandConnector(BackendConnector):
     """The connector of one worker that may crash: it knows since when a job runs, to end what that has begun.
@@ -97,9 +100,11 @@ class HandConnector(BackendConnector):
             self.busy_since = await self._run(Statement("select clock_timestamp()", (), lambda rows: rows[0][0]))
         return fetched
 
-    async def finish(self, outcomes: Sequence[Outcome], *, now: datetime | None = None) -> list[int]:
+    async def finish(
+        self, outcomes: Sequence[Outcome], *, connection: Any = None, now: datetime | None = None
+    ) -> list[int]:
         """Write what became of jobs: the worker is free."""
-        finished = await super().finish(outcomes, now=now)
+        finished = await super().finish(outcomes, connection=connection, now=now)
         self.busy_since = None
         return finished
 
@@ -136,6 +141,9 @@ class _SyncTwin(SyncPsycopgConnector):
         self._door.check()
         self._door.enter()
         return self._lender
+
+    def _pool_for_transactions(self) -> SyncPool:
+        return self._opened_pool()
 
 
 @attrs.frozen

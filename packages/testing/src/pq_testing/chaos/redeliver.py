@@ -118,11 +118,14 @@ class Redelivery:
         return await self._run_in_vain(hand, job)
 
     async def _run_in_vain(self, hand: Hand, job: Job) -> Ended | None:
-        ended, changes, deferred = await self._observe(hand, job)
+        with hand.in_vain():  # of a job in a transaction, only that is left which no rollback undoes
+            ended, changes, deferred = await self._observe(hand, job)
         self._delivered.add(job.id)
+        undone = ended[0].kind == "succeeded" and _is_transactional(hand, job)
         if ended[0].kind == "released" or await _asked_to_stop(hand, job):
-            return ended
-        self._firsts[job.id] = First(succeeded=ended[0].kind == "succeeded", changes=changes, deferred=deferred)
+            return (Outcome.released(job), None) if undone else ended
+        succeeded = ended[0].kind == "succeeded" and not undone
+        self._firsts[job.id] = First(succeeded=succeeded, changes=changes, deferred=deferred)
         await hand.expire()
         hand.be_reborn()
         await hand.sign_on()
@@ -217,6 +220,11 @@ def _explain(hand: Hand, job: Job, error: BaseException) -> None:
         )
     except Exception:  # noqa: BLE001 - exceptions may refuse notes, as frozen ones do
         return
+
+
+def _is_transactional(hand: Hand, job: Job) -> bool:
+    tasks = hand.drain.harness.app.tasks
+    return job.task in tasks and tasks[job.task].delivery == "transactional"
 
 
 async def _asked_to_stop(hand: Hand, job: Job) -> bool:
