@@ -13,6 +13,10 @@ from pq_core.job import Job
 from pq_core.payload import dump_mapping
 from pq_sqlite.rows import job_of, listed, micros
 
+HEARTBEAT = """
+    insert into workers (id, name, queues, details, started_at, heartbeat_at, lease_until) values (?, ?, ?, ?, ?, ?, ?)
+    on conflict (id) do update set heartbeat_at = excluded.heartbeat_at, lease_until = excluded.lease_until
+"""
 FIRST_READY = """
     select id from jobs
     where state = 'ready' and (losses >= max_losses - 1) = ? and queue in (select value from json_each(?))
@@ -28,10 +32,7 @@ def heartbeat(db: sqlite3.Connection, now: datetime, worker: WorkerInfo, lease: 
     details = dump_mapping(worker.details, "details", error=InvalidJob)
     queues = None if worker.queues is None else listed(worker.queues)
     until = micros(now + check_lease(lease))
-    db.execute(
-        "insert or replace into workers (id, name, queues, details, lease_until) values (?, ?, ?, ?, ?)",
-        [worker.id, worker.name, queues, details, until],
-    )
+    db.execute(HEARTBEAT, [worker.id, worker.name, queues, details, micros(now), micros(now), until])
     asked = "select id from jobs where state = 'running' and worker = ? and cancel_requested_at is not null order by id"
     return [row["id"] for row in db.execute(asked, [worker.id])]
 

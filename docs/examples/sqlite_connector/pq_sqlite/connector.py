@@ -12,12 +12,24 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import anyio
 from anyio import to_thread
 
-from pq_core.connector import Deferred, Fetched, JobChanges, JobFilter, JobState, QueueInfo, SchemaStatus, WorkerInfo
+from pq_core.connector import (
+    Deferred,
+    Fetched,
+    JobChanges,
+    JobFilter,
+    JobState,
+    QueueInfo,
+    SchemaStatus,
+    Standing,
+    WorkerInfo,
+    WorkerStatus,
+)
 from pq_core.errors import WrongConnection
+from pq_core.health import Health
 from pq_core.job import Job, NewJob
 from pq_core.outcome import Outcome
 from pq_core.states import State
-from pq_sqlite import claiming, deferring, ending, listing, steering
+from pq_sqlite import claiming, deferring, ending, listing, reports, steering
 from pq_sqlite.database import Database
 
 Params = ParamSpec("Params")
@@ -89,8 +101,24 @@ class SQLiteConnector:
     async def reschedule(self, ids: Sequence[int], changes: JobChanges, *, now: Now = None) -> list[JobState]:
         return await self._do(steering.reschedule, now, ids, changes)
 
-    async def prune(self, older_than: timedelta | None, *, now: Now = None) -> int:
-        return await self._do(steering.prune, now, older_than)
+    async def prune(
+        self,
+        older_than: timedelta | None,
+        *,
+        states: Sequence[State] | None = None,
+        limit: int | None = None,
+        now: Now = None,
+    ) -> int:
+        return await self._do(steering.prune, now, older_than, states, limit)
+
+    async def workers(self, *, now: Now = None) -> list[WorkerStatus]:
+        return await self._do(reports.workers, now)
+
+    async def standing(self, job_id: int, *, now: Now = None) -> Standing:
+        return await self._do(reports.standing, now, job_id)
+
+    async def health(self, *, now: Now = None) -> Health:
+        return await self._do(reports.health, now)
 
     async def queues(self, *, now: Now = None) -> list[QueueInfo]:
         return await self._do(listing.queues, now)
@@ -143,8 +171,24 @@ class SyncSQLiteConnector:
     def reschedule(self, ids: Sequence[int], changes: JobChanges, *, now: Now = None) -> list[JobState]:
         return self._database.do(steering.reschedule, now, ids, changes)
 
-    def prune(self, older_than: timedelta | None, *, now: Now = None) -> int:
-        return self._database.do(steering.prune, now, older_than)
+    def prune(
+        self,
+        older_than: timedelta | None,
+        *,
+        states: Sequence[State] | None = None,
+        limit: int | None = None,
+        now: Now = None,
+    ) -> int:
+        return self._database.do(steering.prune, now, older_than, states, limit)
+
+    def workers(self, *, now: Now = None) -> list[WorkerStatus]:
+        return self._database.do(reports.workers, now)
+
+    def standing(self, job_id: int, *, now: Now = None) -> Standing:
+        return self._database.do(reports.standing, now, job_id)
+
+    def health(self, *, now: Now = None) -> Health:
+        return self._database.do(reports.health, now)
 
     def queues(self, *, now: Now = None) -> list[QueueInfo]:
         return self._database.do(listing.queues, now)

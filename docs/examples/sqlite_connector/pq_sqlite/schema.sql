@@ -51,6 +51,8 @@ create table if not exists workers (
     name text not null,
     queues text,
     details text not null,
+    started_at integer not null,
+    heartbeat_at integer not null,
     lease_until integer not null
 ) strict;
 

@@ -7,11 +7,18 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from pq_core.connector import JobChanges, JobState
-from pq_core.given import check_age, check_ids, check_reason
+from pq_core.given import check_age, check_ids, check_reason, check_states, check_steps
 from pq_core.job import check_name
 from pq_core.outcome import UNCHANGED
+from pq_core.states import State
 from pq_sqlite.rows import listed, micros, states_of
 
+FORGET = """
+    delete from jobs where id in (
+        select id from jobs
+        where finished_at < :bound and (:states is null or state in (select value from json_each(:states)))
+        limit :limit)
+"""
 LIVE = "select id, state from jobs where finished_at is null and id in (select value from json_each(?))"
 REVIVE = """
     update jobs set
@@ -68,12 +75,22 @@ def reschedule(db: sqlite3.Connection, now: datetime, ids: Sequence[int], change
     return states_of(db, [row["id"] for row in db.execute(CHANGE, values).fetchall()])
 
 
-def prune(db: sqlite3.Connection, now: datetime, older_than: timedelta | None) -> int:
-    older_than = check_age(older_than)
+def prune(
+    db: sqlite3.Connection,
+    now: datetime,
+    older_than: timedelta | None,
+    states: Sequence[State] | None,
+    limit: int | None,
+) -> int:
+    older_than, limit = check_age(older_than), check_steps(limit)
+    values = {
+        "states": None if states is None else listed(check_states(states)),
+        "limit": -1 if limit is None else limit,  # which SQLite reads as no limit
+    }
     if older_than is None:
         return 0
     bound = micros(now) - older_than // timedelta(microseconds=1)
-    return db.execute("delete from jobs where finished_at < ?", [bound]).rowcount
+    return db.execute(FORGET, {**values, "bound": bound}).rowcount
 
 
 def pause(db: sqlite3.Connection, now: datetime, queue: str) -> None:
