@@ -12,13 +12,15 @@ import attrs
 from pq_core.binding import Binding, binding_of
 from pq_core.context import Executor, JobContext, Keep
 from pq_core.deferrer import DeferOptions, Deferrer, Home, refuse_unknown
-from pq_core.delays import Delay, as_wait
+from pq_core.delays import Delay, as_timedelta, as_wait
 from pq_core.errors import InvalidJob, InvalidOption, shown
 from pq_core.given import as_option, several
 from pq_core.job import MAX_LOSSES, Delivery, LockMode, NewJob, check_name, overwrite
 from pq_core.main_module import importable_name
 from pq_core.middleware import Middleware, check_middleware
+from pq_core.periodic import Periodic
 from pq_core.retry import BaseRetryStrategy, strategy
+from pq_core.unique import Unique, as_unique
 from pq_core.upcasting import Upcaster, Upcasters, check_upcasters
 
 P = ParamSpec("P")
@@ -59,6 +61,12 @@ class TaskOptions(TypedDict, total=False):
     """Of the task's arguments, from 1: to be raised when their meaning changes. Jobs of a higher one are not run."""
     upcast: Mapping[int, Upcaster]
     """Functions by version, each of which makes arguments of that version those of the next: of a dict, to a dict."""
+    unique: Unique | str | bool | None
+    """Of the jobs of one key there is one at a time: see :class:`Unique`. A text is the key; True means all arguments."""
+    queueing_lock: str | None
+    """Of the jobs of this key one waits at a time: the same as ``unique=Unique(key=...)``, which it excludes."""
+    expires_in: Delay | timedelta | None
+    """A job that is not started so long after it was deferred is cancelled."""
     executor: Executor | None
     """Where a sync task runs; None: in a thread of the worker."""
 
@@ -102,8 +110,9 @@ def _plain(task: Task[P, Any]) -> Deferrer[P]:
         max_losses=task.max_losses,
         delivery=task.delivery,
         version=task.version,
+        expires_in=task.expires_in,
     )
-    return Deferrer(task.home, template, task.binding)
+    return Deferrer(task.home, template, task.binding, unique=task.unique)
 
 
 @attrs.frozen(kw_only=True, eq=False, slots=False)
@@ -131,7 +140,10 @@ class Task(Generic[P, R]):
     store_result: bool = True
     version: int = 1
     upcast: Upcasters = attrs.field(factory=_no_upcasters, repr=False)
+    unique: Unique | None = None
+    expires_in: timedelta | None = None
     executor: Executor | None = None
+    periodics: list[Periodic] = attrs.field(factory=list[Periodic], repr=False)
     is_async: bool = attrs.field(init=False, default=attrs.Factory(_is_async, takes_self=True))
     binding: Binding = attrs.field(init=False, repr=False, default=attrs.Factory(_bound, takes_self=True))
     deferrer: Deferrer[P] = attrs.field(init=False, repr=False, default=attrs.Factory(_plain, takes_self=True))
@@ -149,6 +161,11 @@ class Task(Generic[P, R]):
             )
         if self.executor not in (None, "process"):
             raise InvalidOption(f"task {self.name!r}: executor {shown(self.executor)} is neither 'process' nor None")
+        if self.executor is not None and self.is_async:
+            raise InvalidOption(
+                f"task {self.name!r} is async, and executor='process' is for sync tasks; write it with `def`, or leave "
+                "the executor out"
+            )
         overwrite(self, aliases=tuple(check_name("alias", alias) for alias in self.aliases))
         plain = self.deferrer.template
         overwrite(self, name=plain.task, queue=plain.queue, lock=plain.lock, lock_mode=plain.lock_mode)
@@ -158,7 +175,14 @@ class Task(Generic[P, R]):
                 f"task {self.name!r}: delivery 'at_most_once' means that a job never runs again, retry that it may; "
                 "leave out one of them"
             )
+        if self.executor is not None and self.delivery == "transactional":
+            raise InvalidOption(
+                f"task {self.name!r}: delivery 'transactional' needs the connection of the worker, which a process of "
+                "its own cannot have; leave out the executor, or the delivery"
+            )
         overwrite(self, version=plain.version, upcast=check_upcasters(plain.version, self.upcast, task=self.name))
+        if self.unique is not None:
+            self.unique.check_names(self.name, self.binding.stored_names)
         check_middleware(self.middleware, is_async=self.is_async, task=self.name)
         for name in ("__doc__", "__name__", "__qualname__", "__module__"):
             if hasattr(self.func, name):
@@ -175,7 +199,7 @@ class Task(Generic[P, R]):
         return self.func(*args, **kwargs)
 
     def configure(self, **options: Unpack[DeferOptions]) -> Deferrer[P]:
-        """Return what defers jobs of this task with other options: queue, priority, lock, time, connection, metadata.
+        """Return what defers jobs of this task with other options: those of :class:`DeferOptions`.
 
         Raises:
             InvalidJob: a value that no job may have.
@@ -192,9 +216,10 @@ class Task(Generic[P, R]):
         return self.deferrer.job(*args, **kwargs)
 
     def defer(self, /, *args: P.args, **kwargs: P.kwargs) -> int:
-        """Store a job and return its id.
+        """Store a job and return its id; that of the job that has the unique key, if this one gives way to it.
 
         Raises:
+            AlreadyDeferred: the unique key is taken, and the job is not to give way.
             InvalidArguments: the arguments do not fit the task's signature, or JSON cannot carry them.
         """
         return self.deferrer.defer(*args, **kwargs)
@@ -207,6 +232,7 @@ class Task(Generic[P, R]):
         """Store a job for each dict of arguments, all or none, and return their ids in the same order.
 
         Raises:
+            AlreadyDeferred: a unique key is taken, and the job is not to give way; `index` says whose.
             InvalidArguments: arguments do not fit, or JSON cannot carry them; `index` says whose.
         """
         return self.deferrer.batch_defer(arguments)
@@ -253,6 +279,9 @@ def make_task(func: Callable[..., Any], home: Home, *, pass_context: bool, optio
         name = stable_name(func)
     kind = cast("type[Task[..., Any]]", ContextTask if pass_context else Task)
     with as_option(f"task {shown(name)}: "):
+        given["unique"] = as_unique(given.get("unique"), given.pop("queueing_lock", None))
+        if given.get("expires_in") is not None:
+            given["expires_in"] = as_timedelta(given["expires_in"], "expires_in")
         given["retry"] = strategy(given.get("retry"))
         given["timeout"] = _length(given.get("timeout"))
         given["aliases"] = several("aliases", given.get("aliases", ()), "a list of names")

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import psycopg
@@ -119,6 +120,15 @@ class PsycopgConnector(Verbs):
             timeout=self._link.timeout,
             clock=self._link.clock,
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle how to get there: another process, such as one for a job, opens connections of its own."""
+        link = self._link
+        sizes = {"min_size": link.min_size, "max_size": link.max_size}
+        how = partial(
+            PsycopgConnector, link.conninfo, schema=link.schema, timeout=link.timeout, clock=link.clock, **sizes
+        )
+        return how, ()
 
     async def open(self) -> None:
         """Open the pool.

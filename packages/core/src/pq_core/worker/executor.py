@@ -45,6 +45,14 @@ class CallsFunctions(Protocol):
         ...
 
 
+class RunsElsewhere(Protocol):
+    """Where the tasks run that want a process of their own."""
+
+    async def run(self, run: Run, seconds: float | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a job there, for so long at most; return what its task returns, raise what it raises."""
+        ...
+
+
 class Executor:
     """Runs jobs. One per worker; it lives in the worker's event loop.
 
@@ -60,6 +68,7 @@ class Executor:
         timer: tells the time to timeouts, in seconds.
         drive: stands between an async job and the event loop: is given the coroutine, and returns what is run for it.
         transactions: begins and ends those of transactional jobs.
+        processes: where the tasks run that want a process of their own; None: they run as other sync tasks do.
     """
 
     def __init__(
@@ -76,6 +85,7 @@ class Executor:
         drive: Drive | None = None,
         state: Any = None,
         transactions: Transactions | None = None,
+        processes: RunsElsewhere | None = None,
     ) -> None:
         self._app = app
         self._worker_name = worker_name
@@ -88,6 +98,7 @@ class Executor:
         self._drive = drive
         self._state = state
         self._transactions = transactions
+        self._processes = processes
         self._plans: dict[str, Plan] = {}
         self._cancelled = anyio.get_cancelled_exc_class()
 
@@ -140,6 +151,8 @@ class Executor:
         surroundings.run(CURRENT.set, context)
         if plan.timeout is not None:
             run.give(plan.timeout, self._timer)
+        if plan.own_process and self._processes is not None:
+            return await self._processes.run(run, plan.timeout, args, kwargs)
         call = partial(self._in_transaction, run) if plan.transactional else _call
         performing = partial(call, plan, context, args, kwargs)
         if not plan.is_async:
@@ -214,7 +227,8 @@ class Executor:
             return self._as_said(plan, run, verdict)
         if run.stop_seen or (run.stop_asked is not None and plan.is_async):
             return self._stopped(plan, run, error)
-        if isinstance(error, TypeError) and not plan.fits(arguments):
+        unfit = isinstance(error, TypeError) and not plan.fits(arguments)
+        if unfit or (plan.own_process and isinstance(error, InvalidResult)):
             return self._failed(plan, run, error)
         return self._by_strategy(plan, run, error)
 

@@ -1,4 +1,4 @@
-"""Whether the app is just being imported by a child of a worker: a program that starts a worker meanwhile never ends."""
+"""Whether a child of a worker is importing the app: a program that runs a worker meanwhile would never end."""
 
 from __future__ import annotations
 

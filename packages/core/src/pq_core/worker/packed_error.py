@@ -10,6 +10,8 @@ from typing import Any
 
 import attrs
 
+from pq_core.main_module import importable_name
+
 
 @attrs.frozen(kw_only=True)
 class PackedError:
@@ -61,7 +63,7 @@ def pack(error: BaseException) -> PackedError:
 
 def unpack(packed: PackedError) -> BaseException:
     """Return the exception. If its class cannot be had here, it is of another one with the same name."""
-    error = None if packed.whole is None else _unpickled(packed.whole)
+    error = None if packed.whole is None or _is_of_main(packed.module) else _unpickled(packed.whole)
     if not isinstance(error, BaseException):
         error = _rebuilt(packed)
     error.__cause__ = Elsewhere(packed.trace)
@@ -77,7 +79,7 @@ def _rebuilt(packed: PackedError) -> BaseException:
             error.args = args
             for name, value in packed.state.items():
                 setattr(error, name, _unpickled(value))
-        except Exception:  # noqa: BLE001 - the class is the user's
+        except Exception:  # noqa: BLE001, S112 - the class is the user's, and the next will do
             continue
         return error
     return _stand_in(packed)(*args)
@@ -85,12 +87,17 @@ def _rebuilt(packed: PackedError) -> BaseException:
 
 def _class(module: str, name: str) -> type[BaseException]:
     try:
-        found: Any = sys.modules.get(module) or import_module(module)
+        found: Any = sys.modules["__main__"] if _is_of_main(module) else import_module(module)
         for part in name.split("."):
             found = getattr(found, part)
     except Exception:  # noqa: BLE001 - it can only be had in the other process: one of __main__, or inside a function
         return Exception
     return found if isinstance(found, type) and issubclass(found, BaseException) else Exception
+
+
+def _is_of_main(module: str) -> bool:
+    """Return whether it is the program that runs, which must not be imported a second time under its own name."""
+    return module not in sys.modules and module == importable_name("__main__")
 
 
 def _stand_in(packed: PackedError) -> type[BaseException]:

@@ -27,6 +27,7 @@ class Plan:
         version: of the arguments that the function takes.
         timeout: seconds that a run may take; None: as long as it likes.
         transactional: whether it runs, and ends, in a transaction.
+        own_process: whether it runs in a process of its own.
         keep_success: whether a job that succeeded, or was cancelled, stays stored.
         keep_failure: whether one that failed does.
     """
@@ -39,6 +40,7 @@ class Plan:
     timeout: float | None
     store_result: bool
     transactional: bool
+    own_process: bool
     keep_success: bool
     keep_failure: bool
 
@@ -90,6 +92,7 @@ def make_plan(app: Host, name: str, keep: Keep) -> Plan:
         timeout=None if task.timeout is None else task.timeout.total_seconds(),
         store_result=task.store_result,
         transactional=task.delivery == "transactional",
+        own_process=task.executor == "process",
         keep_success=keep == "all",
         keep_failure=keep != "none",
     )

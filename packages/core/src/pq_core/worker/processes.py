@@ -1,7 +1,7 @@
 """Processes for the tasks that want one of their own: children of the worker, used again, killed when told to stop.
 
-Each child is a fresh Python that imports the app by its name, as `own_process` tells. A thread of the worker talks to it
-while it runs a job; so there are never more than the worker runs jobs at once.
+Each child is a fresh Python that imports the app by its name, as `own_process` tells. A thread of the worker talks to
+it while it runs a job; so there are never more than the worker runs jobs at once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import subprocess
 import sys
 from functools import partial
 from multiprocessing.connection import Connection, Pipe
-from time import monotonic
 from typing import Any
 
 import anyio
@@ -97,12 +96,12 @@ class Processes:
         self._set_up: SetUp | None = None
         self._idle: list[Child] = []
 
-    async def run(self, run: Run, timeout: float | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    async def run(self, run: Run, seconds: float | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a job in a process; return what its task returns, raise what it raises. To stop it is to kill it.
 
         Args:
             run: of the job.
-            timeout: seconds that it may take.
+            seconds: that it may take; None: as many as it likes.
             args: of the task, by position, without the context.
             kwargs: of the task, by name.
 
@@ -117,8 +116,8 @@ class Processes:
             if run.stop_asked is not None:
                 child.kill()
             async with anyio.create_task_group() as group:
-                if timeout is not None:
-                    group.start_soon(_stop_later, run, timeout)
+                if seconds is not None:
+                    group.start_soon(_stop_later, run, seconds)
                 answer = await self._threads.run(partial(child.perform, order, run))
                 group.cancel_scope.cancel()
         finally:
@@ -199,9 +198,7 @@ def _pickled(connector: object) -> bytes | None:
 
 
 async def _stop_later(run: Run, seconds: float) -> None:
-    deadline = monotonic() + seconds
-    while (left := deadline - monotonic()) > 0:
-        await anyio.sleep(left)
+    await anyio.sleep(seconds)
     run.stop("timeout")
 
 

@@ -18,7 +18,6 @@ from pq_core.connector import Connector, Transactional, WorkerInfo
 from pq_core.context import Host
 from pq_core.errors import ConnectorError
 from pq_core.log import call_text, fields
-from pq_core.ticking import Ticker
 from pq_core.worker.backoff import Backoff
 from pq_core.worker.dispatcher import Dispatcher
 from pq_core.worker.executor import Executor
@@ -32,6 +31,7 @@ from pq_core.worker.recycling import Recycling
 from pq_core.worker.scheduler import Scheduler
 from pq_core.worker.slots import Slots
 from pq_core.worker.threads import Threads
+from pq_core.worker.ticking import Ticker
 from pq_core.worker.transactional import Transactions
 from pq_core.worker.writer import Writer
 
