@@ -6,6 +6,7 @@ Not collected with the other tests; test_mutants runs this file in a pytest of i
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
@@ -28,10 +29,12 @@ from pq_core.health import Health
 from pq_core.job import Job, NewJob
 from pq_core.memory import InMemoryConnector
 from pq_core.memory.record import Record
-from pq_core.outcome import Outcome
+from pq_core.outcome import Outcome, Progress
 from pq_core.states import State
+from pq_core.watch import Watch, deaf_watch
 from pq_testing.conformance import TOPICS, Case, ConnectorConformance, Transactions, case
 from pq_testing.conformance.deferring import Deferring
+from pq_testing.conformance.ending import AtMostOnce, Progressing, Superseding
 from pq_testing.conformance.fetching import Fetching, Sharing
 from pq_testing.conformance.finishing import Fencing, Finishing, GoingOn
 from pq_testing.conformance.hardening import Opening
@@ -46,6 +49,7 @@ from pq_testing.conformance.reporting import Standings, TellingOfHealth, Telling
 from pq_testing.conformance.rescuing import LastLife, Leasing, Rescuing
 from pq_testing.conformance.steering import Cancelling, Rescheduling, Reviving
 from pq_testing.conformance.transacting import Transacting
+from pq_testing.conformance.waiting import Waiting
 from pq_testing.model import MemoryTransactions
 
 case.DEADLINE = 0.5
@@ -357,6 +361,86 @@ class RescuesWhatWasToStop(Broken):
         for record in self.live(State.RUNNING):
             record.cancel_requested_at = None
         return await super().rescue(now=now)
+
+
+class SupersedesNobody(Broken):
+    caught_by = Superseding.test_a_run_that_would_wait_beside_its_twin_ends_as_cancelled
+
+    async def finish(self, outcomes: Sequence[Outcome], **options: Any) -> list[int]:
+        self._engine.store.unique.clear()
+        return await super().finish(outcomes, **options)
+
+
+class SupersedesByTheYounger(Broken):
+    caught_by = Superseding.test_of_two_runs_with_one_key_the_older_one_has_it_back
+
+    async def finish(self, outcomes: Sequence[Outcome], **options: Any) -> list[int]:
+        return sorted([number for outcome in outcomes for number in await super().finish([outcome], **options)])
+
+
+class RevivesWhatRunsOnce(Broken):
+    caught_by = AtMostOnce.test_a_lost_job_of_one_life_fails
+
+    async def rescue(self, *, now: datetime | None = None) -> list[JobState]:
+        for record in self.live(State.RUNNING):
+            record.delivery = "at_least_once"
+        return await super().rescue(now=now)
+
+
+class ReleasesWhatRunsOnce(Broken):
+    caught_by = AtMostOnce.test_a_job_of_one_life_fails_when_its_worker_leaves
+
+    async def leave(self, worker: int, *, now: datetime | None = None) -> list[JobState]:
+        for record in self.live(State.RUNNING):
+            record.delivery = "at_least_once"
+        return await super().leave(worker, now=now)
+
+
+class ForgetsCorrections(ChangesOutcomes):
+    caught_by = AtMostOnce.test_an_outcome_may_correct_the_delivery_of_a_job_that_goes_on
+
+    def changed(self, outcome: Outcome) -> Outcome:
+        return attrs.evolve(outcome, delivery=None)
+
+
+class HearsOldRuns(Broken):
+    caught_by = Progressing.test_only_a_current_run_is_heard
+
+    async def heartbeat(self, *given: Any, progress: Sequence[Progress] = (), **options: Any) -> list[int]:
+        claims = {record.id: record.claim for record in self.live(State.RUNNING)}
+        heard = [attrs.evolve(word, claim=claims.get(word.job_id, 0)) for word in progress]
+        return await super().heartbeat(*given, progress=heard, **options)
+
+
+class HearsTheFirstWord(Broken):
+    caught_by = Progressing.test_a_stale_word_does_not_hide_a_current_one
+
+    async def heartbeat(self, *given: Any, progress: Sequence[Progress] = (), **options: Any) -> list[int]:
+        return await super().heartbeat(*given, progress=[*reversed(progress)], **options)
+
+
+class ForgetsTheLastWord(ChangesOutcomes):
+    caught_by = Progressing.test_an_outcome_brings_the_last_word
+
+    def changed(self, outcome: Outcome) -> Outcome:
+        return attrs.evolve(outcome, progress=None)
+
+
+class TellsNoWaiters(Broken):
+    caught_by = Waiting.test_what_ended_before_the_wait_but_in_the_watch_is_told
+
+    def watch(self, job_id: int) -> AbstractAsyncContextManager[Watch]:
+        return deaf_watch()
+
+
+class TellsTooSoon(Broken):
+    caught_by = Waiting.test_a_job_that_goes_on_has_not_ended
+
+    @asynccontextmanager
+    async def watch(self, job_id: int) -> AsyncIterator[Watch]:
+        async with super().watch(job_id) as watch:
+            self._engine._watches[job_id][0]()
+            yield watch
 
 
 class LeavesJobsBehind(Broken):

@@ -17,6 +17,7 @@ from pq_core.postgres import PsycopgConnector
 from pq_core.postgres.schema import functions, migrations
 from pq_testing.conformance import TOPICS, case
 from pq_testing.conformance.deferring import Deferring
+from pq_testing.conformance.ending import AtMostOnce, Progressing, Superseding
 from pq_testing.conformance.fetching import Fetching, Sharing
 from pq_testing.conformance.finishing import Fencing, GoingOn
 from pq_testing.conformance.listening import Listening
@@ -27,6 +28,7 @@ from pq_testing.conformance.pruning import Pruning
 from pq_testing.conformance.reporting import Standings, TellingOfHealth, TellingOfWorkers
 from pq_testing.conformance.rescuing import Leasing, Rescuing
 from pq_testing.conformance.steering import Cancelling, Rescheduling, Reviving
+from pq_testing.conformance.waiting import Waiting
 from pq_testing.postgres import server
 
 case.DEADLINE = 1.0
@@ -99,12 +101,39 @@ BROKEN = [
            GoingOn.test_the_last_ten_errors_are_kept_the_oldest_first),
     Mutant("StopsEverything", "heartbeat", r"and j\.cancel_requested_at is not null", "",
            Leasing.test_a_heartbeat_says_which_jobs_of_the_worker_were_asked_to_stop),
-    Mutant("ReleasesWithoutTheAttempt", "give_back", r"j\.attempt - give_back\.attempts", "j.attempt",
+    Mutant("ReleasesWithoutTheAttempt", "give_back", r"j\.attempt - \(not give_back\.lost\)::integer", "j.attempt",
            Leasing.test_a_worker_that_leaves_gives_its_jobs_back_with_their_attempts),
     Mutant("RescuesTooLate", "rescue", r"lease_until <= at", "lease_until < at",
            Rescuing.test_a_lease_has_run_out_at_its_end_and_not_before),
-    Mutant("CountsNoLosses", "rescue", r"losses = j\.losses \+ 1", "losses = j.losses",
+    Mutant("CountsNoLosses", "give_back", r"losses = j\.losses \+ 1", "losses = j.losses",
            Rescuing.test_a_job_ends_as_failed_with_its_last_loss),
+    Mutant("LetsKeysClash", "finish", r"j\.unique_scope = 'waiting'", "j.unique_scope = 'none'",
+           Superseding.test_a_run_that_would_wait_beside_its_twin_ends_as_cancelled),
+    Mutant("NamesNoTwin", "finish", r"superseded by job %s", "superseded",
+           Superseding.test_a_run_that_would_wait_beside_its_twin_ends_as_cancelled),
+    Mutant("GivesTheKeyToTheYounger", "reclaim", r'collate "C", j\.id', 'collate "C", j.id desc',
+           Superseding.test_of_two_runs_with_one_key_the_older_one_has_it_back),
+    Mutant("SupersedesByWhatRuns", "reclaim", r"and o\.state <> 'running'", "and o.id <> job.id",
+           Superseding.test_a_twin_that_runs_or_has_ended_is_in_nobodys_way),
+    Mutant("RevivesWhatRunsOnce", "give_back", r" or j\.delivery = 'at_most_once'\)", ")",
+           AtMostOnce.test_a_lost_job_of_one_life_fails),
+    Mutant("CountsNoLossOfWhatRunsOnce", "give_back",
+           r"give_back\.lost or \(j\.delivery", "give_back.lost or (false and j.delivery",
+           AtMostOnce.test_a_job_of_one_life_fails_when_its_worker_leaves),
+    Mutant("ForgetsCorrections", "finish", r"coalesce\(finish\.deliveries\[", "coalesce((array[]::text[])[",
+           AtMostOnce.test_an_outcome_may_correct_the_delivery_of_a_job_that_goes_on),
+    Mutant("HearsOldRuns", "heartbeat",
+           r"and j\.claim = heartbeat\.progress_claims\[width_bucket\(j\.id, heartbeat\.progress_ids\)\]", "",
+           Progressing.test_only_a_current_run_is_heard),
+    Mutant("KeepsTheTimeOfProgress", "stamped", r"'at', to_char", "'when', to_char",
+           Progressing.test_a_heartbeat_tells_of_it_with_the_time),
+    Mutant("ForgetsTheLastWord", "finish",
+           r"coalesce\(stamped\(finish\.progresses\[", "coalesce(stamped((array[]::text[])[",
+           Progressing.test_an_outcome_brings_the_last_word),
+    Mutant("TellsNoWaiters", "tell_waiters", r"if exists", "if not exists",
+           Waiting.test_what_ended_before_the_wait_but_in_the_watch_is_told),
+    Mutant("BuriesInSilence", "bury", r"perform tell_waiters\(bury\.ids\);", "",
+           Waiting.test_a_waiting_job_that_is_cancelled_is_told_of),
     Mutant("BelievesTheLastRequest", "cancel", r"and j\.cancel_requested_at is null", "",
            Cancelling.test_the_first_request_counts_and_a_second_is_answered),
     Mutant("ForgetsClaimsAtRetry", "retry", r"0, g\.claim, 0", "0, 0, 0",

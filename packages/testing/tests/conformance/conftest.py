@@ -54,7 +54,7 @@ def open_postgres(migrated_dsn: str) -> Iterator[OpenPostgres]:
 
         @asynccontextmanager
         async def opened() -> AsyncIterator[PsycopgConnector]:
-            for table in ("jobs", "finished_jobs", "workers", "pauses", "unique_periods", "schedules"):
+            for table in ("jobs", "finished_jobs", "workers", "pauses", "unique_periods", "schedules", "waits"):
                 eraser.execute(f"delete from pq.{table}")
             connector = PsycopgConnector(migrated_dsn)
             await connector.open()

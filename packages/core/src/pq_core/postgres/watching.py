@@ -94,10 +94,11 @@ class Ear:
             await asyncio.sleep(BETWEEN_CONNECTIONS)
 
     def _start(self, hears: asyncio.Event) -> None:
+        if hears.is_set():  # what was told while the connection was away, nobody has heard
+            for watches in self._watches.values():
+                for watch in watches:
+                    watch.ring()
         hears.set()
-        for watches in self._watches.values():  # what was told meanwhile, nobody heard
-            for watch in watches:
-                watch.ring()
 
     def _hear(self, payload: str) -> None:
         if payload.startswith(ENDED):

@@ -20,6 +20,7 @@ _EMPTY = """
     delete from {schema}.workers;
     delete from {schema}.pauses;
     delete from {schema}.unique_periods;
+    delete from {schema}.waits;
     delete from {schema}.schedules;
     select setval('{literal}.jobs_id_seq', 1, false);
     select count(*) from pg_inherits where inhparent = '{literal}.finished_jobs'::regclass
