@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from pq_core.app import App
 from pq_core.blueprint import Blueprint
-from pq_core.connector import Connector, JobState, QueueInfo, SchemaStatus, WorkerStatus
+from pq_core.connector import Connector, Deferred, JobState, QueueInfo, SchemaStatus, WorkerStatus
 from pq_core.context import JobContext, current_context
 from pq_core.deferrer import Deferrer
 from pq_core.errors import (
+    AlreadyDeferred,
     AppNotFound,
     ConnectionFailed,
     ConnectorClosed,
@@ -29,6 +30,7 @@ from pq_core.errors import (
     ProcessDied,
     RetryRequested,
     RunLost,
+    ScheduleNotFound,
     SchemaError,
     SchemaMissing,
     SchemaTooNew,
@@ -41,6 +43,7 @@ from pq_core.errors import (
     TaskNotFound,
     TaskTimedOut,
     TransactionRequired,
+    Unsupported,
     WaitTimedOut,
     WorkerLost,
     WrongConnection,
@@ -51,8 +54,10 @@ from pq_core.job import Job, LockMode, NewJob
 from pq_core.outcome import UNCHANGED
 from pq_core.registry import TaskRegistry
 from pq_core.retry import BaseRetryStrategy, RetryDecision, RetryStrategy
+from pq_core.schedule import NewSchedule, Schedule
 from pq_core.states import State
 from pq_core.task import ContextTask, Task
+from pq_core.unique import Unique
 from pq_core.verdicts import Verdict
 from pq_core.waiting import JobHandle
 
@@ -63,6 +68,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "UNCHANGED",
+    "AlreadyDeferred",
     "App",
     "AppNotFound",
     "BaseRetryStrategy",
@@ -72,6 +78,7 @@ __all__ = [
     "ConnectorClosed",
     "ConnectorError",
     "ContextTask",
+    "Deferred",
     "Deferrer",
     "Explanation",
     "ForkedConnector",
@@ -89,6 +96,7 @@ __all__ = [
     "LeaseLost",
     "LockMode",
     "NewJob",
+    "NewSchedule",
     "PQError",
     "ProcessDied",
     "PsycopgConnector",
@@ -97,6 +105,8 @@ __all__ = [
     "RetryRequested",
     "RetryStrategy",
     "RunLost",
+    "Schedule",
+    "ScheduleNotFound",
     "SchemaError",
     "SchemaMissing",
     "SchemaStatus",
@@ -113,6 +123,8 @@ __all__ = [
     "TaskRegistry",
     "TaskTimedOut",
     "TransactionRequired",
+    "Unique",
+    "Unsupported",
     "Verdict",
     "WaitTimedOut",
     "Worker",

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
 import attrs
 
 from pq_core.blueprint import Blueprint
-from pq_core.connector import Connector, SchemaStatus, WorkerStatus, has_transactions
+from pq_core.connector import Connector, Deferred, SchemaStatus, WorkerStatus, has_transactions
 from pq_core.defer_middleware import DeferMiddleware, StoresJobs, check_defer_middleware, surround_defer
-from pq_core.deferrer import DeferOptions, Deferrer, defer_many, defer_many_async
+from pq_core.deferrer import DeferOptions, Deferrer, defer_many, defer_many_async, ids_of
 from pq_core.errors import AppNotFound, InvalidOption, shown
 from pq_core.events import Event, Hooks
 from pq_core.given import several
@@ -141,21 +141,46 @@ class App(Blueprint):
         )
         return known.configure(**options)
 
-    def defer_many(self, jobs: Iterable[NewJob], *, connection: Any = None) -> list[int]:
+    @overload
+    def defer_many(
+        self, jobs: Iterable[NewJob], *, connection: Any = None, results: Literal[False] = False
+    ) -> list[int]: ...
+    @overload
+    def defer_many(
+        self, jobs: Iterable[NewJob], *, connection: Any = None, results: Literal[True]
+    ) -> list[Deferred]: ...
+    def defer_many(
+        self, jobs: Iterable[NewJob], *, connection: Any = None, results: bool = False
+    ) -> list[int] | list[Deferred]:
         """Store jobs of any tasks, all or none, and return their ids in the same order.
 
         Args:
             jobs: as ``task.job(...)`` makes them.
             connection: a connection of yours, in whose transaction the jobs are stored.
+            results: whether to return instead what became of each, as a :class:`Deferred`: its id and whether it is
+                new; with unique keys it may have given way to one that was there.
 
         Raises:
+            AlreadyDeferred: a unique key is taken, and the job is not to give way; `index` says whose.
             InvalidJob: what JSON cannot carry; `index` says whose.
         """
-        return defer_many(self._store, jobs, connection)
+        deferred = defer_many(self._store, jobs, connection)
+        return deferred if results else ids_of(deferred)
 
-    async def defer_many_async(self, jobs: Iterable[NewJob], *, connection: Any = None) -> list[int]:
+    @overload
+    async def defer_many_async(
+        self, jobs: Iterable[NewJob], *, connection: Any = None, results: Literal[False] = False
+    ) -> list[int]: ...
+    @overload
+    async def defer_many_async(
+        self, jobs: Iterable[NewJob], *, connection: Any = None, results: Literal[True]
+    ) -> list[Deferred]: ...
+    async def defer_many_async(
+        self, jobs: Iterable[NewJob], *, connection: Any = None, results: bool = False
+    ) -> list[int] | list[Deferred]:
         """Do what :meth:`defer_many` does."""
-        return await defer_many_async(self._store, jobs, connection)
+        deferred = await defer_many_async(self._store, jobs, connection)
+        return deferred if results else ids_of(deferred)
 
     def on(self, *events: type[E]) -> Callable[[Callable[[E], R]], Callable[[E], R]]:
         """Tell a function of events of these kinds, in this process; used as a decorator.

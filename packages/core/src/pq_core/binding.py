@@ -45,6 +45,11 @@ class Binding:
         extras = next((each.name for each in parameters if each.kind is Parameter.VAR_KEYWORD), None)
         object.__setattr__(self, "_extras", extras)
 
+    @property
+    def stored_names(self) -> list[str] | None:
+        """Under which names arguments are stored; None: any, since the function takes ``**kwargs``."""
+        return None if self._extras else list(self.signature.parameters)
+
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments by parameter name.
 

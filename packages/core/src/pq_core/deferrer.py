@@ -9,10 +9,12 @@ from typing import Any, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack
 import attrs
 
 from pq_core.binding import Binding
+from pq_core.connector import Deferred
 from pq_core.defer_middleware import StoresJobs
 from pq_core.delays import Delay, as_timedelta
 from pq_core.errors import InvalidArguments, InvalidJob, InvalidOption, shown
 from pq_core.job import LockMode, NewJob, check_moment
+from pq_core.unique import Unique, as_unique, check_unique
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -46,6 +48,17 @@ class DeferOptions(TypedDict, total=False):
     """A connection of yours, in whose transaction the job is stored."""
     metadata: Mapping[str, Any]
     """Kept with the job, not passed to the task; any dict that JSON carries."""
+    unique: Unique | str | bool | None
+    """Of the jobs of this key there is one at a time: see :class:`Unique`. A text is the key; True means all arguments;
+    None or False switches off what the task has."""
+    queueing_lock: str | None
+    """Of the jobs of this key one waits at a time: the same as ``unique=Unique(key=...)``, which it excludes."""
+    expires_at: datetime | None
+    """A job that is not started by then is cancelled; aware. Excludes `expires_in`."""
+    expires_in: Delay | timedelta | None
+    """Likewise, counted from when the job is deferred; None switches off what the task has."""
+    version: int
+    """Of the arguments, where only the name of the task is known; else the task says it."""
 
 
 @attrs.frozen(eq=False)
@@ -60,17 +73,27 @@ class Deferrer(Generic[P]):
     binding: Binding | None = attrs.field(default=None, repr=False)
     """None if only the name of the task is known: then its arguments are not checked."""
     connection: Any = attrs.field(default=None, repr=False)
+    unique: Unique | None = None
 
     def configure(self, **options: Unpack[DeferOptions]) -> Deferrer[P]:
         """Return a Deferrer with these options changed.
 
         Raises:
             InvalidJob: a value that no job may have.
-            InvalidOption: there is no such option.
+            InvalidOption: there is no such option, or two exclude each other.
         """
         refuse_unknown("configure", options, DeferOptions)
+        if "version" in options and self.binding is not None:
+            raise InvalidOption(
+                f"version {shown(options['version'])} of task {self.template.task!r}: that of its arguments is "
+                f"{self.template.version}, as the task says; to give others, defer by its name where it is not defined"
+            )
         template = attrs.evolve(self.template, **_fields(options))
-        return attrs.evolve(self, template=template, connection=options.get("connection", self.connection))
+        connection, unique = options.get("connection", self.connection), self.unique
+        if "unique" in options or "queueing_lock" in options:
+            unique = as_unique(options.get("unique"), options.get("queueing_lock"))
+            check_unique(unique, template.task, None if self.binding is None else self.binding.stored_names)
+        return attrs.evolve(self, template=template, connection=connection, unique=unique)
 
     def job(self, /, *args: P.args, **kwargs: P.kwargs) -> NewJob:
         """Return the job without storing it, for `app.defer_many`.
@@ -82,9 +105,10 @@ class Deferrer(Generic[P]):
         return self._job(name, args, kwargs)
 
     def defer(self, /, *args: P.args, **kwargs: P.kwargs) -> int:
-        """Store a job and return its id.
+        """Store a job and return its id; that of the job that has the unique key, if this one gives way to it.
 
         Raises:
+            AlreadyDeferred: the unique key is taken, and the job is not to give way.
             InvalidArguments: the arguments do not fit the task's signature, or JSON cannot carry them.
         """
         name, connector = self.home.locate(self.template.task)
@@ -99,15 +123,16 @@ class Deferrer(Generic[P]):
         """Store a job for each dict of arguments, all or none, and return their ids in the same order.
 
         Raises:
+            AlreadyDeferred: a unique key is taken, and the job is not to give way; `index` says whose.
             InvalidArguments: arguments do not fit, or JSON cannot carry them; `index` says whose.
         """
         name, connector = self.home.locate(self.template.task)
-        return defer_many(connector, self._jobs(name, arguments), self.connection)
+        return ids_of(defer_many(connector, self._jobs(name, arguments), self.connection))
 
     async def batch_defer_async(self, arguments: Iterable[Mapping[str, Any]]) -> list[int]:
         """Do what :meth:`batch_defer` does."""
         name, connector = self.home.locate(self.template.task)
-        return await defer_many_async(connector, self._jobs(name, arguments), self.connection)
+        return ids_of(await defer_many_async(connector, self._jobs(name, arguments), self.connection))
 
     def _jobs(self, name: str, arguments: Iterable[Mapping[str, Any]]) -> list[NewJob]:
         jobs: list[NewJob] = []
@@ -120,28 +145,38 @@ class Deferrer(Generic[P]):
 
     def _job(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> NewJob:
         if self.binding is not None:
-            return attrs.evolve(self.template, task=name, args=self.binding.bind(args, kwargs))
-        if args:
+            given = self.binding.bind(args, kwargs)
+        elif args:
             raise InvalidArguments(
                 f"task {name!r} is known by its name only: give its arguments by keyword", field="args", value=args
             )
-        return attrs.evolve(self.template, task=name, args=dict(kwargs))
+        else:
+            given = dict(kwargs)
+        if self.unique is None:
+            return attrs.evolve(self.template, task=name, args=given)
+        terms = self.unique.fields_for(name, self.template.queue, given)
+        return attrs.evolve(self.template, task=name, args=given, **terms)
 
 
-def defer_many(connector: StoresJobs, jobs: Iterable[NewJob], connection: Any) -> list[int]:
-    """Store jobs, all or none, and return their ids in the same order. An error names the index, of an only job too."""
+def ids_of(deferred: Iterable[Deferred]) -> list[int]:
+    """Return the ids alone."""
+    return [each.id for each in deferred]
+
+
+def defer_many(connector: StoresJobs, jobs: Iterable[NewJob], connection: Any) -> list[Deferred]:
+    """Store jobs, all or none; say what became of each. An error names the index, of an only job too."""
     stored = _only_jobs(jobs)
     try:
-        return [deferred.id for deferred in connector.sync.defer(stored, connection=connection)]
+        return connector.sync.defer(stored, connection=connection)
     except InvalidJob as reason:
         raise (reason if reason.index is not None else reason.at(0)) from reason.__cause__
 
 
-async def defer_many_async(connector: StoresJobs, jobs: Iterable[NewJob], connection: Any) -> list[int]:
+async def defer_many_async(connector: StoresJobs, jobs: Iterable[NewJob], connection: Any) -> list[Deferred]:
     """Do what :func:`defer_many` does."""
     stored = _only_jobs(jobs)
     try:
-        return [deferred.id for deferred in await connector.defer(stored, connection=connection)]
+        return await connector.defer(stored, connection=connection)
     except InvalidJob as reason:
         raise (reason if reason.index is not None else reason.at(0)) from reason.__cause__
 
@@ -164,10 +199,14 @@ def _fields(options: DeferOptions) -> dict[str, Any]:
     fields.update(time_fields(options.get("schedule_at"), options.get("schedule_in")))
     if "schedule_at" in options or "schedule_in" in options:
         fields = {"scheduled_at": None, "delay": None, **fields}
+    if "expires_at" in options or "expires_in" in options:
+        given = options.get("expires_in")
+        length = None if given is None else as_timedelta(given, "expires_in")
+        fields |= {"expires_at": options.get("expires_at"), "expires_in": length}
     return fields
 
 
-_ALIKE = frozenset({"queue", "priority", "lock", "lock_mode", "metadata"})
+_ALIKE = frozenset({"queue", "priority", "lock", "lock_mode", "metadata", "version"})
 
 
 def time_fields(schedule_at: datetime | None, schedule_in: Delay | timedelta | None) -> dict[str, Any]:

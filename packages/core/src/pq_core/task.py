@@ -20,7 +20,7 @@ from pq_core.main_module import importable_name
 from pq_core.middleware import Middleware, check_middleware
 from pq_core.periodic import Periodic
 from pq_core.retry import BaseRetryStrategy, strategy
-from pq_core.unique import Unique, as_unique
+from pq_core.unique import Unique, as_unique, check_unique
 from pq_core.upcasting import Upcaster, Upcasters, check_upcasters
 
 P = ParamSpec("P")
@@ -62,7 +62,7 @@ class TaskOptions(TypedDict, total=False):
     upcast: Mapping[int, Upcaster]
     """Functions by version, each of which makes arguments of that version those of the next: of a dict, to a dict."""
     unique: Unique | str | bool | None
-    """Of the jobs of one key there is one at a time: see :class:`Unique`. A text is the key; True means all arguments."""
+    """Of the jobs of one key there is one at a time: see :class:`Unique`. A text is the key; True: all arguments."""
     queueing_lock: str | None
     """Of the jobs of this key one waits at a time: the same as ``unique=Unique(key=...)``, which it excludes."""
     expires_in: Delay | timedelta | None
@@ -181,8 +181,7 @@ class Task(Generic[P, R]):
                 "its own cannot have; leave out the executor, or the delivery"
             )
         overwrite(self, version=plain.version, upcast=check_upcasters(plain.version, self.upcast, task=self.name))
-        if self.unique is not None:
-            self.unique.check_names(self.name, self.binding.stored_names)
+        check_unique(self.unique, self.name, self.binding.stored_names)
         check_middleware(self.middleware, is_async=self.is_async, task=self.name)
         for name in ("__doc__", "__name__", "__qualname__", "__module__"):
             if hasattr(self.func, name):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, cast
 
@@ -66,38 +66,21 @@ class Unique:
         if self.key is not None and self.args is not True:
             raise InvalidOption(f"unique: key {shown(self.key)} and args {shown(self.args)} exclude each other")
 
-    @property
-    def fields(self) -> dict[str, Any]:
-        """The fields of a `NewJob` that do not depend on its arguments."""
+    def fields_for(self, task: str, queue: str, args: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields of a `NewJob` that make it unique.
+
+        Raises:
+            InvalidArguments: the key is made of arguments, and JSON cannot carry them.
+        """
         return {
-            "unique_key": self.key,
+            "unique_key": self.key or self._made_key(task, queue, args),
             "unique_scope": self.scope,
             "unique_period": self.period,
             "on_conflict": self.on_conflict,
         }
 
-    def check_names(self, task: str, known: Iterable[str]) -> None:
-        """Refuse names in `args` that are no parameters of a task.
-
-        Raises:
-            InvalidOption: there is one.
-        """
-        names = list(known)
-        for name in () if isinstance(self.args, bool) else self.args:
-            if name not in names:
-                raise InvalidOption(f"unique: args names {name!r}, but the parameters of task {task!r} are {names}")
-
-    def key_of(self, task: str, queue: str, args: Mapping[str, Any]) -> str:
-        """Return the key of a job with these arguments.
-
-        It begins with the name of the task, and ends with a hash of names and arguments as JSON: 1 and 1.0 differ, a
-        tuple and a list do not.
-
-        Raises:
-            InvalidArguments: JSON cannot carry them.
-        """
-        if self.key is not None:
-            return self.key
+    def _made_key(self, task: str, queue: str, args: Mapping[str, Any]) -> str:
+        """Return the task's name, and a hash: of the JSON, so that 1 and 1.0 differ, a tuple and a list do not."""
         if self.args is not True:
             args = {name: args[name] for name in cast("tuple[str, ...]", self.args or ()) if name in args}
         carried = load(dump_mapping(args, "args", error=InvalidArguments))
@@ -126,6 +109,20 @@ def as_unique(unique: object, queueing_lock: str | None = None) -> Unique | None
     if isinstance(unique, str):
         return Unique(key=unique)
     raise InvalidOption(f"unique {shown(unique)} is neither a Unique, nor a key, nor True, nor False")
+
+
+def check_unique(unique: Unique | None, task: str, known: Sequence[str] | None) -> None:
+    """Refuse names in `unique.args` that are no arguments of a task; None: it may take any.
+
+    Raises:
+        InvalidOption: there is one.
+    """
+    if unique is None or known is None or isinstance(unique.args, bool):
+        return
+    strange = [name for name in unique.args if name not in known]
+    if strange:
+        names = ", ".join(known) or "none"
+        raise InvalidOption(f"unique: args names {strange[0]!r}, no argument of task {task!r}; it has {names}")
 
 
 def already_deferred(job: NewJob, holder: int | None, index: int | None) -> AlreadyDeferred:

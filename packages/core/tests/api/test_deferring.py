@@ -166,7 +166,7 @@ def test_a_value_that_no_job_may_have_is_refused_by_configure(shop: Shop, option
 
 def test_an_option_that_there_is_not_is_refused_by_configure(shop: Shop) -> None:
     options: dict[str, Any] = {"a": 3}
-    with pytest.raises(pq.InvalidOption, match="configure has no option 'a'; its options are connection, lock"):
+    with pytest.raises(pq.InvalidOption, match="configure has no option 'a'; its options are connection, expires_at"):
         shop.add.configure(**options)
 
 
