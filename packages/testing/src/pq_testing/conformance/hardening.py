@@ -33,8 +33,10 @@ VERBS = (
     "reschedule",
     "prune",
     "queues",
+    "purge",
     "pause",
     "resume",
+    "pauses",
 )
 """All but `migrate` and `check`, which may open what they need, as the schema may not exist yet."""
 
@@ -189,6 +191,7 @@ def call(connector: Connector, verb: str) -> Coroutine[Any, Any, object]:
         "retry": ([1],),
         "reschedule": ([1], JobChanges()),
         "prune": (None,),
+        "purge": ([1],),
         "pause": ("q",),
         "resume": ("q",),
     }

@@ -52,7 +52,9 @@ ARGUMENTS: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     *(("prune", (timedelta(0),), {"states": states}) for states in (5, "failed", ["done"], [None])),
     *(("prune", (timedelta(0),), {"limit": limit}) for limit in (*NUMBERS[1:], 0, -1)),
     *(("standing", (number,), {}) for number in NUMBERS),
+    *(("purge", (ids,), {}) for ids in IDS),
     *(("pause", (queue,), {}) for queue in TEXTS),
+    *((verb, (), {"task": task}) for verb in ("pause", "resume") for task in TEXTS),
     *(("resume", (queue,), {}) for queue in TEXTS),
 ]
 FOR_WORKERS: list[tuple[str, tuple[Any, ...]]] = [
@@ -74,6 +76,8 @@ VERBS: list[tuple[str, tuple[Any, ...]]] = [
     ("standing", (1,)),
     ("health", ()),
     ("queues", ()),
+    ("purge", ([1],)),
+    ("pauses", ()),
     ("pause", ("red",)),
     ("resume", ("red",)),
 ]

@@ -9,7 +9,9 @@ import pytest
 from pq_testing.conformance.case import Case
 from pq_testing.conformance.deferring import Deferring
 from pq_testing.conformance.ending import AtMostOnce, Progressing, Superseding
+from pq_testing.conformance.expiring import Expiring
 from pq_testing.conformance.fetching import Fetching, Sharing
+from pq_testing.conformance.filtering import Filtering
 from pq_testing.conformance.finishing import Fencing, Finishing, GoingOn
 from pq_testing.conformance.hardening import Forking, Hardening, Opening
 from pq_testing.conformance.isolating import Isolating
@@ -18,7 +20,9 @@ from pq_testing.conformance.listening import Listening
 from pq_testing.conformance.listing import Finding, Pausing
 from pq_testing.conformance.locking import Freeing, Locking
 from pq_testing.conformance.mutex import Mutex
+from pq_testing.conformance.pausing import PausingAll, PausingTasks
 from pq_testing.conformance.pruning import Pruning, TimeTravel
+from pq_testing.conformance.purging import Purging
 from pq_testing.conformance.refusing import Refusing
 from pq_testing.conformance.reporting import Standings, TellingOfHealth, TellingOfWorkers
 from pq_testing.conformance.rescuing import LastLife, Leasing, Rescuing
@@ -50,7 +54,12 @@ class ConnectorConformance(
     Reviving,
     Rescheduling,
     Finding,
+    Filtering,
     Pausing,
+    PausingTasks,
+    PausingAll,
+    Expiring,
+    Purging,
     Pruning,
     TimeTravel,
     TellingOfWorkers,

@@ -10,7 +10,7 @@ from typing import Any, cast
 import attrs
 from anyio import to_thread
 
-from pq_core.connector import Connector, Fetched, JobState, QueueInfo
+from pq_core.connector import Connector, Fetched, JobState, Pause, QueueInfo
 from pq_core.errors import ConnectorError, LeaseLost, PQError, WrongConnection
 from pq_core.job import Job
 from pq_core.states import State
@@ -76,13 +76,13 @@ class Pair:
 
     Attributes:
         jobs: all jobs by number, as the reference last listed them.
-        paused: names of the queues that were then paused.
+        paused: what was then paused, as kind and name.
     """
 
     subject: Side
     reference: Side
     jobs: dict[int, Job] = attrs.field(factory=dict[int, Job])
-    paused: set[str] = attrs.field(factory=set[str])
+    paused: set[tuple[str, str]] = attrs.field(factory=set[tuple[str, str]])
 
     async def ask(self, what: str, ask: Ask) -> tuple[Any, Any]:
         """Ask both the same; compare what they answer, or their errors; return the two answers (None: an error).
@@ -104,8 +104,9 @@ class Pair:
         actual = await self.subject.connector.find(EVERYTHING, limit=100_000, now=now)
         compare(f"all jobs after {what}", plain(self.reference, listed), plain(self.subject, actual))
         self.jobs = {self.reference.numbers[job.id]: job for job in listed}
-        queues, _ = await self.ask(f"queues after {what}", lambda side: side.call("queues", now=now))
-        self.paused = {queue.name for queue in queues if queue.paused}
+        await self.ask(f"queues after {what}", lambda side: side.call("queues", now=now))
+        pauses, _ = await self.ask(f"pauses after {what}", lambda side: side.call("pauses", now=now))
+        self.paused = {(pause.kind, pause.name) for pause in pauses}
 
     def learn(self, answers: tuple[Any, Any]) -> None:
         """Number the jobs that both have stored."""
@@ -172,7 +173,7 @@ def plain(side: Side, answer: Any) -> Any:
             return {"name": answer.name, "paused": answer.paused, "counts": plain_counts(answer.counts)}
         case Mapping():
             return plain_counts(cast("Mapping[State, int]", answer))
-        case str() | int() | float() | None:
+        case str() | int() | float() | None | Pause():
             return answer
         case Sequence():
             return [plain(side, item) for item in cast("Sequence[object]", answer)]

@@ -23,7 +23,16 @@ CLOSE = 1e-3
 some_places = st.lists(values.places, max_size=4)
 fields = st.fixed_dictionaries(
     {},
-    optional={"queue": values.queues, "task": st.sampled_from(("t", "u")), "lock": st.sampled_from(values.LOCKS)},
+    optional={
+        "queue": values.queues,
+        "task": st.sampled_from(("t", "u")),
+        "lock": st.sampled_from(values.LOCKS),
+        "args": values.arguments,
+        "created_after": values.moments,
+        "created_before": values.moments,
+        "scheduled_after": values.moments,
+        "scheduled_before": values.moments,
+    },
 )
 several_jobs = st.lists(values.new_jobs, min_size=1, max_size=4)
 everyone = st.sampled_from((*values.WORKERS, 404))
@@ -87,7 +96,7 @@ class Rules(Stage):
             for job in self.pair.jobs.values()
             if job.state in values.WAITING_ALIKE
             and job.losses >= job.max_losses - 1
-            and job.queue not in self.pair.paused
+            and not {("all", ""), ("queue", job.queue), ("task", job.task)} & self.pair.paused
             and (queues is None or job.queue in queues)
         ]
         if solo and not waiting:
@@ -175,10 +184,21 @@ class Rules(Stage):
         """Forget ended jobs."""
         self.step("prune", self.verb("prune", age, twin=twin))
 
-    @rule(queue=values.queues, verb=st.sampled_from(("resume", "pause", "resume")), twin=st.booleans())
-    def pause_or_resume(self, queue: str, verb: str, *, twin: bool) -> None:
-        """Pause or resume a queue."""
-        self.step(verb, self.verb(verb, queue, twin=twin))
+    @rule(places=some_places, twin=st.booleans())
+    def purge(self, places: list[int], *, twin: bool) -> None:
+        """Delete jobs of any state."""
+        jobs = self.jobs_at(places)
+
+        async def purge(side: Side) -> list[int]:
+            gone = await side.call("purge", [*map(side.id, jobs)], now=self.now, twin=twin)
+            return [side.numbers[job_id] for job_id in gone]
+
+        self.step("purge", purge)
+
+    @rule(what=values.pausable, verb=st.sampled_from(("resume", "pause", "resume")), twin=st.booleans())
+    def pause_or_resume(self, what: dict[str, Any], verb: str, *, twin: bool) -> None:
+        """Pause or resume a queue, a task, or everything."""
+        self.step(verb, lambda side: side.call(verb, **what, now=self.now, twin=twin))
 
     @rule(
         places=st.none() | some_places,

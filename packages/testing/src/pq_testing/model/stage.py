@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 import anyio
@@ -20,7 +21,7 @@ from pq_core.states import LIVE, State
 from pq_testing.conformance.case import Transactions
 from pq_testing.conformance.scene import START, fetch_out
 from pq_testing.model.pair import Ask, Difference, Pair, Side
-from pq_testing.model.values import QUEUES, End
+from pq_testing.model.values import End
 
 Answer = TypeVar("Answer")
 OpenConnector = Callable[[], AbstractAsyncContextManager[Connector]]
@@ -180,8 +181,9 @@ class Stage(RuleBasedStateMachine):
         Raises:
             Difference: some job waits for ever, though nothing holds it.
         """
-        for queue in QUEUES:
-            await self.pair.ask("resume", self.verb("resume", queue))
+        for kind, name in sorted(self.pair.paused):
+            what = {"everything": True} if kind == "all" else {kind: name}
+            await self.pair.ask("resume", partial(Side.call, verb="resume", now=self.now, **what))
         fetched: Any = True
         while fetched:
             self.now += TWO_DAYS

@@ -12,6 +12,7 @@ from pq_core.connector import JobChanges
 from pq_core.job import LockMode, NewJob
 from pq_core.outcome import UNCHANGED
 from pq_core.states import ENDED, State
+from pq_testing.conformance.scene import START
 
 QUEUES = ("a", "größe 🐘 '")
 """No more than two: of more, a fetch gives each its share, and how much of that at once is left to the connector."""
@@ -24,6 +25,7 @@ locks = st.sampled_from(LOCKS)
 workers = st.sampled_from(WORKERS)
 priorities = st.sampled_from((0, 0, 0, 1, -1, 32_767, -32_768))
 spans = st.sampled_from([timedelta(seconds=seconds) for seconds in SECONDS])
+moments = spans.map(lambda span: START + span)
 places = st.integers(0, 40)
 """Which of the jobs there are, counted from the newest and around: so any number means some job."""
 
@@ -67,6 +69,9 @@ def _new_jobs(draw: st.DrawFn) -> NewJob:
         delay=draw(st.sampled_from((None, None, None, *(timedelta(seconds=seconds) for seconds in SECONDS)))),
         max_losses=draw(st.sampled_from((3, 3, 3, 3, 1, 2))),
         metadata=draw(st.just(NO_ARGUMENTS) | arguments),
+        expires_in=draw(
+            st.sampled_from((None, None, None, None, *(timedelta(seconds=seconds) for seconds in SECONDS)))
+        ),
     )
 
 
@@ -119,7 +124,13 @@ changes = st.builds(
     queue=st.none() | queues,
     priority=st.none() | priorities,
     lock=st.just(UNCHANGED) | locks,
+    expires_at=st.just(UNCHANGED) | st.just(UNCHANGED) | st.none() | moments,
 )
+pausable: st.SearchStrategy[dict[str, Any]] = st.one_of(
+    st.builds(lambda queue: {"queue": queue}, queues),
+    st.sampled_from(({"task": "t"}, {"task": "u"}, {"task": "a"}, {"everything": True})),
+)
+"""What may be paused, by the names of the verb's arguments."""
 
 WAITING_ALIKE = (State.READY, State.BLOCKED)
 """Found out lazily, so they may differ from connector to connector where no fetch has come to the job."""
