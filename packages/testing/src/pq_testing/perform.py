@@ -83,6 +83,7 @@ def context(
     of: NewJob | Task[..., Any] | None,
     attempt: int,
     stop: Stop | None = None,
+    *,
     connection: Any = None,
 ) -> JobContext:
     """Return the context of a run, to call a task with directly.

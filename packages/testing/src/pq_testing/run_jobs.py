@@ -19,10 +19,11 @@ from pq_core.outcome import Outcome
 from pq_core.task import Task
 from pq_core.worker.executor import Executor
 from pq_core.worker.run import Run as Execution
+from pq_core.worker.ticking import Ticker
 from pq_core.worker.transactional import Transactions
 from pq_testing import own_loop, perform
 from pq_testing.clock import Clock
-from pq_testing.drain import Drain, OnError, in_own_frames
+from pq_testing.drain import NOT_GIVEN, Drain, OnError, in_own_frames
 from pq_testing.given import check_count
 from pq_testing.hand import NAME, Inline
 from pq_testing.harness import Backend, Harness, View
@@ -49,6 +50,8 @@ class DrainOptions(TypedDict, total=False):
     """Whose jobs run; None: of every queue."""
     limit: int | None
     """Jobs to run at most."""
+    periodic: bool
+    """Whether schedules tick, those of the app and of the database, while the clock goes on `until` then."""
     workers: int
     """Simulated workers at a time. Async jobs of several run side by side, sync ones one after the other."""
     on_error: OnError
@@ -58,6 +61,8 @@ class DrainOptions(TypedDict, total=False):
     """A connection of yours with an open transaction, in which jobs are claimed, run and ended: what was deferred in it
     is seen, and a rollback takes everything back. Each job has a savepoint, so that they run one after the other,
     however many `workers` there are."""
+    state: Any
+    """What jobs find as ``context.state``. Without it, the app's `worker_lifespan` surrounds the drain, and gives it."""
 
 
 class RunJobs:
@@ -144,7 +149,7 @@ class RunJobs:
         Raises:
             InvalidOption: this is no job, no attempt, or no reason to stop.
         """
-        return perform.context(self.app, self.clock, of, attempt, stop, connection)
+        return perform.context(self.app, self.clock, of, attempt, stop, connection=connection)
 
     @overload
     def rolls_back(self) -> RollsBack[Any]: ...
@@ -216,19 +221,31 @@ class RunJobs:
             check_count("limit", limit)
         if on_error not in ("raise", "record"):
             raise InvalidOption(f"on_error {shown(on_error)} is neither 'raise' nor 'record'")
-        connection = options.get("connection")
+        connection, periodic = options.get("connection"), options.get("periodic", False)
+        if not isinstance(periodic, bool):
+            raise InvalidOption(f"periodic {shown(periodic)} is neither True nor False")
+        if periodic and until is None:
+            raise InvalidOption("periodic=True needs until=: schedules tick as time passes, and here the clock stands")
+        transaction = None if connection is None else self.harness.bound(connection)
+        ticker: Ticker | None = None
+        if periodic:
+            store = self.connector if transaction is None else transaction
+            ticker = Ticker(connector=store, declared=self.app.declared_schedules(), made=[])
         return Drain(
             harness=self.harness,
-            transaction=None if connection is None else self.harness.bound(connection),
+            transaction=transaction,
             until=None if until is None else self.clock.until(until),
             queues=check_queues(options.get("queues")),
             limit=limit,
             workers=workers,
             on_error=on_error,
+            ticker=ticker,
+            state=options.get("state", NOT_GIVEN),
         )
 
     async def _perform(self, claimed: Job) -> Outcome:
-        raised, interrupts = Raised(NAME), interruptions()
+        findings: list[BaseException] = []
+        raised, interrupts = Raised(NAME, hooks=self.app.hooks.reporting(findings.append)), interruptions()
         executor = Executor(
             self.app,
             worker_name=NAME,
@@ -242,4 +259,6 @@ class RunJobs:
         outcome = await executor.execute(Execution(claimed, perf_counter()))
         if raised.latest is not None and interrupts(raised.latest):
             raise in_own_frames(raised.latest)
+        if findings:
+            raise in_own_frames(findings[0])
         return outcome

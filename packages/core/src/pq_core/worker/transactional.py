@@ -107,6 +107,7 @@ class Transactions:
             ConnectorError: it could not be committed, by the task's own fault.
         """
         held = self._begin(run)
+        ended = Ended()
         try:
             with self._connector.sync.transaction() as connection:
                 self._work_on(held, connection)
@@ -127,6 +128,7 @@ class Transactions:
     ) -> Ended:
         """Do what :meth:`run` does for an async task, in the event loop."""
         held = self._begin(run)
+        ended = Ended()
         try:
             async with self._transaction() as connection:
                 self._work_on(held, connection)
@@ -177,9 +179,12 @@ class Transactions:
         try:
             yield connection
         except BaseException as error:
+            swallowed: bool | None = False
             with anyio.move_on_after(TIDY, shield=True):
-                await transaction.__aexit__(type(error), error, error.__traceback__)
-            raise
+                swallowed = await transaction.__aexit__(type(error), error, error.__traceback__)
+            if not swallowed:
+                raise
+            return
         with anyio.fail_after(TIDY, shield=True):
             await transaction.__aexit__(None, None, None)
 
