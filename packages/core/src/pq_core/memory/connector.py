@@ -8,7 +8,6 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from pq_core import connector
 from pq_core.clock import Clock, utc_now
 from pq_core.connector import (
     Deferred,
@@ -16,6 +15,7 @@ from pq_core.connector import (
     JobChanges,
     JobFilter,
     JobState,
+    Pause,
     QueueInfo,
     SchemaStatus,
     Standing,
@@ -25,6 +25,7 @@ from pq_core.connector import (
 from pq_core.errors import ConnectorClosed, ForkedConnector, WrongConnection
 from pq_core.health import Health
 from pq_core.job import Job, NewJob
+from pq_core.memory import steering
 from pq_core.memory.claiming import Fetch, Heartbeat
 from pq_core.memory.deferring import Defer
 from pq_core.memory.ending import Finish, Leave, Rescue
@@ -33,7 +34,7 @@ from pq_core.memory.listing import Count, Everything, Find, Pauses, Queues
 from pq_core.memory.reports import Examine, Stand, Workers
 from pq_core.memory.reviving import Retry
 from pq_core.memory.scheduling import ListSchedules, PauseSchedules, PutSchedules, RemoveSchedules, Tick
-from pq_core.memory.steering import Cancel, Pause, Prune, Purge, Reschedule, Resume
+from pq_core.memory.steering import Cancel, Prune, Purge, Reschedule, Resume
 from pq_core.memory.store import Operation
 from pq_core.memory.transaction import MemoryTransaction
 from pq_core.memory.watching import watched, watched_in_thread
@@ -268,7 +269,7 @@ class InMemoryConnector(_Face):
         now: datetime | None = None,
     ) -> None:
         """Let no job of `queue`, or of `task`, or no job at all, be fetched until resume()."""
-        await self._do_async(Pause(queue, task, everything), now)
+        await self._do_async(steering.Pause(queue, task, everything), now)
 
     async def resume(
         self,
@@ -281,7 +282,7 @@ class InMemoryConnector(_Face):
         """Undo pause()."""
         await self._do_async(Resume(queue, task, everything), now)
 
-    async def pauses(self, *, now: datetime | None = None) -> list[connector.Pause]:
+    async def pauses(self, *, now: datetime | None = None) -> list[Pause]:
         """Return what is paused, sorted by kind, then by name."""
         return await self._do_async(Pauses(), now)
 
@@ -417,7 +418,7 @@ class SyncInMemoryConnector(_Face):
         now: datetime | None = None,
     ) -> None:
         """Let no job of `queue`, or of `task`, or no job at all, be fetched until resume()."""
-        self._do(Pause(queue, task, everything), now)
+        self._do(steering.Pause(queue, task, everything), now)
 
     def resume(
         self,
@@ -430,7 +431,7 @@ class SyncInMemoryConnector(_Face):
         """Undo pause()."""
         self._do(Resume(queue, task, everything), now)
 
-    def pauses(self, *, now: datetime | None = None) -> list[connector.Pause]:
+    def pauses(self, *, now: datetime | None = None) -> list[Pause]:
         """Return what is paused, sorted by kind, then by name."""
         return self._do(Pauses(), now)
 

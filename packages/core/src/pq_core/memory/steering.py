@@ -109,9 +109,9 @@ class Purge:
 class Pause:
     """Let no job of a queue, of a task, or no job at all, be fetched."""
 
-    queue: str | None
-    task: str | None
-    everything: bool
+    queue: str | None = None
+    task: str | None = None
+    everything: bool = False
 
     def apply(self, store: Store, now: datetime) -> None:
         """Refuse what names nothing that can be paused."""
@@ -122,9 +122,9 @@ class Pause:
 class Resume:
     """Undo a pause."""
 
-    queue: str | None
-    task: str | None
-    everything: bool
+    queue: str | None = None
+    task: str | None = None
+    everything: bool = False
 
     def apply(self, store: Store, now: datetime) -> None:  # noqa: ARG002 - as every operation
         """Refuse what names nothing that can be paused."""
