@@ -76,7 +76,21 @@ def as_wait(value: float | timedelta | Delay, field: str) -> timedelta:
     Raises:
         InvalidJob: as there.
     """
-    return as_timedelta({"seconds": value} if isinstance(value, (int, float)) else value, field)
+    return as_timedelta(_with_unit(value), field)
+
+
+def as_limit(value: float | timedelta | Delay, field: str) -> timedelta:
+    """Return how long something may take; a number means seconds.
+
+    Raises:
+        InvalidJob: as for :func:`as_timedelta`; or it is no time at all.
+    """
+    given = _with_unit(value)
+    total = given if isinstance(given, timedelta) else _sum(given, field)
+    if total <= timedelta(0):
+        raise _invalid(field, value, "leaves no time to run; give more, or None for as long as it likes")
+    check_delay(field, total)
+    return total
 
 
 def length(text: str) -> timedelta:
@@ -96,6 +110,10 @@ def length(text: str) -> timedelta:
     raise InvalidOption(
         f"{shown(text)} is not a length of time: give seconds, as 90, or with units, as 1h30m (ms, s, m, h, d, w)"
     )
+
+
+def _with_unit(value: float | timedelta | Delay) -> timedelta | Delay:
+    return {"seconds": value} if isinstance(value, (int, float)) else value
 
 
 def _sum(parts: object, field: str) -> timedelta:

@@ -12,8 +12,8 @@ import attrs
 from pq_core.binding import Binding, binding_of
 from pq_core.context import Executor, JobContext, Keep
 from pq_core.deferrer import DeferOptions, Deferrer, Home, refuse_unknown
-from pq_core.delays import Delay, as_timedelta, as_wait
-from pq_core.errors import InvalidJob, InvalidOption, shown
+from pq_core.delays import Delay, as_limit, as_timedelta
+from pq_core.errors import InvalidOption, shown
 from pq_core.given import as_option, several
 from pq_core.job import MAX_LOSSES, Delivery, LockMode, NewJob, check_name, overwrite
 from pq_core.main_module import importable_name
@@ -69,19 +69,6 @@ class TaskOptions(TypedDict, total=False):
     """A job that is not started so long after it was deferred is cancelled."""
     executor: Executor | None
     """Where a sync task runs; None: in a thread of the worker."""
-
-
-def _length(timeout: float | timedelta | Delay | None) -> timedelta | None:
-    if timeout is None:
-        return None
-    negative = (
-        timeout < timedelta(0) if isinstance(timeout, timedelta) else isinstance(timeout, (int, float)) and timeout < 0
-    )
-    length = timedelta(0) if negative else as_wait(timeout, "timeout")
-    if not length:
-        why = "leaves no time to run; give more, or None for as long as it likes"
-        raise InvalidJob(f"timeout {shown(timeout)} {why}", field="timeout", value=timeout)
-    return length
 
 
 def _no_upcasters() -> Upcasters:
@@ -282,7 +269,8 @@ def make_task(func: Callable[..., Any], home: Home, *, pass_context: bool, optio
         if given.get("expires_in") is not None:
             given["expires_in"] = as_timedelta(given["expires_in"], "expires_in")
         given["retry"] = strategy(given.get("retry"))
-        given["timeout"] = _length(given.get("timeout"))
+        if given.get("timeout") is not None:
+            given["timeout"] = as_limit(given["timeout"], "timeout")
         given["aliases"] = several("aliases", given.get("aliases", ()), "a list of names")
         given["middleware"] = several("middleware", given.get("middleware", ()), "a list")
         return kind(func=func, name=name, home=home, pass_context=pass_context, **given)

@@ -46,6 +46,11 @@ class Array:
     __hash__ = None  # type: ignore[assignment]
 
 
+async def coroutine(args: dict[str, Any]) -> dict[str, Any]:
+    """Be no upcaster: those are not awaited."""
+    return args
+
+
 class Nowhere(tzinfo):
     def utcoffset(self, _: datetime | None) -> timedelta | None:
         raise KeyError("no such zone")
@@ -282,6 +287,23 @@ def test_a_change_that_no_job_may_have_is_refused(shop: Shop, changes: dict[str,
         (lambda app: app.task(name="x", max_losses=10**5000), "max_losses <int>"),
         (lambda app: app.task(name="x", delivery="exactly_once"), "delivery 'exactly_once'"),
         (lambda app: app.task(name="x", delivery="at_most_once", retry=2), "'at_most_once' means .* leave out one"),
+        (lambda app: app.task(name="x", timeout=0), "task 'x': timeout 0 leaves no time to run"),
+        (lambda app: app.task(name="x", timeout=-1.5), "timeout -1.5 leaves no time to run"),
+        (lambda app: app.task(name="x", timeout=timedelta(-1)), "timeout .* leaves no time to run"),
+        (lambda app: app.task(name="x", timeout={"minutes": -1}), "timeout {'minutes': -1} leaves no time"),
+        (lambda app: app.task(name="x", timeout="5m"), "timeout '5m' is neither a timedelta nor a dict"),
+        (lambda app: app.task(name="x", timeout=float("inf")), "timeout .* is longer than"),
+        (lambda app: app.task(name="x", store_result=None), "store_result None is neither True nor False"),
+        (lambda app: app.task(name="x", executor="thread"), "executor 'thread' is neither 'process' nor None"),
+        (lambda app: app.task(name="x", version=0), "task 'x': version 0 is not a whole number from 1"),
+        (lambda app: app.task(name="x", version="2"), "version '2' is not a whole number"),
+        (lambda app: app.task(name="x", version=2), "no function for version 1, .* add upcast={1: ...}"),
+        (lambda app: app.task(name="x", version=4, upcast={1: dict, 3: dict}), "no function for version 2"),
+        (lambda app: app.task(name="x", upcast={1: dict}), "for version 1, and the task's version is 1; .* version=2"),
+        (lambda app: app.task(name="x", version=2, upcast=[dict]), "upcast .* is not a dict of functions by version"),
+        (lambda app: app.task(name="x", version=2, upcast={"1": dict}), "version '1' is not a whole number"),
+        (lambda app: app.task(name="x", version=2, upcast={1: "f"}), "upcast.1. 'f' is not a plain function"),
+        (lambda app: app.task(name="x", version=2, upcast={1: coroutine}), "upcast.1. .* is not a plain function"),
     ],
 )
 def test_an_option_that_a_task_cannot_have_is_refused(app: pq.App, call: Callable[[pq.App], Any], words: str) -> None:

@@ -37,6 +37,32 @@ def report(context: pq.JobContext, day: str) -> None:
 async def report_later(context: pq.JobContext, day: str) -> None: ...
 
 
+def first_to_second(args: dict[str, Any]) -> dict[str, Any]:
+    return {"day": args["date"]}
+
+
+@app.task(pass_context=True, timeout={"minutes": 5}, store_result=False, version=2, upcast={1: first_to_second})
+def steer(context: pq.JobContext, day: str) -> int:
+    context.progress(0.5, "half")
+    assert_type(context.should_stop(), bool)
+    if day == "monday":
+        context.retry("closed", schedule_in=60, queue="q", priority=1, lock=None)
+    elif day == "tuesday":
+        context.snooze({"hours": 1})
+    elif day == "wednesday":
+        context.fail("no", no_retry=True)
+    else:
+        context.cancel("not today")  # Nothing is missing after it: it returns never.
+
+
+def steering_wrongly(context: pq.JobContext) -> None:
+    context.progress("half")  # type: ignore[arg-type]
+
+
+def timing_wrongly() -> None:
+    app.task(timeout="5m")  # type: ignore[call-overload]
+
+
 async def calling() -> None:
     assert_type(add(1, 2), int)
     assert_type(await add_later(1, b="x"), float)
