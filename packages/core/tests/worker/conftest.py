@@ -115,6 +115,9 @@ class TroubledConnector:
     async def defer(self, *args: Any, **kwargs: Any) -> Any:
         return await self.inner.defer(*args, **kwargs)
 
+    def watch(self, job_id: int) -> Any:
+        return self.inner.watch(job_id)
+
     def __getattr__(self, verb: str) -> Callable[..., Awaitable[Any]]:
         act = getattr(self.inner, verb)
 
