@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import timedelta
 from functools import partial
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, Unpack, overload
 
@@ -12,15 +13,19 @@ import attrs
 
 from pq_core.context import JobContext
 from pq_core.defer_middleware import StoresJobs
+from pq_core.delays import Delay
 from pq_core.errors import InvalidOption, TaskNotBound, shown
 from pq_core.given import as_option
 from pq_core.job import check_name
 from pq_core.main_module import refuse_second_run
+from pq_core.periodic import Periodic, attach, declared, detach, refuse_same_ids
 from pq_core.registry import TaskRegistry
+from pq_core.schedule import CatchUp, NewSchedule
 from pq_core.task import ContextTask, Task, TaskOptions, make_task
 
 P = ParamSpec("P")
 R = TypeVar("R")
+F = TypeVar("F")
 
 
 @attrs.frozen
@@ -40,6 +45,10 @@ class Blueprint:
 
     _registry: TaskRegistry = attrs.field(init=False, factory=TaskRegistry, repr=False)
     _inclusions: list[_Inclusion] = attrs.field(init=False, factory=list[_Inclusion], repr=False)
+
+    _periodic: list[tuple[object, Periodic]] = attrs.field(
+        init=False, factory=list[tuple[object, Periodic]], repr=False
+    )
 
     def __attrs_post_init__(self) -> None:
         refuse_second_run()
@@ -77,9 +86,74 @@ class Blueprint:
             return self._register(func, pass_context=pass_context, options=options)
         return partial(self._register, pass_context=pass_context, options=options)
 
+    def periodic(
+        self,
+        *,
+        cron: str,
+        timezone: str = "UTC",
+        id: str | None = None,  # noqa: A002 - as `job.id`
+        args: Mapping[str, Any] | None = None,
+        catch_up: CatchUp = "last",
+        max_delay: Delay | timedelta | None = None,
+    ) -> Callable[[F], F]:
+        """Let workers store a job of a task again and again; a decorator above or below that of the task.
+
+        Args:
+            cron: when: five fields, six with the second before them, or a nickname. See :mod:`pq_core.cron`.
+            timezone: whose clock that means, such as ``Europe/Paris``.
+            id: of the schedule, with the namespace of a blueprint before it; by default the task's name.
+            args: of the task, by name.
+            catch_up: what becomes of ticks that no worker was there to make: ``"none"``, ``"last"`` or ``"all"`` of
+                them are made up for.
+            max_delay: ticks older than that are dropped whatever `catch_up` says, and their jobs expire then.
+
+        Raises:
+            InvalidOption: a value that it cannot have, arguments that do not fit the task, an id that is taken; or what
+                is decorated is no task of this app, nor a function.
+        """
+        periodic = Periodic(cron=cron, timezone=timezone, id=id, args=args, catch_up=catch_up, max_delay=max_delay)
+        return partial(self._declare, periodic)
+
+    def declared_schedules(self) -> list[NewSchedule]:
+        """Return the schedules of periodic tasks.
+
+        Raises:
+            InvalidOption: a function was declared periodic that was never made a task.
+        """
+        tasks = self.tasks  # the modules that it imports may declare some
+        if self._periodic:
+            names = ", ".join(shown(func) for func, _ in self._periodic)
+            raise InvalidOption(f"{names} is declared periodic and is no task: decorate it with app.task as well")
+        return declared(tasks.values())
+
+    def _declare(self, periodic: Periodic, func: F) -> F:
+        given: Any = func
+        if isinstance(given, Task):
+            self._declare_task(periodic, given)
+        elif callable(given) and not isinstance(given, type):
+            self._periodic.append((given, periodic))
+        else:
+            raise InvalidOption(f"{shown(given)} is no task, so it cannot be periodic")
+        return func
+
+    def _declare_task(self, periodic: Periodic, task: Task[..., Any]) -> None:
+        if self._registry.get(task.name) is not task:
+            raise InvalidOption(f"task {task.name!r} belongs to another app or blueprint; declare it periodic there")
+        attach(periodic, task)
+        try:
+            for registry, _ in self._additions([task]):
+                refuse_same_ids(registry.values())
+        except InvalidOption:
+            detach(task)
+            raise
+
     def _register(self, func: Callable[..., Any], *, pass_context: bool, options: TaskOptions) -> Task[..., Any]:
         task = make_task(func, self, pass_context=pass_context, options=options)
+        marks = [mark for mark in self._periodic if mark[0] is func]
+        for _, periodic in marks:
+            attach(periodic, task)
         _add(self._additions([task]))
+        self._periodic = [mark for mark in self._periodic if mark[0] is not func]
         return task
 
     def add_tasks_from(self, blueprint: Blueprint, *, namespace: str | None = None) -> None:
@@ -167,6 +241,8 @@ def _add(additions: Iterator[_Addition]) -> None:
     checked = list(additions)
     for registry, tasks in checked:
         registry.check(tasks)
+        if any(task.periodics for task in tasks):
+            refuse_same_ids([*registry.values(), *tasks])
     for registry, tasks in checked:
         registry.add(tasks)
 

@@ -17,6 +17,7 @@
     │   └── TaskAlreadyRegistered           two tasks, or a task and an alias, of one name
     ├── AppNotFound                         `package.module:app` does not lead to an App
     ├── JobNotFound                         no job with that id, live or ended
+    ├── ScheduleNotFound                    no schedule with that id
     ├── WaitTimedOut (TimeoutError)         a job that was waited for has not ended in time
     ├── RunLost                             a run that ended before its task did
     │   ├── WorkerLost                      its worker died, or left, and it does not run again
@@ -183,6 +184,13 @@ class ProcessDied(RunLost):
     def __init__(self, message: str, *, exit_code: int | None = None) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+class ScheduleNotFound(PQError):
+    """No schedule has that id.
+
+    .. versionadded:: 0.1
+    """
 
 
 class ConnectorError(PQError):

@@ -59,6 +59,8 @@ class NewSchedule:
         if self.max_delay is not None:
             with as_option():
                 check_delay("max_delay", self.max_delay)
+            if not self.max_delay:
+                raise InvalidOption("max_delay of zero leaves no time to run; give more, or None for any delay")
         overwrite(
             self, cron=str.__str__(self.cron), timezone=str.__str__(self.timezone), catch_up=str.__str__(self.catch_up)
         )

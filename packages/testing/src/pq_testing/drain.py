@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -13,9 +13,12 @@ import attrs
 from pq_core.connector import Connector, JobFilter
 from pq_core.errors import ConnectorError
 from pq_core.job import Job
+from pq_core.lifespan import entered
 from pq_core.log import call_text
+from pq_core.worker import Worker
+from pq_core.worker.ticking import Ticker
 from pq_testing.errors import AsyncTaskInSyncDrain, DrainError, EndlessJobs
-from pq_testing.hand import Hand
+from pq_testing.hand import NAME, Hand
 from pq_testing.harness import Harness
 from pq_testing.interruptions import OF_THE_TEST
 from pq_testing.notes import note
@@ -27,6 +30,8 @@ if TYPE_CHECKING:  # psycopg, which tests in memory need not have
 
 OnError = Literal["raise", "record"]
 TICK = timedelta(microseconds=1)
+NOT_GIVEN: Any = object()
+"""In place of a state: None is one."""
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -42,9 +47,11 @@ class Drain:
         workers: hands at a time; in a caller's transaction one, since of two jobs with a savepoint each, the one that
             fails would undo what the other did after it had begun.
         on_error: whether an error of a job ends the drain and reaches the test.
+        ticker: makes the ticks of schedules; None: time passes without any.
         nested: whether an event loop of others runs in this thread, and waits for us.
         over: whether no more jobs are to be claimed.
-        findings: errors that the disturbances of the test have brought to light.
+        findings: errors that are none of a job's: of hooks, or brought to light by the disturbances of the test.
+        state: what jobs find in their context; unless it is given, what the app's `worker_lifespan` gives.
     """
 
     harness: Harness
@@ -54,7 +61,9 @@ class Drain:
     limit: int | None = None
     workers: int = 1
     on_error: OnError = "raise"
+    ticker: Ticker | None = None
     nested: bool = False
+    state: Any = NOT_GIVEN
     over: bool = attrs.field(init=False, default=False)
     findings: list[BaseException] = attrs.field(init=False, factory=list[BaseException])
     _runs: list[Run] = attrs.field(init=False, factory=list[Run])
@@ -67,6 +76,8 @@ class Drain:
     _news: int = attrs.field(init=False, default=0)
     _idle: list[anyio.Event] = attrs.field(init=False, factory=list[anyio.Event])
     _next_due: datetime | None = attrs.field(init=False, default=None)
+    _next_tick: datetime | None = attrs.field(init=False, default=None)
+    _ticking: bool = attrs.field(init=False, default=False)
     _hired: int = attrs.field(init=False, default=0)
 
     def __attrs_post_init__(self) -> None:
@@ -88,7 +99,9 @@ class Drain:
         __tracebackhide__ = True
         began = self.harness.clock.now()
         try:
-            await self._work()
+            async with self._living():
+                await self._begin_ticking()
+                await self._work()
         except OF_THE_TEST as error:
             raise in_own_frames(error)  # noqa: B904 - it is the same
         if self._interruption is not None:  # and the hand that met it has died of something else
@@ -123,6 +136,19 @@ class Drain:
         """Take note of an error that is none of a job's: no hand is to begin another job."""
         self._interruption = error
         self.over = True
+
+    async def tick(self) -> None:
+        """Store the jobs of the ticks until now, each as of its own moment: a worker would have been there."""
+        if self.ticker is None or self.until is None or self._ticking:
+            return
+        self._ticking = True
+        try:
+            while (at := self._next_tick) is not None and at <= min(self.harness.clock.now(), self.until):
+                await self.ticker.declare(at)  # that holds for minutes, and the clock may jump for days
+                next_in = await self.ticker.tick(at)
+                self._next_tick = None if next_in is None else at + max(timedelta(seconds=next_in), TICK)
+        finally:
+            self._ticking = False
 
     async def savepoint(self) -> Savepoint | None:
         """Return a savepoint for the work of one job, if the drain is part of a caller's transaction."""
@@ -185,11 +211,34 @@ class Drain:
 
     def jump(self) -> bool:
         """Move the clock to when the next job falls due, if it may go that far; return whether it did."""
-        if self.until is None or self._next_due is None or self._next_due > self.until or self.over:
+        due = self._coming
+        if self.until is None or due is None or due > self.until or self.over:
             return False
-        if self._next_due > self.harness.clock.now():
-            self.harness.clock.move_to(self._next_due)
+        if due > self.harness.clock.now():
+            self.harness.clock.move_to(due)
         return True
+
+    @asynccontextmanager
+    async def _living(self) -> AsyncGenerator[None]:
+        """Surround the drain with what surrounds the life of a worker, unless the test gives the state itself."""
+        app = self.harness.app
+        if self.state is NOT_GIVEN and app.worker_lifespan is not None:
+            worker = Worker(app, name=NAME, wait=False, install_signal_handlers=False)
+            async with entered(app.worker_lifespan, worker) as self.state:
+                yield
+        else:
+            self.state = None if self.state is NOT_GIVEN else self.state
+            yield
+
+    @property
+    def _coming(self) -> datetime | None:
+        """When the next job or schedule is due."""
+        return min(filter(None, (self._next_due, self._next_tick)), default=None)
+
+    async def _begin_ticking(self) -> None:
+        if self.ticker is not None:
+            self._next_tick = self.harness.clock.now()
+            await self.tick()
 
     async def _work(self) -> None:
         if self.harness.conductor is None and self.workers > 1:
@@ -221,9 +270,10 @@ class Drain:
 
     def _seconds_until_due(self) -> float | None:
         """Return how long a hand with nothing to do waits, if time flows: it sleeps like a job, and others run."""
-        if self.until is None or self._next_due is None or self._next_due > self.until:
+        due = self._coming
+        if self.until is None or due is None or due > self.until:
             return None
-        return max(0.0, (self._next_due - self.harness.clock.now()).total_seconds())
+        return max(0.0, (due - self.harness.clock.now()).total_seconds())
 
     async def _still_waiting(self) -> list[Run]:
         """Return the runs whose jobs still await their retry. Another job may have ended those, or run them."""
@@ -252,7 +302,8 @@ class Drain:
 
     def _conclude(self, duration: timedelta, waiting: list[Run]) -> Report:
         __tracebackhide__ = True
-        report = Report(tuple(self._runs), duration, self.harness.ledger)
+        ticks = () if self.ticker is None else tuple(self.ticker.made or ())
+        report = Report(tuple(self._runs), duration, self.harness.ledger, ticks)
         if self._refusal is not None:
             raise self._refusal
         if self.on_error == "raise" and self._failure is not None:

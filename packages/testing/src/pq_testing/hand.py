@@ -68,7 +68,16 @@ class Work(Protocol):
 
     @property
     def findings(self) -> list[BaseException]:
-        """Errors that the disturbances of the test have brought to light."""
+        """Errors that are none of a job's: of hooks, or brought to light by the disturbances of the test."""
+        ...
+
+    @property
+    def state(self) -> Any:
+        """What jobs find in their context, besides."""
+        ...
+
+    async def tick(self) -> None:
+        """Store the jobs of schedules that are due, if the drain lets them tick."""
         ...
 
     async def savepoint(self) -> Savepoint | None:
@@ -154,7 +163,7 @@ class Hand:
         """The job that it has claimed and not yet given out of hand."""
         self._savepoint: Savepoint | None = None
         clock = drain.harness.clock
-        self._raised = Raised(NAME)
+        self._raised = Raised(NAME, hooks=drain.harness.app.hooks.reporting(drain.findings.append))
         self._known = 0
         self._transactions = Transactions(cast("Transactional", self.connector))
         self._executor = Executor(
@@ -167,6 +176,7 @@ class Hand:
             timer=clock.seconds,
             drive=None if director is None else partial(director.drive, self),
             transactions=self._transactions,
+            state=drain.state,
         )
 
     async def live(self) -> None:
@@ -246,6 +256,7 @@ class Hand:
         for look in range(LOOKS):
             self._known = self.drain.looks(self)
             try:
+                await self.drain.tick()
                 fetched: Fetched = await self._ask("fetch", self.worker, self.drain.queues, 1, told=self._take)
             finally:
                 self.drain.has_looked(self)

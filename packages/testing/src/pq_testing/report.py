@@ -14,6 +14,7 @@ from pq_core.log import call_text
 from pq_core.outcome import Kind, Outcome, describe
 from pq_core.payload import load
 from pq_core.task import Task
+from pq_core.worker.ticking import Tick
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -90,11 +91,13 @@ class Report:
     Attributes:
         runs: every execution of a job, retries included.
         duration: time that passed by the test's clock.
+        ticks: of schedules, in order, if the drain let them tick: each with the id of its `schedule`, and `at`.
     """
 
     runs: tuple[Run, ...]
     duration: timedelta
     _witness: Witness
+    ticks: tuple[Tick, ...] = ()
 
     @property
     def succeeded(self) -> tuple[Run, ...]:
@@ -154,4 +157,6 @@ class Report:
     def __repr__(self) -> str:
         counts = Counter(run.kind for run in self.runs)
         head = ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "nothing ran"
-        return "\n".join([f"<Report: {head}>", *(f"  {run}" for run in self.runs)])
+        ticked = Counter(tick.schedule for tick in self.ticks)
+        ticks = (f"  schedule {schedule!r} ticked {count} times" for schedule, count in ticked.items())
+        return "\n".join([f"<Report: {head}>", *ticks, *(f"  {run}" for run in self.runs)])

@@ -11,8 +11,8 @@ import anyio
 from pq_core.errors import Unsupported
 from pq_core.log import fields
 from pq_core.schedule import BETWEEN_DECLARATIONS
-from pq_core.ticking import Ticker
 from pq_core.worker.bell import Bell
+from pq_core.worker.ticking import Ticker
 
 logger = logging.getLogger("pq_core.worker")
 
