@@ -13,6 +13,7 @@ import anyio.lowlevel
 import pytest
 
 import pq_core as pq
+from pq_core.worker.run import Run
 
 pytestmark = pytest.mark.anyio
 Drain = Callable[..., Awaitable[None]]
@@ -245,6 +246,15 @@ async def test_a_job_of_a_worker_that_ends_learns_that_it_does(
     async with running(graceful_timeout=0):
         await until(lambda: reasons)
     assert (memory.jobs[number].state, reasons) == ("ready", [None, "shutdown"])
+
+
+async def test_a_run_that_has_ended_in_time_is_not_cut_off_while_its_end_is_written(
+    memory: pq.InMemoryConnector,
+) -> None:
+    number = pq.App(connector=memory).configure_task("task").defer()
+    run = Run(memory.jobs[number], since=0.0, interruptible=True)
+    run.interruptible = False
+    assert (run.time_out(), run.stop_asked) == (False, None)
 
 
 async def test_the_first_reason_to_stop_counts(

@@ -29,7 +29,6 @@ class Run:
         timer: tells the time of the deadline.
         progress: what the task said last of how far it is: a dict with ``fraction`` and ``message``. A new one each
             time, never changed.
-        progressed: is called when there is a new one, in whatever thread the task says it.
     """
 
     job: Job
@@ -41,7 +40,6 @@ class Run:
     deadline: float | None = None
     timer: Callable[[], float] = monotonic
     progress: dict[str, Any] | None = None
-    progressed: Callable[[], object] | None = None
 
     def stop(self, why: Stop) -> None:
         """Ask the run to stop. The first reason counts."""
@@ -56,8 +54,8 @@ class Run:
         self.deadline = timer() + seconds
 
     def time_out(self) -> bool:
-        """Take note that its time is up; return whether that is the reason to stop."""
-        if self.stop_asked is None:
+        """Take note that its time is up; return whether to cancel it: it runs, and nobody has done so before."""
+        if self.stop_asked is None and self.interruptible:
             self.stop_asked = "timeout"
             return True
         return False
@@ -82,5 +80,3 @@ class Run:
     def tell(self, fraction: float | None, message: str | None) -> None:
         """Take note of how far the task is. Safe in any thread."""
         self.progress = {"fraction": fraction, "message": message}
-        if self.progressed is not None:
-            self.progressed()
