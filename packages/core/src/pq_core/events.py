@@ -215,6 +215,7 @@ class Hooks:
     """
 
     _functions: dict[type[Event], list[Hook]] = attrs.field(factory=dict[type[Event], list[Hook]])
+    _also: Callable[[BaseException], object] | None = None
 
     def __contains__(self, kind: type[Event]) -> bool:
         return kind in self._functions
@@ -240,6 +241,10 @@ class Hooks:
             except BaseException as error:  # noqa: BLE001 - a hook that exits, or fails a test, costs no job either
                 self.complain(event, function, error)
 
+    def reporting(self, also: Callable[[BaseException], object]) -> Hooks:
+        """Return these hooks, of which what a function raises is not only logged, but given to `also`: in tests."""
+        return Hooks(self._functions, also)
+
     def complain(self, event: Event, function: Hook, error: BaseException) -> None:
         """Say that a function has failed that was told of an event."""
         name = getattr(function, "__qualname__", type(function).__qualname__)
@@ -252,6 +257,8 @@ class Hooks:
             exc_info=error,
             extra=fields("hook_failed", hook=name, event=kind, worker=event.worker),
         )
+        if self._also is not None:
+            self._also(error)
 
 
 def _check(function: object) -> None:

@@ -7,6 +7,7 @@ import os
 import platform
 import secrets
 from collections.abc import Awaitable, Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from time import monotonic
 from typing import Any, cast
@@ -82,9 +83,9 @@ class Rooms:
                 transactions=self.transactions,
                 processes=self.processes,
             ).execute,
-            done=Recycling(max_jobs=settings.max_jobs, max_memory=settings.max_memory, recycle=recycle).watched(
-                self.writer.put
-            ),
+            done=Recycling(
+                max_jobs=settings.max_jobs, max_memory=settings.max_memory, recycle=partial(self._recycle, recycle)
+            ).watched(self.writer.put),
             room=self.nudge,
         )
         self.keeper = Keeper(
@@ -160,6 +161,11 @@ class Rooms:
         self.presence.give_up()
         self.scheduler.close()
         self.dispatcher.close()
+
+    def _recycle(self, recycle: Callable[[str], None], reason: str) -> None:
+        """Claim no more jobs, here and now, and say that the worker ends; jobs that wait for a slot are given back."""
+        recycle(reason)
+        self.close()
 
     async def leave(self, *, close: bool) -> bool:
         """Sign off, with or without the jobs that were told to stop; end what still waits for work.
