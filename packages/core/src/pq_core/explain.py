@@ -179,7 +179,7 @@ def _locked(facts: _Facts) -> Iterator[Cause]:
             job_id=holder.id,
             since=holder.started_at,
             worker=holder.worker,
-            worker_name=worker and worker.info.name,
+            worker_name=None if worker is None else worker.info.name,
         )
     first = facts.others.get(standing.before or 0)
     if first is not None and job.lock_mode == "ordered" and first.id != standing.holder and _is_before(first, job):
@@ -194,8 +194,7 @@ def _unserved(facts: _Facts) -> Iterator[Cause]:
     job, serving = facts.job, facts.serving
     if not serving:
         yield QueueUnserved(queue=job.queue, workers=sum(worker.alive for worker in facts.workers))
-    # A worker that does not say what it knows may know it.
-    elif not any(job.task in worker.info.details.get("tasks", [job.task]) for worker in serving):
+    elif not any(_knows(worker, job.task) for worker in serving):
         yield TaskUnknown(task=job.task, queue=job.queue, workers=len(serving))
 
 
@@ -209,8 +208,15 @@ def _in_line(facts: _Facts) -> Iterator[Cause]:
         yield WorkersBusy(workers=len(serving), running=sum(worker.running for worker in serving))
 
 
+def _knows(worker: WorkerStatus, task: str) -> bool:
+    """Return whether a worker knows a task; one that does not say what it knows may."""
+    tasks = worker.info.details.get("tasks")
+    return not isinstance(tasks, list) or task in tasks
+
+
 def _is_busy(worker: WorkerStatus) -> bool:
-    return worker.running >= worker.info.details.get("concurrency", worker.running + 1)
+    concurrency = worker.info.details.get("concurrency")
+    return isinstance(concurrency, int) and worker.running >= concurrency
 
 
 def _worker(facts: _Facts, number: int | None) -> WorkerStatus | None:

@@ -11,6 +11,8 @@ import pytest
 
 import pq_core as pq
 from pq_core.connector import WorkerInfo
+from pq_core.outcome import Outcome
+from pq_core.worker.retention import STEP, forget, plan
 
 pytestmark = pytest.mark.anyio
 Until = Callable[[Callable[[], object]], Awaitable[None]]
@@ -135,3 +137,60 @@ async def test_a_worker_that_ends_waits_for_what_it_has_asked_the_store(app: pq.
     await drain()
     assert asked == ["prune"]
     assert cut_off == []
+
+
+@pytest.mark.parametrize(
+    "retention, steps",
+    [
+        (None, [(None, None)]),
+        (timedelta(3), [(timedelta(3), None)]),
+        ({}, [(timedelta(30), None)]),
+        (
+            {"succeeded": timedelta(1), "failed": timedelta(90), "cancelled": timedelta(1)},
+            [(timedelta(90), None), (timedelta(1), ["cancelled", "succeeded"])],
+        ),
+        ({"succeeded": timedelta(1)}, [(timedelta(30), None), (timedelta(1), ["succeeded"])]),
+        (
+            {"failed": None, "succeeded": timedelta(0)},
+            [(None, None), (timedelta(30), ["cancelled"]), (timedelta(0), ["succeeded"])],
+        ),
+    ],
+)
+def test_what_is_too_old_however_it_ended_is_forgotten_first(retention: Any, steps: list[Any]) -> None:
+    assert [(step.older_than, step.states) for step in plan(retention)] == steps
+
+
+async def test_each_outcome_is_kept_for_its_own_time(
+    app: pq.App, troubled: Any, running: Any, until: Until, memory: pq.InMemoryConnector
+) -> None:
+    @app.task
+    async def work(*, well: bool) -> None:
+        if not well:
+            raise ValueError
+
+    long_ago = datetime.now(UTC) - timedelta(days=8)
+    for number, well in enumerate([True, False] * 2, start=1):
+        await memory.heartbeat(WorkerInfo(id=1), timedelta(seconds=30), now=long_ago)
+        await memory.defer([work.job(well=well)], now=long_ago)
+        (job,) = (await memory.fetch(1, None, 1, now=long_ago)).jobs
+        assert job.id == number
+        outcome = Outcome.succeeded(job) if well else Outcome.failed(job, ValueError())
+        await memory.finish([outcome], now=long_ago)
+    async with running(retention={"succeeded": timedelta(days=7), "failed": timedelta(days=9)}):
+        await until(lambda: sorted(memory.jobs) == [2, 4])
+        await until(lambda: len(troubled.calls["prune"]) == 3)
+    ages = [age for (age,) in troubled.calls["prune"]]
+    assert ages == [timedelta(days=30), timedelta(days=9), timedelta(days=7)]
+
+
+async def test_a_long_history_is_forgotten_in_steps() -> None:
+    answers = [STEP, STEP, 5]
+    limits: list[int | None] = []
+
+    class Pruned:
+        async def prune(self, *_: object, limit: int | None, **__: object) -> int:
+            limits.append(limit)
+            return answers.pop(0)
+
+    assert await forget(Pruned(), plan(None)[0]) == 2 * STEP + 5  # type: ignore[arg-type]
+    assert limits == [STEP] * 3
