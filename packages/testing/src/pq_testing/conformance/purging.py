@@ -54,7 +54,7 @@ class Purging(Case):
         waiting, live = await scene.defer(
             new(unique_key="k", unique_period=HOUR), new(unique_key="k", unique_scope="live", on_conflict="skip")
         )
-        ended = await scene.end(unique_key="e", unique_period=HOUR)
+        ended = await scene.end(queue="q", unique_key="e", unique_period=HOUR)
         assert await scene.connector.purge([waiting, live, ended.id], now=scene.now) == [waiting, live, ended.id]
         again = await scene.connector.defer(
             [

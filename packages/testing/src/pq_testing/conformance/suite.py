@@ -26,14 +26,29 @@ from pq_testing.conformance.purging import Purging
 from pq_testing.conformance.refusing import Refusing
 from pq_testing.conformance.reporting import Standings, TellingOfHealth, TellingOfWorkers
 from pq_testing.conformance.rescuing import LastLife, Leasing, Rescuing
+from pq_testing.conformance.scheduling import PuttingSchedules, Ticking
 from pq_testing.conformance.steering import Cancelling, Rescheduling, Reviving
 from pq_testing.conformance.sync_twin import SyncTwin
 from pq_testing.conformance.transacting import Transacting
+from pq_testing.conformance.uniqueness import (
+    KeptPeriods,
+    KeysInTransactions,
+    LateStarters,
+    Replacing,
+    RevivingTwins,
+    Uniqueness,
+)
 from pq_testing.conformance.waiting import Waiting
 
 
 class ConnectorConformance(
     Deferring,
+    Uniqueness,
+    Replacing,
+    KeptPeriods,
+    LateStarters,
+    RevivingTwins,
+    KeysInTransactions,
     JsonValues,
     Isolating,
     Fetching,
@@ -65,6 +80,8 @@ class ConnectorConformance(
     TellingOfWorkers,
     Standings,
     TellingOfHealth,
+    PuttingSchedules,
+    Ticking,
     Transacting,
     Listening,
     Waiting,
