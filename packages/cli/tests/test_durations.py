@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 import typer
 
-from pq_cli.durations import duration, duration_or_forever
+from pq_cli.durations import duration, duration_or_forever, retention
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,17 @@ def test_anything_else_is_refused_by_the_name_of_its_option(text: str) -> None:
 def test_forever_is_a_word_where_time_may_have_no_end() -> None:
     assert duration_or_forever("forever", "--retention") is None
     assert duration_or_forever("1d", "--retention") == timedelta(days=1)
+
+
+def test_ended_jobs_may_be_kept_by_how_they_ended() -> None:
+    assert retention("7d", "--retention") == timedelta(days=7)
+    assert retention("forever", "--retention") is None
+    by_outcome = retention("succeeded=1d, failed=forever", "--retention")
+    assert by_outcome == {"succeeded": timedelta(days=1), "failed": None}
+
+
+@pytest.mark.parametrize("text", ["failed=", "failed=soon", "=1d,", "failed=1d,failed=2d", "failed=1d,7d"])
+def test_what_says_for_no_outcome_how_long_is_refused(text: str) -> None:
+    with pytest.raises(typer.BadParameter) as refusal:
+        retention(text, "--retention")
+    assert refusal.value.param_hint == "'--retention'"

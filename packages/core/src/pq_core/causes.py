@@ -124,7 +124,7 @@ class QueueUnserved(Cause):
     def __str__(self) -> str:
         if not self.workers:
             return "no worker is alive"
-        return f"no live worker serves its queue {shown(self.queue)} ({self.workers} serve others)"
+        return f"no live worker serves its queue {shown(self.queue)} (others: {self.workers})"
 
 
 @attrs.frozen(kw_only=True)
@@ -174,12 +174,9 @@ class WorkersBusy(Cause):
     running: int
 
     def __str__(self) -> str:
-        workers = (
-            "the worker that serves its queue is"
-            if self.workers == 1
-            else f"all {self.workers} workers that serve its queue are"
-        )
-        return f"{workers} busy with {self.running} jobs"
+        if self.workers == 1:
+            return f"the worker that serves its queue runs as many jobs as it may: {self.running}"
+        return f"all {self.workers} workers that serve its queue run as many jobs as they may: {self.running}"
 
 
 @attrs.frozen(kw_only=True)

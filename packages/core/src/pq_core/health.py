@@ -121,8 +121,9 @@ class Health:
 
     def _about_workers(self) -> Iterator[str]:
         if self.lost_workers:
-            also = "" if self.workers else ", and no other is alive to give back their jobs"
-            yield f"{self.lost_workers} workers have been lost{also}"
+            also = "" if self.workers else ", and no other is alive to give jobs back"
+            lost = "1 worker has" if self.lost_workers == 1 else f"{self.lost_workers} workers have"
+            yield f"{lost} been lost{also}"
 
     def _about_tables(self) -> Iterator[str]:
         for pin in self.pins:

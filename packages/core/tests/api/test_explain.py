@@ -195,7 +195,7 @@ async def test_without_a_live_worker_a_job_says_so(stage: Stage) -> None:
 async def test_a_queue_that_no_live_worker_serves_is_named_even_before_the_job_is_due(stage: Stage) -> None:
     await stage.hire(1, ["other"])
     job = await stage.defer(delay=HOUR, queue="mail")
-    unserved = "no live worker serves its queue 'mail' (1 serve others)"
+    unserved = "no live worker serves its queue 'mail' (others: 1)"
     assert await stage.why(job) == [f"it is scheduled for {ONE}", unserved]
 
 
@@ -227,7 +227,7 @@ async def test_workers_that_run_all_that_they_may_are_told_to_be_busy(stage: Sta
     await stage.hire(1, concurrency=1)
     await stage.run()
     job = await stage.defer()
-    assert await stage.why(job) == ["the worker that serves its queue is busy with 1 jobs"]
+    assert await stage.why(job) == ["the worker that serves its queue runs as many jobs as it may: 1"]
     await stage.hire(2, concurrency=1)
     assert await stage.why(job) == [str(causes.NextInLine())]
 

@@ -290,7 +290,7 @@ def test_findings_say_what_to_look_into() -> None:
     assert ill.findings == [
         "in the queue 'late' a job has waited for 1 d 2 h: its workers do not keep up",
         "no live worker serves the queue 'lone', in which a job has waited for 2 min 5 s",
-        "2 workers have been lost, and no other is alive to give back their jobs",
+        "2 workers have been lost, and no other is alive to give jobs back",
         "session 'report' of ada (pid 4) idle in transaction has kept vacuum for 3 h 2 min from removing dead rows",
         "replication slot 'gone' inactive has kept vacuum from removing dead rows",
         "the table of live jobs has 200000 dead rows beside 5 live ones",

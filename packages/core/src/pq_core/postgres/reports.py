@@ -36,9 +36,13 @@ def read_health(text: str) -> Health:
     facts: dict[str, Any] = load(text)
     facts["at"] = _moment(facts["at"])
     facts["vacuumed_at"] = facts["vacuumed_at"] and _moment(facts["vacuumed_at"])
-    facts["queues"] = [QueueHealth(**{**queue, "since": _moment(queue["since"])}) for queue in facts["queues"]]
+    facts["queues"] = [_queue(**queue) for queue in facts["queues"]]
     facts["pins"] = [_pin(**pin) for pin in facts["pins"]]
     return Health(**facts)
+
+
+def _queue(*, since: str, **facts: Any) -> QueueHealth:
+    return QueueHealth(since=_moment(since), **facts)
 
 
 def _pin(*, seconds: float | None, **facts: Any) -> Pin:

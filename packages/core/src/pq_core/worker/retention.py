@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TypedDict
+from typing import TypedDict, cast
 
 import attrs
 
@@ -48,7 +48,8 @@ def check_retention(retention: object) -> None:
     if not isinstance(retention, Mapping):
         _check_age("retention", retention)
         return
-    for outcome, age in retention.items():
+    by_outcome = cast("Mapping[object, object]", retention)
+    for outcome, age in by_outcome.items():
         if outcome not in ENDED:
             raise InvalidOption(f"retention names {shown(outcome)}; jobs end as {', '.join(sorted(ENDED))}")
         _check_age(f"retention of {outcome}", age)
