@@ -11,6 +11,7 @@ from pq_core.errors import InvalidJob, LeaseLost
 from pq_core.given import check_lease, check_limit, check_queues, check_worker
 from pq_core.job import Job
 from pq_core.payload import dump_mapping
+from pq_sqlite.database import WAKE
 from pq_sqlite.rows import job_of, listed, micros
 
 HEARTBEAT = """
@@ -21,6 +22,10 @@ FIRST_READY = """
     select id from jobs
     where state = 'ready' and (losses >= max_losses - 1) = ? and queue in (select value from json_each(?))
     order by priority desc, id limit 1
+"""
+EXPIRE = """
+    update jobs set state = 'cancelled', reason = 'expired', finished_at = ?
+    where attempt = 0 and state in ('scheduled', 'ready', 'blocked') and expires_at <= ?
 """
 CLAIM = """
     update jobs set state = 'running', attempt = attempt + 1, claim = claim + 1, worker = ?, started_at = ?
@@ -40,10 +45,13 @@ def heartbeat(db: sqlite3.Connection, now: datetime, worker: WorkerInfo, lease: 
 def fetch(db: sqlite3.Connection, now: datetime, worker: int, queues: Sequence[str] | None, limit: int) -> Fetched:
     queues, limit = check_queues(queues), check_limit(limit, 1)
     insist_on_lease(db, now, check_worker(worker))
+    expire(db, now)
     db.execute("update jobs set state = 'ready' where state = 'scheduled' and scheduled_at <= ?", [micros(now)])
+    db.execute(WAKE)
 
     names = ready_queues(db) if queues is None else set(queues)
-    served = names - {row["name"] for row in db.execute("select name from paused_queues")}
+    paused = [(row["kind"], row["name"]) for row in db.execute("select kind, name from pauses")]
+    served = set() if ("all", "") in paused else names - {name for kind, name in paused if kind == "queue"}
     runs = [*db.execute("select losses, max_losses from jobs where state = 'running' and worker = ?", [worker])]
     jobs: list[Job] = []
     again = False
@@ -57,6 +65,10 @@ def fetch(db: sqlite3.Connection, now: datetime, worker: int, queues: Sequence[s
         solo=bool(runs) and has_ready(db, served, last_life=True),
         next_in=seconds_until_next(db, now),
     )
+
+
+def expire(db: sqlite3.Connection, now: datetime) -> None:
+    db.execute(EXPIRE, [micros(now), micros(now)])
 
 
 def insist_on_lease(db: sqlite3.Connection, now: datetime, worker: int) -> None:

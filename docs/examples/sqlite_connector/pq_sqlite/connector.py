@@ -18,6 +18,7 @@ from pq_core.connector import (
     JobChanges,
     JobFilter,
     JobState,
+    Pause,
     QueueInfo,
     SchemaStatus,
     Standing,
@@ -123,11 +124,21 @@ class SQLiteConnector:
     async def queues(self, *, now: Now = None) -> list[QueueInfo]:
         return await self._do(listing.queues, now)
 
-    async def pause(self, queue: str, *, now: Now = None) -> None:
-        await self._do(steering.pause, now, queue)
+    async def purge(self, ids: Sequence[int], *, now: Now = None) -> list[int]:
+        return await self._do(steering.purge, now, ids)
 
-    async def resume(self, queue: str, *, now: Now = None) -> None:
-        await self._do(steering.resume, now, queue)
+    async def pause(
+        self, queue: str | None = None, *, task: str | None = None, everything: bool = False, now: Now = None
+    ) -> None:
+        await self._do(steering.pause, now, queue, task, everything)
+
+    async def resume(
+        self, queue: str | None = None, *, task: str | None = None, everything: bool = False, now: Now = None
+    ) -> None:
+        await self._do(steering.resume, now, queue, task, everything)
+
+    async def pauses(self, *, now: Now = None) -> list[Pause]:
+        return await self._do(listing.pauses, now)
 
     async def migrate(self) -> list[str]:
         return await to_thread.run_sync(self._database.migrate)
@@ -193,11 +204,21 @@ class SyncSQLiteConnector:
     def queues(self, *, now: Now = None) -> list[QueueInfo]:
         return self._database.do(listing.queues, now)
 
-    def pause(self, queue: str, *, now: Now = None) -> None:
-        self._database.do(steering.pause, now, queue)
+    def purge(self, ids: Sequence[int], *, now: Now = None) -> list[int]:
+        return self._database.do(steering.purge, now, ids)
 
-    def resume(self, queue: str, *, now: Now = None) -> None:
-        self._database.do(steering.resume, now, queue)
+    def pause(
+        self, queue: str | None = None, *, task: str | None = None, everything: bool = False, now: Now = None
+    ) -> None:
+        self._database.do(steering.pause, now, queue, task, everything)
+
+    def resume(
+        self, queue: str | None = None, *, task: str | None = None, everything: bool = False, now: Now = None
+    ) -> None:
+        self._database.do(steering.resume, now, queue, task, everything)
+
+    def pauses(self, *, now: Now = None) -> list[Pause]:
+        return self._database.do(listing.pauses, now)
 
 
 def refuse(connection: object) -> None:

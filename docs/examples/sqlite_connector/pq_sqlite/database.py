@@ -14,6 +14,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from pq_core.connector import SchemaStatus
 from pq_core.errors import ConnectionFailed, ConnectorClosed, ForkedConnector, SchemaMissing, SchemaTooNew, StoreBusy
 from pq_core.given import check_now
+from pq_core.payload import exact, has_args
 
 Params = ParamSpec("Params")
 Answer = TypeVar("Answer")
@@ -106,6 +107,7 @@ class Database:
             except sqlite3.Error as reason:
                 raise named(reason, self._path) from reason
             self._connection.row_factory = sqlite3.Row
+            self._connection.create_function("has_args", 2, lambda args, wanted: has_args(exact(args), exact(wanted)))
             self._process = os.getpid()
         return self._connection
 

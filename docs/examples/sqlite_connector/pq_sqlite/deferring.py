@@ -14,9 +14,11 @@ from pq_sqlite.rows import micros
 
 INSERT = """
     insert into jobs (
-        task, args, queue, priority, lock, lock_mode, state, max_losses, scheduled_at, created_at, metadata)
+        task, args, queue, priority, lock, lock_mode, state, max_losses, scheduled_at, created_at, metadata, delivery,
+        version, unique_key, unique_scope, expires_at)
     values (:task, :args, :queue, :priority, :lock, :lock_mode, iif(:due > :now, 'scheduled', 'ready'), :max_losses,
-        :due, :now, :metadata)
+        :due, :now, :metadata, :delivery, :version, :unique_key, iif(:unique_key is null, null, :unique_scope),
+        :expires_at)
     returning id
 """
 
@@ -38,6 +40,7 @@ def texts_of(job: NewJob, index: int | None) -> tuple[str, str]:
 
 
 def row_of(job: NewJob, args: str, metadata: str, now: datetime) -> dict[str, object]:
+    expires_at = job.expires_at if job.expires_in is None else now + job.expires_in
     return {
         "task": job.task,
         "args": args,
@@ -49,4 +52,9 @@ def row_of(job: NewJob, args: str, metadata: str, now: datetime) -> dict[str, ob
         "due": micros(job.scheduled_at or now + (job.delay or timedelta(0))),
         "now": micros(now),
         "metadata": metadata,
+        "delivery": job.delivery,
+        "version": job.version,
+        "unique_key": job.unique_key,
+        "unique_scope": job.unique_scope,
+        "expires_at": None if expires_at is None else micros(expires_at),
     }

@@ -10,6 +10,7 @@ from pq_core.connector import JobState
 from pq_core.given import check_worker
 from pq_core.outcome import UNCHANGED, Outcome
 from pq_core.states import State
+from pq_sqlite.claiming import expire
 from pq_sqlite.rows import job_of, micros, states_of, with_error
 
 ENDINGS = {"succeeded": State.SUCCEEDED, "failed": State.FAILED, "cancelled": State.CANCELLED}
@@ -71,6 +72,7 @@ def go_on(db: sqlite3.Connection, now: datetime, outcome: Outcome, errors: str) 
 
 
 def rescue(db: sqlite3.Connection, now: datetime) -> list[JobState]:
+    expire(db, now)
     db.execute("delete from workers where lease_until <= ?", [micros(now)])
     orphaned = "select * from jobs where state = 'running' and worker not in (select id from workers)"
     lost = db.execute(orphaned).fetchall()

@@ -24,7 +24,8 @@ AHEAD = """
         limit :most)
 """
 WAITS = """
-    select queue, min(scheduled_at) as since, queue in (select name from paused_queues) as paused,
+    select queue, min(scheduled_at) as since, exists (
+            select 1 from pauses where kind = 'all' or (kind = 'queue' and name = jobs.queue)) as paused,
         exists (
             select 1 from workers
             where lease_until > ? and (queues is null or jobs.queue in (select value from json_each(queues)))) as served

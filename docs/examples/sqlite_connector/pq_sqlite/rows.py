@@ -34,9 +34,9 @@ def listed(values: Iterable[object]) -> str:
 
 def job_of(row: sqlite3.Row) -> Job:
     fields: dict[str, Any] = dict(row)
-    for name in ("scheduled_at", "created_at", "started_at", "finished_at", "cancel_requested_at"):
+    for name in ("scheduled_at", "created_at", "started_at", "finished_at", "cancel_requested_at", "expires_at"):
         fields[name] = moment(fields[name])
-    for name in ("args", "errors", "metadata", "result"):
+    for name in ("args", "errors", "metadata", "result", "progress"):
         fields[name] = None if fields[name] is None else load(fields[name])
     return Job(**{**fields, "state": State(row["state"])})
 

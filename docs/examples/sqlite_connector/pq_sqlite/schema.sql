@@ -22,7 +22,13 @@ create table if not exists jobs (
     errors text not null default '[]',
     result text,
     reason text,
-    metadata text not null
+    metadata text not null,
+    delivery text not null,
+    version integer not null,
+    unique_key text,
+    unique_scope text,
+    expires_at integer,
+    progress text
 ) strict;
 
 create index if not exists jobs_ready on jobs (priority desc, id) where state = 'ready';
@@ -32,7 +38,18 @@ create index if not exists jobs_running on jobs (worker) where state = 'running'
 create index if not exists jobs_lock on jobs (lock, priority desc, id) where lock is not null and finished_at is null;
 create unique index if not exists jobs_one_running on jobs (lock) where state = 'running' and lock is not null;
 
--- The waiting jobs that their lock lets run.
+create index if not exists jobs_expiring on jobs (expires_at)
+    where attempt = 0 and state in ('scheduled', 'ready', 'blocked') and expires_at is not null;
+
+-- What is not to be fetched: the jobs of a queue, those of a task, or all, of the name ''.
+create table if not exists pauses (
+    kind text not null,
+    name text not null,
+    paused_at integer not null,
+    primary key (kind, name)
+) strict;
+
+-- The waiting jobs that their lock lets run, and no pause of their task holds up.
 create view if not exists runnable as
 select waiting.* from jobs waiting
 where waiting.state in ('ready', 'blocked') and (
@@ -44,7 +61,8 @@ where waiting.state in ('ready', 'blocked') and (
             select first.id from jobs first where first.lock = waiting.lock and first.finished_at is null
             order by first.priority desc, first.id limit 1)
     )
-);
+)
+and not exists (select 1 from pauses where kind = 'task' and name = waiting.task);
 
 create table if not exists workers (
     id integer primary key,
@@ -55,8 +73,6 @@ create table if not exists workers (
     heartbeat_at integer not null,
     lease_until integer not null
 ) strict;
-
-create table if not exists paused_queues (name text primary key) strict;
 
 -- How often each queue has rung. Listeners look whether it has rung again; so those in other processes hear it, too.
 create table if not exists bells (queue text primary key, rung integer not null) strict;

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from pq_core.connector import JobChanges, JobState
-from pq_core.given import check_age, check_ids, check_reason, check_states, check_steps
-from pq_core.job import check_name
+from pq_core.given import check_age, check_ids, check_pause, check_reason, check_states, check_steps
 from pq_core.outcome import UNCHANGED
 from pq_core.states import State
 from pq_sqlite.rows import listed, micros, states_of
@@ -23,7 +22,7 @@ LIVE = "select id, state from jobs where finished_at is null and id in (select v
 REVIVE = """
     update jobs set
         state = 'ready', attempt = 0, losses = 0, scheduled_at = ?, result = null, reason = null, worker = null,
-        started_at = null, finished_at = null, cancel_requested_at = null
+        started_at = null, finished_at = null, cancel_requested_at = null, expires_at = null, progress = null
     where finished_at is not null and id in (select value from json_each(?))
     returning id
 """
@@ -33,7 +32,7 @@ CHANGE = """
         state = case
             when :due > :now then 'scheduled' when :due is not null or state = 'blocked' then 'ready' else state end,
         queue = coalesce(:queue, queue), priority = coalesce(:priority, priority),
-        lock = iif(:same_lock, lock, :lock)
+        lock = iif(:same_lock, lock, :lock), expires_at = iif(:same_expiry, expires_at, :expires_at)
     where state in ('scheduled', 'ready', 'blocked') and id in (select value from json_each(:ids))
     returning id
 """
@@ -71,6 +70,8 @@ def reschedule(db: sqlite3.Connection, now: datetime, ids: Sequence[int], change
         "priority": changes.priority,
         "same_lock": changes.lock is UNCHANGED,
         "lock": None if changes.lock is UNCHANGED else changes.lock,
+        "same_expiry": changes.expires_at is UNCHANGED,
+        "expires_at": micros(changes.expires_at) if isinstance(changes.expires_at, datetime) else None,
     }
     return states_of(db, [row["id"] for row in db.execute(CHANGE, values).fetchall()])
 
@@ -93,11 +94,25 @@ def prune(
     return db.execute(FORGET, {**values, "bound": bound}).rowcount
 
 
-def pause(db: sqlite3.Connection, now: datetime, queue: str) -> None:
-    db.execute("insert or ignore into paused_queues (name) values (?)", [check_name("queue", queue)])
+def purge(db: sqlite3.Connection, now: datetime, ids: Sequence[int]) -> list[int]:
+    wanted = listed(check_ids(ids))
+    gone = db.execute(
+        "delete from jobs where state <> 'running' and id in (select value from json_each(?)) returning id", [wanted]
+    )
+    return sorted(row["id"] for row in gone.fetchall())
 
 
-def resume(db: sqlite3.Connection, now: datetime, queue: str) -> None:
-    queue = check_name("queue", queue)
-    db.execute("delete from paused_queues where name = ?", [queue])
-    db.execute("insert into bells values (?, 1) on conflict (queue) do update set rung = rung + 1", [queue])
+def pause(db: sqlite3.Connection, now: datetime, queue: str | None, task: str | None, everything: object) -> None:
+    kind, name = check_pause(queue, task, everything)
+    db.execute("insert or ignore into pauses (kind, name, paused_at) values (?, ?, ?)", [kind, name, micros(now)])
+
+
+def resume(db: sqlite3.Connection, now: datetime, queue: str | None, task: str | None, everything: object) -> None:
+    """Undo a pause. Jobs that were blocked for a task are woken as are those of a lock that has become free."""
+    kind, name = check_pause(queue, task, everything)
+    db.execute("delete from pauses where kind = ? and name = ?", [kind, name])
+    ring = "insert into bells values (?, 1) on conflict (queue) do update set rung = rung + 1"
+    if kind == "queue":
+        db.execute(ring, [name])
+    elif kind == "all":
+        db.executemany(ring, db.execute("select distinct queue from jobs where state = 'ready'").fetchall())

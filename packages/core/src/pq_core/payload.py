@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from math import isfinite
 from typing import Any, cast
 
@@ -92,6 +93,29 @@ def check_mapping(value: object, field: str, *, error: type[InvalidJob]) -> Mapp
         return mapping
     kind = type(value).__qualname__
     raise error(f"{field} {shown(value)} is a {kind}, not a mapping of names to values", field=field, value=value)
+
+
+def exact(text: str) -> Any:
+    """Read JSON with each number for what is written: as a float, 1e23 is none of its neighbours among the integers."""
+    return json.loads(text, parse_int=Decimal, parse_float=Decimal)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values that `exact` gave are the same JSON: to Python alone, true is 1."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, list):
+        ones = cast("list[Any]", one)
+        return len(ones) == len(other) and all(map(same, ones, other))
+    if isinstance(one, dict):
+        names = cast("dict[str, Any]", one)
+        return names.keys() == other.keys() and all(same(value, other[name]) for name, value in names.items())
+    return bool(one == other)
+
+
+def has_args(args: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether arguments hold all that is wanted: each name with the same JSON. Both as `exact` gives them."""
+    return all(name in args and same(args[name], value) for name, value in wanted.items())
 
 
 def clean_text(text: str) -> str:
