@@ -71,7 +71,7 @@ async def test_each_end_of_a_run_has_its_event(app: pq.App, told: list[Any], dra
         task.defer()
     app.configure_task("unknown").defer()
     await drain(concurrency=1)
-    ends = {each.job.task: each for each in told if isinstance(each, events.RunEnded)}
+    ends: dict[str, Any] = {each.job.task: each for each in told if isinstance(each, events.RunEnded)}
     retried = next(each for each in told if isinstance(each, events.JobRetried) and each.job.task == "fails")
     assert (retried.error, retried.delay) == (first, timedelta(0))
     assert (type(ends["fails"]), ends["fails"].error) == (events.JobFailed, last)

@@ -59,11 +59,11 @@ async def test_it_is_entered_before_the_first_fetch_and_left_after_the_worker_ha
 ) -> None:
     @app.task(pass_context=True)
     async def ask(context: pq.JobContext) -> str:
-        return context.state["model"]
+        return str(context.state["model"])
 
     @app.task(pass_context=True)
     def ask_in_a_thread(context: pq.JobContext) -> str:
-        return context.state["model"]
+        return str(context.state["model"])
 
     numbers = [ask.defer(), ask_in_a_thread.defer()]
     await drain(name="w")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import anyio
 import pytest
@@ -134,7 +135,7 @@ def unread(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     def refuse(*_: object, **__: object) -> str:
         raise FileNotFoundError("/proc/self/statm")
 
-    monkeypatch.setattr(recycling.Path, "read_text", refuse)
+    monkeypatch.setattr(Path, "read_text", refuse)
     return resident_memory
 
 

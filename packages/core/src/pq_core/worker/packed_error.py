@@ -73,7 +73,7 @@ def unpack(packed: PackedError) -> BaseException:
 def _rebuilt(packed: PackedError) -> BaseException:
     """Make the exception without calling its class, whose arguments may be others than those that it keeps."""
     args = tuple(each if isinstance(each, str) else _unpickled(each) for each in packed.args)
-    for kind in (_class(packed.module, packed.name), _stand_in(packed)):
+    for kind in filter(None, (_class(packed.module, packed.name), _stand_in(packed))):
         try:
             error: BaseException = kind.__new__(kind, *args)
             error.args = args
@@ -85,14 +85,14 @@ def _rebuilt(packed: PackedError) -> BaseException:
     return _stand_in(packed)(*args)
 
 
-def _class(module: str, name: str) -> type[BaseException]:
+def _class(module: str, name: str) -> type[BaseException] | None:
     try:
         found: Any = sys.modules["__main__"] if _is_of_main(module) else import_module(module)
         for part in name.split("."):
             found = getattr(found, part)
     except Exception:  # noqa: BLE001 - it can only be had in the other process: one of __main__, or inside a function
-        return Exception
-    return found if isinstance(found, type) and issubclass(found, BaseException) else Exception
+        return None
+    return found if isinstance(found, type) and issubclass(found, BaseException) else None
 
 
 def _is_of_main(module: str) -> bool:
