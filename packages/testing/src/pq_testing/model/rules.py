@@ -96,13 +96,14 @@ class Rules(Stage):
             for job in self.pair.jobs.values()
             if job.state in values.WAITING_ALIKE
             and job.losses >= job.max_losses - 1
-            and not {("all", ""), ("queue", job.queue), ("task", job.task)} & self.pair.paused
+            and not {("all", ""), ("queue", job.queue)} & self.pair.paused
             and (queues is None or job.queue in queues)
         ]
+        surely = [job for job in waiting if job.lock is None and ("task", job.task) not in self.pair.paused]
         if solo and not waiting:
             self.differ("fetch says that a job in its last life was passed over, but none is ready")
-        if not solo and not idle and any(job.lock is None for job in waiting):
-            self.differ(f"fetch does not say that a job in its last life was passed over: {waiting}")
+        if not solo and not idle and surely:
+            self.differ(f"fetch does not say that a job in its last life was passed over: {surely}")
 
     @rule(ends=st.lists(values.ends, min_size=1, max_size=6), jobs=several_jobs, worker=values.workers)
     def finish(self, ends: list[values.End], jobs: list[NewJob], worker: int) -> None:
