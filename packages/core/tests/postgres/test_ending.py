@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -17,6 +17,7 @@ import pq_core as pq
 from pq_core.connector import JobFilter
 from pq_core.outcome import Outcome
 from pq_core.postgres import PsycopgConnector, watching
+from pq_core.postgres.bound import BoundConnector
 
 HOUR = 3600.0
 pytestmark = pytest.mark.anyio
@@ -277,6 +278,17 @@ class TestWaiting:
         (job,) = claim(session, None)
         with pytest.raises(pq.WaitTimedOut, match="has not ended within"):
             app.jobs.wait(job, timeout={"seconds": 0.05})
+
+    def test_in_a_transaction_that_nobody_else_sees_nobody_waits(self, app: pq.App, dsn: str) -> None:
+        with psycopg.connect(dsn) as conn:
+            bound = BoundConnector(cast("PsycopgConnector", app.connector), conn)
+            with app.replace_connector(bound):
+                (job,) = app.defer_many([pq.NewJob(task="work")])
+                with pytest.raises(pq.ConnectorError, match=r"cannot wait for a job: .* run_jobs\(\)"):
+                    app.jobs.wait(job, 10)
+                app.jobs.cancel(job)
+                assert app.jobs.wait(job, 10).state == "cancelled"
+            conn.rollback()
 
     def test_nobody_is_told_of_a_job_that_nobody_waits_for(self, dsn: str, session: Session) -> None:
         one, two = claim(session, None, None)
