@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -13,14 +13,13 @@ import attrs
 from pq_core.connector import Connector, JobFilter
 from pq_core.errors import ConnectorError
 from pq_core.job import Job
-from pq_core.lifespan import entered
 from pq_core.log import call_text
-from pq_core.worker import Worker
 from pq_core.worker.ticking import Ticker
 from pq_testing.errors import AsyncTaskInSyncDrain, DrainError, EndlessJobs
 from pq_testing.hand import NAME, Hand
 from pq_testing.harness import Harness
 from pq_testing.interruptions import OF_THE_TEST
+from pq_testing.living import NOT_GIVEN, living
 from pq_testing.notes import note
 from pq_testing.report import Report, Run
 
@@ -30,8 +29,6 @@ if TYPE_CHECKING:  # psycopg, which tests in memory need not have
 
 OnError = Literal["raise", "record"]
 TICK = timedelta(microseconds=1)
-NOT_GIVEN: Any = object()
-"""In place of a state: None is one."""
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -99,7 +96,7 @@ class Drain:
         __tracebackhide__ = True
         began = self.harness.clock.now()
         try:
-            async with self._living():
+            async with living(self.harness.app, NAME, self.state) as self.state:
                 await self._begin_ticking()
                 await self._work()
         except OF_THE_TEST as error:
@@ -217,18 +214,6 @@ class Drain:
         if due > self.harness.clock.now():
             self.harness.clock.move_to(due)
         return True
-
-    @asynccontextmanager
-    async def _living(self) -> AsyncGenerator[None]:
-        """Surround the drain with what surrounds the life of a worker, unless the test gives the state itself."""
-        app = self.harness.app
-        if self.state is NOT_GIVEN and app.worker_lifespan is not None:
-            worker = Worker(app, name=NAME, wait=False, install_signal_handlers=False)
-            async with entered(app.worker_lifespan, worker) as self.state:
-                yield
-        else:
-            self.state = None if self.state is NOT_GIVEN else self.state
-            yield
 
     @property
     def _coming(self) -> datetime | None:

@@ -85,6 +85,7 @@ def context(
     stop: Stop | None = None,
     *,
     connection: Any = None,
+    state: Any = None,
 ) -> JobContext:
     """Return the context of a run, to call a task with directly.
 
@@ -95,6 +96,7 @@ def context(
         attempt: which run of the job it is.
         stop: why the run is to stop; None: it is not, unless the clock passes the task's timeout.
         connection: what a transactional task finds in it.
+        state: what the lifespan of a worker would give.
 
     Raises:
         InvalidOption: there is no such job, attempt or reason to stop.
@@ -115,7 +117,7 @@ def context(
     run = Execution(job, perf_counter(), stop_asked=stop)
     if task.timeout is not None:
         run.give(task.timeout.total_seconds(), clock.seconds)
-    return JobContext(job=job, task=task, app=app, worker_name=NAME, run=run, connection=connection)
+    return JobContext(job=job, task=task, app=app, worker_name=NAME, state=state, run=run, connection=connection)
 
 
 def _nothing() -> Task[..., Any]:

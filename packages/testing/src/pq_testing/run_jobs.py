@@ -23,12 +23,13 @@ from pq_core.worker.ticking import Ticker
 from pq_core.worker.transactional import Transactions
 from pq_testing import own_loop, perform
 from pq_testing.clock import Clock
-from pq_testing.drain import NOT_GIVEN, Drain, OnError, in_own_frames
+from pq_testing.drain import Drain, OnError, in_own_frames
 from pq_testing.given import check_count
 from pq_testing.hand import NAME, Inline
 from pq_testing.harness import Backend, Harness, View
 from pq_testing.interruptions import interruptions
 from pq_testing.job_query import JobQuery
+from pq_testing.living import NOT_GIVEN, living
 from pq_testing.raised import Raised
 from pq_testing.report import Report
 
@@ -62,7 +63,7 @@ class DrainOptions(TypedDict, total=False):
     is seen, and a rollback takes everything back. Each job has a savepoint, so that they run one after the other,
     however many `workers` there are."""
     state: Any
-    """What jobs find as ``context.state``. Without it, the app's `worker_lifespan` surrounds the drain, and gives it."""
+    """What jobs find as ``context.state``; not given, the app's `worker_lifespan` surrounds the drain, and gives it."""
 
 
 class RunJobs:
@@ -102,7 +103,7 @@ class RunJobs:
         __tracebackhide__ = True
         return await self._drain(until, options).run()
 
-    def perform(self, job: NewJob, *, attempt: int = 1) -> Outcome:
+    def perform(self, job: NewJob, *, attempt: int = 1, state: Any = NOT_GIVEN) -> Outcome:
         """Run one job that is not stored; return what would be written of it. Errors are in the outcome, not raised.
 
         Its arguments pass through JSON, middleware surrounds it, its retry strategy decides.
@@ -110,6 +111,7 @@ class RunJobs:
         Args:
             job: as ``task.job(...)`` makes it.
             attempt: which run of the job it is.
+            state: what the job finds as ``context.state``; not given, the app's `worker_lifespan` gives it.
 
         Raises:
             AsyncTaskInSyncDrain: an event loop runs in this thread already, and the task is async.
@@ -120,11 +122,11 @@ class RunJobs:
         claimed = perform.claimed(job, self.clock, attempt)
         if own_loop.in_a_loop():
             perform.refuse_async(self.app, claimed)
-        return own_loop.run(self._perform(claimed))
+        return own_loop.run(self._perform(claimed, state))
 
-    async def perform_async(self, job: NewJob, *, attempt: int = 1) -> Outcome:
+    async def perform_async(self, job: NewJob, *, attempt: int = 1, state: Any = NOT_GIVEN) -> Outcome:
         """Do what :meth:`perform` does, in the running event loop."""
-        return await self._perform(perform.claimed(job, self.clock, attempt))
+        return await self._perform(perform.claimed(job, self.clock, attempt), state)
 
     def context(
         self,
@@ -133,6 +135,7 @@ class RunJobs:
         attempt: int = 1,
         stop: Stop | None = None,
         connection: Any = None,
+        state: Any = None,
     ) -> JobContext:
         """Return the context of a run, to call a task with that takes it.
 
@@ -145,11 +148,12 @@ class RunJobs:
             stop: why the run is to stop, as if it had been told so: ``"cancel"``, ``"shutdown"`` or ``"timeout"``;
                 None: it is not to, unless the test's clock passes the task's `timeout`.
             connection: what a transactional task finds in it: yours, with an open transaction.
+            state: what the app's `worker_lifespan` would give, which is not entered here.
 
         Raises:
             InvalidOption: this is no job, no attempt, or no reason to stop.
         """
-        return perform.context(self.app, self.clock, of, attempt, stop, connection=connection)
+        return perform.context(self.app, self.clock, of, attempt, stop, connection=connection, state=state)
 
     @overload
     def rolls_back(self) -> RollsBack[Any]: ...
@@ -243,7 +247,11 @@ class RunJobs:
             state=options.get("state", NOT_GIVEN),
         )
 
-    async def _perform(self, claimed: Job) -> Outcome:
+    async def _perform(self, claimed: Job, state: Any) -> Outcome:
+        async with living(self.app, NAME, state) as own:
+            return await self._execute(claimed, own)
+
+    async def _execute(self, claimed: Job, state: Any) -> Outcome:
         findings: list[BaseException] = []
         raised, interrupts = Raised(NAME, hooks=self.app.hooks.reporting(findings.append)), interruptions()
         executor = Executor(
@@ -255,6 +263,7 @@ class RunJobs:
             clock=self.clock.now,
             timer=self.clock.seconds,
             transactions=Transactions(cast("Transactional", self.connector), fenced=False),
+            state=state,
         )
         outcome = await executor.execute(Execution(claimed, perf_counter()))
         if raised.latest is not None and interrupts(raised.latest):

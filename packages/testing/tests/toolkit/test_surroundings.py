@@ -110,6 +110,16 @@ def test_a_test_may_give_the_state_itself_and_then_nothing_else_is_entered(app: 
     assert steps == ["run", "run"]
 
 
+def test_a_job_performed_alone_has_the_state_too_and_so_may_a_context(app: pq.App, steps: list[str]) -> None:
+    ask = app.tasks["ask"]
+    with using(app) as run_jobs:
+        assert run_jobs.perform(ask.job()).result == '"the state"'
+        assert run_jobs.perform(ask.job(), state="a fake").result == '"a fake"'
+        assert run_jobs.context(ask, state="a fake").state == "a fake"
+        assert run_jobs.context(ask).state is None
+    assert steps == ["enter run_jobs", "run", "leave", "run"]
+
+
 def test_a_run_once_worker_has_its_lifespan(app: pq.App, steps: list[str]) -> None:
     number = app.tasks["ask"].defer()
     RunOnceWorker(app).run()
