@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import attrs
@@ -24,12 +24,13 @@ from pq_core.connector import (
     WorkerInfo,
     WorkerStatus,
 )
-from pq_core.errors import InvalidJob, LeaseLost
+from pq_core.errors import AlreadyDeferred, InvalidJob, LeaseLost
 from pq_core.health import Health
 from pq_core.job import Job, NewJob
-from pq_core.memory import InMemoryConnector
+from pq_core.memory import InMemoryConnector, MemoryTransaction
 from pq_core.memory.record import Record
 from pq_core.outcome import Outcome, Progress
+from pq_core.schedule import Move, NewSchedule, Ticked
 from pq_core.states import State
 from pq_core.watch import Watch, deaf_watch
 from pq_testing.conformance import TOPICS, Case, ConnectorConformance, Transactions, case
@@ -47,8 +48,18 @@ from pq_testing.conformance.mutex import Mutex
 from pq_testing.conformance.pruning import Pruning
 from pq_testing.conformance.reporting import Standings, TellingOfHealth, TellingOfWorkers
 from pq_testing.conformance.rescuing import LastLife, Leasing, Rescuing
+from pq_testing.conformance.scheduling import PuttingSchedules, Ticking
 from pq_testing.conformance.steering import Cancelling, Rescheduling, Reviving
+from pq_testing.conformance.terms import Terms
 from pq_testing.conformance.transacting import Transacting
+from pq_testing.conformance.uniqueness import (
+    KeptPeriods,
+    KeysInTransactions,
+    LateStarters,
+    Replacing,
+    RevivingTwins,
+    Uniqueness,
+)
 from pq_testing.conformance.waiting import Waiting
 from pq_testing.model import MemoryTransactions
 
@@ -115,6 +126,31 @@ class SchedulesWhatIsDue(Changed):
 
     def changed(self, job: NewJob) -> NewJob:
         return attrs.evolve(job, delay=TICK) if job.delay == timedelta(0) else job
+
+
+class ForgetsVersionsOfBatches(Broken):
+    caught_by = Terms.test_each_job_of_a_batch_has_its_own_terms
+
+    async def defer(self, jobs: Sequence[NewJob], **options: Any) -> list[Deferred]:
+        many = len(jobs) > 1
+        return await super().defer([attrs.evolve(job, version=1) if many else job for job in jobs], **options)
+
+
+class ForgetsVersionsAtTheClaim(Broken):
+    caught_by = Terms.test_a_claimed_job_has_its_terms
+
+    async def fetch(self, *arguments: Any, **options: Any) -> Fetched:
+        fetched = await super().fetch(*arguments, **options)
+        return attrs.evolve(fetched, jobs=[attrs.evolve(job, version=1) for job in fetched.jobs])
+
+
+class ForgetsVersionsOfLostRuns(Broken):
+    caught_by = Terms.test_a_job_that_goes_on_has_its_terms
+
+    async def rescue(self, **options: Any) -> list[JobState]:
+        for record in self.live(State.RUNNING):
+            record.version = 1
+        return await super().rescue(**options)
 
 
 class SortsKeys(Changed):
@@ -638,11 +674,208 @@ class ServesByNameOnly(Broken):
         return attrs.evolve(found, queues=queues)
 
 
+class TicksForEveryone(Broken):
+    caught_by = Ticking.test_a_tick_counts_once_whoever_comes_with_it
+    seen_by_model = True
+
+    async def tick(self, moves: Sequence[Move], **options: Any) -> Ticked:
+        stored = self._engine.store.schedules
+        known = [attrs.evolve(move, revision=stored[move.id].revision) if move.id in stored else move for move in moves]
+        return await super().tick(known, **options)
+
+
+class TicksOnlyOnce(Broken):
+    caught_by = Ticking.test_several_ticks_are_one_step_and_their_jobs_have_ids_in_order
+    seen_by_model = True
+
+    async def tick(self, moves: Sequence[Move], **options: Any) -> Ticked:
+        return await super().tick([attrs.evolve(move, ticks=move.ticks[-1:]) for move in moves], **options)
+
+
+class TicksWhatIsPaused(Broken):
+    caught_by = Ticking.test_a_paused_schedule_does_not_tick
+    seen_by_model = True
+
+    async def pause_schedules(self, ids: Sequence[str], **options: Any) -> list[str]:
+        return [found.id for found in await self.schedules(ids)]
+
+
+class PlansAnewAtEveryChange(Broken):
+    caught_by = PuttingSchedules.test_a_change_keeps_the_next_tick
+    seen_by_model = True
+
+    async def put_schedules(
+        self, schedules: Sequence[NewSchedule], *, now: datetime | None = None, **options: Any
+    ) -> list[str]:
+        put = await super().put_schedules(schedules, now=now, **options)
+        for name in put:
+            self._engine.store.schedules[name].next_tick = now or datetime.now(UTC)
+        return put
+
+
+class LetsAnyoneChangeWhatCodeDeclares(Broken):
+    caught_by = PuttingSchedules.test_what_code_declares_is_left_alone_until_the_declaration_has_run_out
+
+    async def put_schedules(
+        self, schedules: Sequence[NewSchedule], *, declared: bool = False, **options: Any
+    ) -> list[str]:
+        if not declared:
+            for each in schedules:
+                if each.id in self._engine.store.schedules:
+                    self._engine.store.schedules[each.id].declared_at = None
+        return await super().put_schedules(schedules, declared=declared, **options)
+
+
 class NeverCloses(Broken):
     caught_by = Opening.test_a_closed_connector_says_so
 
     async def close(self) -> None:
         return
+
+
+class HasNoKeys(Changed):
+    caught_by = Uniqueness.test_a_second_job_of_a_key_is_refused_and_told_who_has_it
+    seen_by_model = True
+
+    def changed(self, job: NewJob) -> NewJob:
+        return attrs.evolve(job, unique_key=None, unique_period=None)
+
+
+class NamesNobody(Broken):
+    caught_by = Uniqueness.test_a_second_job_of_a_key_is_refused_and_told_who_has_it
+
+    async def defer(self, jobs: Sequence[NewJob], **options: Any) -> list[Deferred]:
+        try:
+            return await super().defer(jobs, **options)
+        except AlreadyDeferred as error:
+            error.job_id = 0
+            raise
+
+
+class StoresWhatCameBefore(Broken):
+    caught_by = Uniqueness.test_a_batch_in_which_a_key_is_taken_is_refused_whole
+    seen_by_model = True
+
+    async def defer(self, jobs: Sequence[NewJob], **options: Any) -> list[Deferred]:
+        try:
+            return await super().defer(jobs, **options)
+        except AlreadyDeferred as error:
+            await super().defer(jobs[: error.index or 0], **options)
+            raise
+
+
+class MeetsOnlyOthers(Broken):
+    caught_by = Uniqueness.test_of_one_key_in_a_batch_the_later_meets_the_earlier
+    seen_by_model = True
+
+    async def defer(self, jobs: Sequence[NewJob], **options: Any) -> list[Deferred]:
+        keys = [(job.unique_scope, job.unique_key) for job in jobs]
+        alone = [
+            attrs.evolve(job, unique_key=f"{job.unique_key} {place}") if job.unique_key and key in keys[:place] else job
+            for place, (job, key) in enumerate(zip(jobs, keys, strict=True))
+        ]
+        return await super().defer(alone, **options)
+
+
+class KnowsOneScope(Changed):
+    caught_by = Uniqueness.test_keys_of_the_two_scopes_do_not_see_each_other
+    seen_by_model = True
+
+    def changed(self, job: NewJob) -> NewJob:
+        return attrs.evolve(job, unique_scope="waiting")
+
+
+class SkipsWhatReplaces(Changed):
+    caught_by = Replacing.test_it_does_what_the_new_one_was_to_do_and_stays_the_job_that_it_was
+    seen_by_model = True
+
+    def changed(self, job: NewJob) -> NewJob:
+        return attrs.evolve(job, on_conflict="skip") if job.on_conflict == "replace" else job
+
+
+class ReplacesOnlyArguments(Broken):
+    caught_by = Replacing.test_its_time_is_that_of_the_new_one
+    seen_by_model = True
+
+    async def defer(self, jobs: Sequence[NewJob], **options: Any) -> list[Deferred]:
+        before = {job.id: (job.state, job.scheduled_at) for job in self._engine.store.live.values()}
+        answers = await super().defer(jobs, **options)
+        for answer in answers:
+            record = self._engine.store.live.get(answer.id)
+            if answer.status == "replaced" and record and answer.id in before and not self._engine.store.in_hand:
+                with self._engine.store.changing(record):
+                    record.state, record.scheduled_at = before[answer.id]
+        return answers
+
+
+class ReplacesWhatRuns(Broken):
+    caught_by = Replacing.test_a_running_job_is_left_alone
+    seen_by_model = True
+
+    async def defer(self, jobs: Sequence[NewJob], **options: Any) -> list[Deferred]:
+        answers = await super().defer(jobs, **options)
+        return [
+            attrs.evolve(answer, status="replaced")
+            if job.on_conflict == "replace" and answer.status == "skipped"
+            else answer
+            for job, answer in zip(jobs, answers, strict=True)
+        ]
+
+
+class ForgetsPeriods(Changed):
+    caught_by = KeptPeriods.test_a_key_is_taken_until_the_period_is_over_to_the_microsecond
+    seen_by_model = True
+
+    def changed(self, job: NewJob) -> NewJob:
+        return attrs.evolve(job, unique_period=None)
+
+
+class KeepsPeriodsTooLong(Changed):
+    caught_by = KeptPeriods.test_a_key_is_taken_until_the_period_is_over_to_the_microsecond
+
+    def changed(self, job: NewJob) -> NewJob:
+        return attrs.evolve(job, unique_period=job.unique_period and job.unique_period + TICK)
+
+
+class LetsTheExpiredBlockAKey(Changed):
+    caught_by = LateStarters.test_an_expired_job_has_no_key
+
+    def changed(self, job: NewJob) -> NewJob:
+        return attrs.evolve(job, expires_at=None)
+
+
+class RevivesTwins(Broken):
+    caught_by = RevivingTwins.test_a_job_whose_key_is_taken_stays_as_it_is_and_is_not_in_the_answer
+    seen_by_model = True
+
+    async def retry(self, ids: Sequence[int], *, now: datetime | None = None) -> list[JobState]:
+        for job_id in ids:
+            record = self._engine.store.ended.get(job_id)
+            if record:
+                record.unique_key = record.unique_scope = None
+        return await super().retry(ids, now=now)
+
+
+class RevivesTheYounger(Broken):
+    caught_by = RevivingTwins.test_of_two_ended_twins_the_older_comes_back
+    seen_by_model = True
+
+    async def retry(self, ids: Sequence[int], *, now: datetime | None = None) -> list[JobState]:
+        back = [
+            found
+            for job_id in sorted(ids)[::-1]
+            for found in await super(RevivesTheYounger, self).retry([job_id], now=now)
+        ]
+        return back[::-1]
+
+
+class KeepsKeysAfterARollback(Broken):
+    caught_by = KeysInTransactions.test_a_savepoint_rolled_back_gives_its_keys_back
+
+    def transaction(self) -> MemoryTransaction:
+        transaction = super().transaction()
+        transaction._draft.go_back = lambda mark: None  # type: ignore[method-assign]
+        return transaction
 
 
 def whole(value: Any) -> Any:
@@ -693,7 +926,7 @@ class TestModest(OnMemory, ConnectorConformance):
     """Does not claim to do all that can be done."""
 
     make = InMemoryConnector
-    supports_connection = supports_listen = supports_fork = False
+    supports_connection = supports_listen = supports_fork = supports_schedules = False
     transactions = Case.transactions
 
 
@@ -704,6 +937,7 @@ CASES = [
     "TestModest::test_it_wakes_at_the_commit_and_not_before",
     "TestModest::test_it_wakes_once_at_the_start",
     "TestModest::test_a_connector_in_a_fork_says_so",
+    "TestModest::test_without_schedules_nothing_is_due",
 ]
 """What test_mutants is to run of this file."""
 

@@ -27,7 +27,17 @@ from pq_testing.conformance.mutex import Mutex
 from pq_testing.conformance.pruning import Pruning
 from pq_testing.conformance.reporting import Standings, TellingOfHealth, TellingOfWorkers
 from pq_testing.conformance.rescuing import Leasing, Rescuing
+from pq_testing.conformance.scheduling import PuttingSchedules, Ticking
 from pq_testing.conformance.steering import Cancelling, Rescheduling, Reviving
+from pq_testing.conformance.terms import Terms
+from pq_testing.conformance.uniqueness import (
+    KeptPeriods,
+    KeysInTransactions,
+    LateStarters,
+    Replacing,
+    RevivingTwins,
+    Uniqueness,
+)
 from pq_testing.conformance.waiting import Waiting
 from pq_testing.postgres import server
 
@@ -65,6 +75,16 @@ BROKEN = [
            Deferring.test_ids_grow_in_the_order_of_deferring),
     Mutant("SchedulesWhatIsDue", "defer", r"due > at", "due >= at",
            Deferring.test_a_job_is_scheduled_only_if_it_is_due_later_than_now),
+    Mutant("ForgetsVersionsOfBatches", "given_jobs", r"coalesce\(g\.version, \$13\[1\]\)", "1",
+           Terms.test_each_job_of_a_batch_has_its_own_terms),
+    Mutant("ForgetsVersionsAtTheClaim", "fetch", r"j\.delivery, j\.version", "j.delivery, 1",
+           Terms.test_a_claimed_job_has_its_terms),
+    Mutant("ForgetsVersionsAtTheEnd", "finish", r"g\.delivery, g\.version,", "g.delivery, 1,",
+           Terms.test_a_job_that_has_ended_had_its_terms),
+    Mutant("ForgetsVersionsOfTheBuried", "bury", r"g\.delivery, g\.version,", "g.delivery, 1,",
+           Terms.test_a_job_that_never_ran_had_its_terms),
+    Mutant("ForgetsVersionsAtARetry", "retry", r"g\.delivery, g\.version,", "g.delivery, 1,",
+           Terms.test_a_job_that_is_retried_has_its_terms_but_no_expiry),
     Mutant("LetsADeadWorkerFetch", "fetch", r"lease_until > at", "lease_until >= at",
            Fetching.test_a_worker_whose_lease_has_run_out_gets_an_error),
     Mutant("PromotesTooLate", "promote", r"scheduled_at <= promote\.at", "scheduled_at < promote.at",
@@ -170,6 +190,59 @@ BROKEN = [
            TellingOfHealth.test_a_paused_queue_is_told_to_be_so),
     Mutant("MissesTheLost", "health", r"w\.lease_until <= at", "w.lease_until < at",
            TellingOfHealth.test_workers_are_counted_by_their_leases),
+    Mutant("LooksForLiveJobsOnly", "store_unique", r"j\.state <> 'running' and job\.unique_scope = 'waiting'", "false",
+           Uniqueness.test_a_second_job_of_a_key_is_refused_and_told_who_has_it),
+    Mutant("NamesTheLastOfABatch", "store_unique_many", r"job\.place < coalesce\(refused, job\.place \+ 1\)", "true",
+           Uniqueness.test_the_first_job_of_a_batch_whose_key_is_taken_is_the_one_named),
+    Mutant("StoresHalfABatch", "store_unique_many", r"refused is not null", "false",
+           Uniqueness.test_a_batch_in_which_a_key_is_taken_is_refused_whole),
+    Mutant("NamesWhatNeverWas", "store_unique_many", r"nullif\(met\.id, reserved\[.*?\]\)", "met.id",
+           Uniqueness.test_a_batch_that_meets_itself_is_refused_and_names_no_job_that_never_was),
+    Mutant("AnswersInReverse", "store_unique_many", r"ids := reserved;",
+           "ids := array(select r from unnest(reserved) r order by r desc);",
+           Uniqueness.test_ids_keep_the_order_of_the_batch_whatever_the_keys),
+    Mutant("ReplacesWithoutTime", "replace_waiting", r"state = job\.state, scheduled_at = job\.scheduled_at, ", "",
+           Replacing.test_its_time_is_that_of_the_new_one),
+    Mutant("StepsBackInSilence", "replace_waiting", r"perform wake", "perform cardinality",
+           Replacing.test_a_job_that_steps_back_lets_the_next_of_its_lock_go_first),
+    Mutant("ReplacesWhatRuns", "store_unique", r"'replace' and holder\.state <> 'running'", "'replace'",
+           Replacing.test_a_running_job_is_left_alone),
+    Mutant("EndsPeriodsTooLate", "store_unique", r"p\.until > store_unique\.at", "p.until >= store_unique.at",
+           KeptPeriods.test_a_key_is_taken_until_the_period_is_over_to_the_microsecond),
+    Mutant("NotesNoPeriods", "store_unique_many", r"g\.unique_period > '0'", "false",
+           KeptPeriods.test_the_jobs_of_a_batch_meet_it_too),
+    Mutant("KeepsTheExpired", "store_unique", r"holder\.expires_at <= store_unique\.at", "false",
+           LateStarters.test_an_expired_job_has_no_key),
+    Mutant("RevivesTheYounger", "retry", r"g\.unique_scope, g\.id", "g.unique_scope, g.id desc",
+           RevivingTwins.test_of_two_ended_twins_the_older_comes_back),
+    Mutant("ForgetsTheKeysOfTheEnded", "retry", r"g\.unique_key, g\.unique_scope, null", "null, null, null",
+           RevivingTwins.test_a_job_whose_key_is_taken_stays_as_it_is_and_is_not_in_the_answer),
+    Mutant("RaisesInABatch", "store_unique_many", r"when sqlstate 'PQ004'", "when sqlstate 'PQ005'",
+           KeysInTransactions.test_a_refused_batch_does_not_break_the_transaction),
+    Mutant("TicksTwice", "tick", r"and c\.revision = tick\.revisions\[number\]", "",
+           Ticking.test_a_tick_counts_once_whoever_comes_with_it),
+    Mutant("TicksInAPause", "tick", r"and c\.paused_at is null for update", "for update",
+           Ticking.test_a_paused_schedule_does_not_tick),
+    Mutant("TicksTooLate", "tick", r"c\.next_tick <= at", "c.next_tick < at",
+           Ticking.test_a_schedule_is_due_at_its_tick_and_not_before),
+    Mutant("TicksWhatNobodyDeclares", "is_declared", r"> \$2 - interval '5 minutes'", "is not null",
+           Ticking.test_an_undeclared_schedule_is_not_due),
+    Mutant("ForgetsTheLastTick", "tick", r"coalesce\(due, c\.last_tick\)", "due",
+           Ticking.test_a_move_without_ticks_keeps_the_last_one),
+    Mutant("StoresNoExpiry", "store_tick", r"expires_at => due \+ s\.max_delay", "expires_at => null",
+           Ticking.test_a_job_expires_as_late_as_its_tick_may_be),
+    Mutant("RaisesAtATakenKey", "store_tick", r"=> 'skip'", "=> 'raise'",
+           Ticking.test_a_tick_whose_unique_key_is_taken_is_spent),
+    Mutant("StoresDueNow", "store_tick", r"scheduled_at => due", "scheduled_at => at",
+           Ticking.test_several_ticks_are_one_step_and_their_jobs_have_ids_in_order),
+    Mutant("KeepsTheOldPlan", "put_schedules", r"planned = s\.planned and .*?,\n", "planned = s.planned,\n",
+           PuttingSchedules.test_another_cron_text_or_zone_looks_for_the_next_tick_anew),
+    Mutant("UndoesWhatCodeDeclares", "put_schedules", r"or is_declared\(old\.declared_at, at\)", "",
+           PuttingSchedules.test_what_code_declares_is_left_alone_until_the_declaration_has_run_out),
+    Mutant("MakesUpForAPause", "pause_schedules", r"planned = \$2 and s\.planned", "planned = s.planned",
+           PuttingSchedules.test_after_a_pause_the_next_tick_is_looked_for_anew),
+    Mutant("ForgetsDeclarations", "put_schedules", r"set declared_at = at where", "set declared_at = null where",
+           PuttingSchedules.test_a_declaration_is_prolonged),
 ]  # fmt: skip
 
 
@@ -194,6 +267,10 @@ class OnPostgres:
         await connector.open()
         yield connector
         await connector.close()
+
+    @pytest.fixture
+    def transactions(self, dsn: str, psycopg_transactions: Any) -> Any:
+        return type(psycopg_transactions)(dsn)
 
 
 CASES = []

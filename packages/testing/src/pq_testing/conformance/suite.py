@@ -29,6 +29,7 @@ from pq_testing.conformance.rescuing import LastLife, Leasing, Rescuing
 from pq_testing.conformance.scheduling import PuttingSchedules, Ticking
 from pq_testing.conformance.steering import Cancelling, Rescheduling, Reviving
 from pq_testing.conformance.sync_twin import SyncTwin
+from pq_testing.conformance.terms import Terms
 from pq_testing.conformance.transacting import Transacting
 from pq_testing.conformance.uniqueness import (
     KeptPeriods,
@@ -43,6 +44,7 @@ from pq_testing.conformance.waiting import Waiting
 
 class ConnectorConformance(
     Deferring,
+    Terms,
     Uniqueness,
     Replacing,
     KeptPeriods,
