@@ -75,7 +75,7 @@ def test_a_job_is_explained_line_by_line(staffed: Any) -> None:
     job = staffed.app.tasks["add"].configure(lock="x\x1b").defer(a=1, b=2)
     staffed.app.tasks["add"].configure(lock="x\x1b").defer(a=1, b=2)
     lines = staffed("jobs", "why", str(job + 1)).stdout.splitlines()
-    assert lines[0] == "job 3 (add, queue sums) is ready:"
+    assert lines[0] == "job 3 (add, queue sums), ready:"
     assert lines[1].startswith("- job 2 comes first under its lock 'x")
     assert "\x1b" not in "".join(lines)
 

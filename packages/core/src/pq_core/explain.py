@@ -51,7 +51,7 @@ class Explanation:
     causes: Sequence[Cause]
 
     def __str__(self) -> str:
-        head = f"job {self.job.id} ({self.job.task}, queue {self.job.queue}) is {self.job.state}:"
+        head = f"job {self.job.id} ({self.job.task}, queue {self.job.queue}), {self.job.state}:"
         return "\n".join([head, *(f"- {cause}" for cause in self.causes)])
 
 

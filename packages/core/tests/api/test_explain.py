@@ -62,7 +62,7 @@ class Stage:
         assert await to_thread.run_sync(self.app.jobs.explain, job) == explanation
         assert explanation.job == await self.app.jobs.get_async(job)
         first, *lines = str(explanation).splitlines()
-        assert first == f"job {job} (work, queue {explanation.job.queue}) is {explanation.job.state}:"
+        assert first == f"job {job} (work, queue {explanation.job.queue}), {explanation.job.state}:"
         assert lines == [f"- {cause}" for cause in explanation.causes]
         return [str(cause) for cause in explanation.causes]
 
