@@ -45,6 +45,7 @@ def test_every_option_of_a_worker_is_a_flag(command: Any, made: list[dict[str, A
     words = "a b --name w --concurrency 3 --once --poll-interval 2 --no-listen --graceful-timeout 1m --lease 90s"
     words += (
         " --keep failed --retention 2d --batch 7 --log-arguments --max-jobs 9 --max-memory 512 --max-result-bytes 9999"
+        " --transaction-warning 3m"
     )
     command("worker", *words.split())
     assert made == [
@@ -56,6 +57,7 @@ def test_every_option_of_a_worker_is_a_flag(command: Any, made: list[dict[str, A
             "poll_interval": 2.0,
             "listen": False,
             "graceful_timeout": 60.0,
+            "transaction_warning": 180.0,
             "lease": 90.0,
             "keep": "failed",
             "retention": timedelta(days=2),

@@ -304,6 +304,10 @@ class App(Blueprint):
         merged: WorkerOptions = {**self.worker_defaults, **options}
         return Worker(self, **merged)
 
+    def _additions(self, tasks: list[Task[..., Any]]) -> Iterator[tuple[TaskRegistry, list[Task[..., Any]]]]:
+        _check_transactions(self.connector, tasks)
+        yield from super()._additions(tasks)
+
     def _places(self, task: str) -> Iterator[tuple[str, StoresJobs]]:
         yield task, self._store
 

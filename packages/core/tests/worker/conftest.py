@@ -115,6 +115,9 @@ class TroubledConnector:
     async def defer(self, *args: Any, **kwargs: Any) -> Any:
         return await self.inner.defer(*args, **kwargs)
 
+    def transaction(self) -> Any:
+        return self.inner.transaction()
+
     def watch(self, job_id: int) -> Any:
         return self.inner.watch(job_id)
 

@@ -63,6 +63,10 @@ def worker(
     max_result_bytes: Annotated[
         int | None, typer.Option(help="Size of a result; a larger one fails its job.  [default: 1000000]")
     ] = None,
+    transaction_warning: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="Tell of transactions held for longer, or forever.  [default: 1m]"),
+    ] = None,
     log_arguments: Annotated[bool, typer.Option("--log-arguments", help="Show the values of jobs' arguments.")] = False,
     log_level: Annotated[
         str,
@@ -102,6 +106,9 @@ def worker(
     if graceful_timeout is not None:
         grace = duration_or_forever(graceful_timeout, "--graceful-timeout")
         options["graceful_timeout"] = None if grace is None else grace.total_seconds()
+    if transaction_warning is not None:
+        longest = duration_or_forever(transaction_warning, "--transaction-warning")
+        options["transaction_warning"] = None if longest is None else longest.total_seconds()
     from pq_cli.target import Target
 
     _begin_logging(log_level)
