@@ -104,12 +104,10 @@ def same(one: Any, other: Any) -> bool:
     """Whether two values that `exact` gave are the same JSON: to Python alone, true is 1."""
     if type(one) is not type(other):
         return False
-    if isinstance(one, list):
-        ones = cast("list[Any]", one)
-        return len(ones) == len(other) and all(map(same, ones, other))
-    if isinstance(one, dict):
-        names = cast("dict[str, Any]", one)
-        return names.keys() == other.keys() and all(same(value, other[name]) for name, value in names.items())
+    if isinstance(one, _ARRAY):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, _OBJECT):
+        return one.keys() == other.keys() and all(same(value, other[name]) for name, value in one.items())
     return bool(one == other)
 
 

@@ -62,6 +62,12 @@ def test_get_of_an_unknown_id_names_it(desk: Desk) -> None:
         ({"ids": [1, 3, 99]}, [1, 3]),
         ({"ids": []}, []),
         ({"task": "blue", "state": "ready"}, [2]),
+        ({"args": {"x": 1}}, []),
+        ({"unique_key": "k"}, []),
+        ({"scheduled_after": datetime.now(UTC) + timedelta(minutes=1)}, [3]),
+        ({"scheduled_before": datetime.now(UTC) + timedelta(minutes=1)}, [1, 2]),
+        ({"created_after": datetime(2001, 1, 1, tzinfo=UTC)}, [1, 2, 3]),
+        ({"created_before": datetime(2001, 1, 1, tzinfo=UTC)}, []),
         ({"limit": 2}, [1, 2]),
         ({"limit": 2, "after": 1}, [2, 3]),
     ],
@@ -128,7 +134,7 @@ def test_a_change_that_no_job_may_have_changes_nothing(desk: Desk, changes: dict
 
 
 def test_options_that_there_are_not_are_refused(desk: Desk) -> None:
-    with pytest.raises(pq.InvalidOption, match="has no option 'status'; its options are ids, lock, queue, state, task"):
+    with pytest.raises(pq.InvalidOption, match="has no option 'status'; its options are args, created_after"):
         desk.do("find", status="ready")
     with pytest.raises(pq.InvalidOption, match="state 'done': there are only scheduled, ready"):
         desk.do("count", state="done")

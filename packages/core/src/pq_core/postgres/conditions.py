@@ -9,8 +9,11 @@ from pq_core.connector import JobFilter
 from pq_core.given import MAX_ID, check_ids
 from pq_core.payload import dump
 
-_EQUAL: tuple[LiteralString, ...] = ("queue", "task", "lock", "unique_key")
-_BOUNDS: tuple[tuple[LiteralString, LiteralString], ...] = (
+_SIMPLE: tuple[tuple[str, LiteralString], ...] = (
+    ("queue", "queue = %s"),
+    ("task", "task = %s"),
+    ("lock", "lock = %s"),
+    ("unique_key", "unique_key = %s"),
     ("created_after", "created_at >= %s::timestamptz"),
     ("created_before", "created_at < %s::timestamptz"),
     ("scheduled_after", "scheduled_at >= %s::timestamptz"),
@@ -32,12 +35,12 @@ def condition(which: JobFilter, prefix: LiteralString) -> tuple[LiteralString, l
         conditions.append(("id = any(%s::bigint[])", plain_ids(which.ids)))
     if which.states is not None:
         conditions.append(("state = any(%s::text[])", [str(state) for state in which.states]))
-    conditions += [(f"{name} = %s", getattr(which, name)) for name in _EQUAL]
-    conditions += [(text, getattr(which, name)) for name, text in _BOUNDS]
+    for name, text in _SIMPLE:
+        if getattr(which, name) is not None:
+            conditions.append((text, getattr(which, name)))
     if which.args:
         conditions.append((f"{prefix}.has_args(args, %s::jsonb)", dump(dict(which.args), "args")))
-    given = [(text, value) for text, value in conditions if value is not None]
-    return "".join(f" and {text}" for text, _ in given), [value for _, value in given]
+    return "".join(f" and {text}" for text, _ in conditions), [value for _, value in conditions]
 
 
 def plain_ids(ids: Iterable[int]) -> list[int]:
