@@ -28,6 +28,8 @@ async def empty_and_open() -> AsyncIterator[Connector]:
 
 class TestSQLiteConnector(ConnectorConformance):
     supports_connection = False
+    supports_transactions = False
+    supports_schedules = False
 
     @pytest.fixture(params=["asyncio", "trio"])
     def anyio_backend(self, request: pytest.FixtureRequest) -> str:

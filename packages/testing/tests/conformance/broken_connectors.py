@@ -29,14 +29,17 @@ from pq_core.health import Health
 from pq_core.job import Job, NewJob
 from pq_core.memory import InMemoryConnector, MemoryTransaction
 from pq_core.memory.record import Record
-from pq_core.outcome import Outcome, Progress
+from pq_core.outcome import UNCHANGED, Outcome, Progress
 from pq_core.schedule import Move, NewSchedule, Ticked
 from pq_core.states import State
 from pq_core.watch import Watch, deaf_watch
 from pq_testing.conformance import TOPICS, Case, ConnectorConformance, Transactions, case
+from pq_testing.conformance.concluding import Concluding
 from pq_testing.conformance.deferring import Deferring
 from pq_testing.conformance.ending import AtMostOnce, Progressing, Superseding
+from pq_testing.conformance.expiring import Expiring
 from pq_testing.conformance.fetching import Fetching, Sharing
+from pq_testing.conformance.filtering import Filtering
 from pq_testing.conformance.finishing import Fencing, Finishing, GoingOn
 from pq_testing.conformance.hardening import Opening
 from pq_testing.conformance.isolating import Isolating
@@ -45,7 +48,9 @@ from pq_testing.conformance.listening import Listening
 from pq_testing.conformance.listing import Finding, Pausing
 from pq_testing.conformance.locking import Locking
 from pq_testing.conformance.mutex import Mutex
+from pq_testing.conformance.pausing import PausingAll, PausingTasks
 from pq_testing.conformance.pruning import Pruning
+from pq_testing.conformance.purging import Purging
 from pq_testing.conformance.reporting import Standings, TellingOfHealth, TellingOfWorkers
 from pq_testing.conformance.rescuing import LastLife, Leasing, Rescuing
 from pq_testing.conformance.scheduling import PuttingSchedules, Ticking
@@ -293,8 +298,8 @@ class LetsScheduledJobsHoldNoLock(Changed):
 class ChangesOutcomes(Broken):
     """Changes outcomes before it writes them."""
 
-    async def finish(self, outcomes: Sequence[Outcome], *, now: datetime | None = None) -> list[int]:
-        return await super().finish([self.changed(outcome) for outcome in outcomes], now=now)
+    async def finish(self, outcomes: Sequence[Outcome], **options: Any) -> list[int]:
+        return await super().finish([self.changed(outcome) for outcome in outcomes], **options)
 
     def changed(self, outcome: Outcome) -> Outcome:
         raise NotImplementedError
@@ -307,6 +312,28 @@ class HasNoFence(ChangesOutcomes):
     def changed(self, outcome: Outcome) -> Outcome:
         claims = {record.id: record.claim for record in self.live(State.RUNNING)}
         return attrs.evolve(outcome, claim=claims.get(outcome.job_id, outcome.claim))
+
+
+class EndsJobsBeforeTheCommit(Broken):
+    caught_by = Concluding.test_a_rollback_leaves_the_job_running_under_its_claim
+
+    async def finish(self, outcomes: Sequence[Outcome], *, connection: Any = None, **options: Any) -> list[int]:
+        return await super().finish(outcomes, **options)
+
+
+class EndsJobsThatOthersHaveInATransaction(Broken):
+    caught_by = Concluding.test_a_job_that_was_given_to_another_worker_cannot_be_ended_by_the_first
+
+    async def finish(self, outcomes: Sequence[Outcome], *, connection: Any = None, **options: Any) -> list[int]:
+        current = await super().finish(outcomes, connection=connection, **options)
+        return current if connection is None else [outcome.job_id for outcome in outcomes]
+
+
+class CommitsNothingButOutcomes(Broken):
+    caught_by = Concluding.test_without_an_outcome_it_is_a_transaction_all_the_same
+
+    async def defer(self, jobs: Sequence[NewJob], *, connection: Any = None, **options: Any) -> list[Deferred]:
+        return await super().defer(jobs, **options)
 
 
 class KeepsEverything(ChangesOutcomes):
@@ -345,26 +372,26 @@ class BelievesTheLastOutcome(Broken):
     caught_by = Fencing.test_of_two_outcomes_of_a_job_in_one_call_the_first_counts
     seen_by_model = True
 
-    async def finish(self, outcomes: Sequence[Outcome], *, now: datetime | None = None) -> list[int]:
-        return await super().finish([*reversed(outcomes)], now=now)
+    async def finish(self, outcomes: Sequence[Outcome], **options: Any) -> list[int]:
+        return await super().finish([*reversed(outcomes)], **options)
 
 
 class ComplainsOfUnknownJobs(Broken):
     caught_by = Fencing.test_an_outcome_of_an_unknown_job_is_no_error
 
-    async def finish(self, outcomes: Sequence[Outcome], *, now: datetime | None = None) -> list[int]:
+    async def finish(self, outcomes: Sequence[Outcome], **options: Any) -> list[int]:
         known = {job.id for job in await self.find(JobFilter(), limit=1000)}
         for outcome in outcomes:
             if outcome.job_id not in known:
                 raise KeyError(outcome.job_id)
-        return await super().finish(outcomes, now=now)
+        return await super().finish(outcomes, **options)
 
 
 class GivesTheClaimBack(Broken):
     caught_by = Fencing.test_after_a_release_the_old_claim_is_lost
 
-    async def finish(self, outcomes: Sequence[Outcome], *, now: datetime | None = None) -> list[int]:
-        written = await super().finish(outcomes, now=now)
+    async def finish(self, outcomes: Sequence[Outcome], **options: Any) -> list[int]:
+        written = await super().finish(outcomes, **options)
         released = {outcome.job_id for outcome in outcomes if outcome.kind == "released"}
         for record in self.live(State.READY):
             record.claim -= record.id in released
@@ -584,8 +611,8 @@ class ForgetsPauses(Broken):
     caught_by = Pausing.test_a_paused_queue_gives_nothing_until_it_is_resumed
     seen_by_model = True
 
-    async def pause(self, queue: str, **options: Any) -> None:
-        await super().queues(**options)
+    async def pause(self, *_: Any, **__: Any) -> None:
+        return
 
 
 class IgnoresConnections(Broken):
@@ -614,12 +641,13 @@ class RingsForEveryQueue(Broken):
 class ResumesInSilence(Broken):
     caught_by = Listening.test_it_wakes_for_all_that_makes_a_job_ready_or_asks_it_to_stop
 
-    async def resume(self, queue: str, *, now: datetime | None = None) -> None:
-        self._engine.store.paused.discard(queue)
+    async def resume(self, queue: str | None = None, **_: Any) -> None:
+        self._engine.store.pauses.pop(("queue", queue or ""), None)
 
 
 class PrunesJobsOfEveryEnd(Broken):
     caught_by = Pruning.test_only_jobs_that_ended_so_are_pruned
+    seen_by_model = True
 
     async def prune(self, older_than: timedelta | None, *, states: Any = None, **options: Any) -> int:
         return await super().prune(older_than, **options)
@@ -634,6 +662,7 @@ class PrunesWithoutLimit(Broken):
 
 class HidesTheLost(Broken):
     caught_by = TellingOfWorkers.test_a_worker_is_alive_until_its_lease_ends_and_known_until_it_is_missed
+    seen_by_model = True
 
     async def workers(self, **options: Any) -> list[WorkerStatus]:
         return [status for status in await super().workers(**options) if status.alive]
@@ -649,6 +678,7 @@ class SharesDetails(Broken):
 
 class LooksByLockMode(Broken):
     caught_by = Standings.test_it_names_who_runs_under_its_lock
+    seen_by_model = True
 
     async def standing(self, job_id: int, **options: Any) -> Standing:
         job = self._engine.store.live.get(job_id)
@@ -867,6 +897,123 @@ class RevivesTheYounger(Broken):
             for found in await super(RevivesTheYounger, self).retry([job_id], now=now)
         ]
         return back[::-1]
+
+
+class ClaimsWhatHasExpired(Changed):
+    caught_by = Expiring.test_many_expire_and_none_of_them_is_claimed_nor_holds_up_others
+
+    def changed(self, job: NewJob) -> NewJob:
+        return attrs.evolve(job, expires_in=None)
+
+
+class ExpiresTooLate(Changed):
+    caught_by = Expiring.test_a_job_is_claimed_until_just_before_it_expires
+
+    def changed(self, job: NewJob) -> NewJob:
+        return job if job.expires_in is None else attrs.evolve(job, expires_in=job.expires_in + TICK)
+
+
+class LetsNothingExpireInARescue(Broken):
+    caught_by = Expiring.test_a_rescue_ends_it_too_and_does_not_answer_with_it
+    seen_by_model = True
+
+    async def rescue(self, **options: Any) -> list[JobState]:
+        expiring = self._engine.store.expiring
+        self._engine.store.expiring = type(expiring)()
+        try:
+            return await super().rescue(**options)
+        finally:
+            for place in expiring:
+                self._engine.store.expiring.add(place)
+
+
+class ForgetsNewExpiries(Broken):
+    caught_by = Expiring.test_a_time_of_expiry_may_be_changed_and_taken_away
+    seen_by_model = True
+
+    async def reschedule(self, ids: Sequence[int], changes: JobChanges, **options: Any) -> list[JobState]:
+        return await super().reschedule(ids, attrs.evolve(changes, expires_at=UNCHANGED), **options)
+
+
+class PausesQueuesForTasks(Broken):
+    caught_by = PausingTasks.test_a_paused_task_gives_nothing_until_it_is_resumed
+    seen_by_model = True
+
+    async def pause(self, queue: str | None = None, *, task: str | None = None, **options: Any) -> None:
+        await super().pause(queue or task, **options)
+
+
+class ResumesTooMuch(Broken):
+    caught_by = PausingTasks.test_resuming_one_task_leaves_another_paused
+    seen_by_model = True
+
+    async def resume(self, *what: Any, **options: Any) -> None:
+        for pause in await super().pauses():
+            await super().resume(**({"everything": True} if pause.kind == "all" else {pause.kind: pause.name}))
+        await super().resume(*what, **options)
+
+
+class LeavesResumedJobsBlocked(Broken):
+    caught_by = PausingTasks.test_a_task_is_paused_in_every_queue
+    seen_by_model = True
+
+    async def resume(self, queue: str | None = None, *, task: str | None = None, **options: Any) -> None:
+        self._engine.store.pauses.pop(("task", task or ""), None)
+        await super().resume(queue, task=task, **options)
+
+
+class RemembersTheLastPause(Broken):
+    caught_by = PausingAll.test_what_is_paused_is_listed_by_kind_and_name_with_its_time
+    seen_by_model = True
+
+    async def pause(self, queue: str | None = None, *, task: str | None = None, **options: Any) -> None:
+        self._engine.store.pauses.pop(("task", task or ""), None)
+        await super().pause(queue, task=task, **options)
+
+
+class PausesNothingUnnamed(Broken):
+    caught_by = PausingAll.test_one_thing_must_be_named
+
+    async def pause(self, queue: str | None = None, *, task: str | None = None, **options: Any) -> None:
+        await super().pause(queue, task=None if queue else task, **{"everything": not (queue or task)} | options)
+
+
+class PurgesWhatRuns(Broken):
+    caught_by = Purging.test_waiting_and_ended_jobs_are_deleted_and_running_ones_left_alone
+    seen_by_model = True
+
+    async def purge(self, ids: Sequence[int], **options: Any) -> list[int]:
+        for record in self.live(State.RUNNING):
+            if record.id in ids:
+                self._engine.store.end(record, State.CANCELLED, record.created_at)
+        return await super().purge(ids, **options)
+
+
+class KeepsKeysOfThePurged(Broken):
+    caught_by = Purging.test_its_unique_key_is_free_again
+
+    async def purge(self, ids: Sequence[int], **options: Any) -> list[int]:
+        periods = dict(self._engine.store.periods)
+        gone = await super().purge(ids, **options)
+        self._engine.store.periods = periods
+        return gone
+
+
+class TakesTrueForOne(Broken):
+    caught_by = Filtering.test_other_json_is_not_found
+
+    async def find(self, which: JobFilter, **options: Any) -> list[Job]:
+        wanted = (which.args or {}).items()
+        jobs = await super().find(attrs.evolve(which, args=None), **options)
+        return [job for job in jobs if all(name in job.args and job.args[name] == value for name, value in wanted)]
+
+
+class FindsUpToTheMoment(Broken):
+    caught_by = Filtering.test_jobs_are_found_by_when_they_were_created
+
+    async def find(self, which: JobFilter, **options: Any) -> list[Job]:
+        before = which.created_before and which.created_before + TICK
+        return await super().find(attrs.evolve(which, created_before=before), **options)
 
 
 class KeepsKeysAfterARollback(Broken):

@@ -45,8 +45,12 @@ class Case:
 
     supports_connection: ClassVar[bool] = True
     """Whether `defer` takes a `connection=`. If not, it must say so with `WrongConnection`."""
+    supports_transactions: ClassVar[bool] = True
+    """Whether it is `pq_core.connector.Transactional`. If not, no task of it can be transactional."""
     supports_listen: ClassVar[bool] = True
     """Whether `listen` calls `wake`. If not, workers poll."""
+    supports_schedules: ClassVar[bool] = True
+    """Whether schedules can be stored. If not, each verb for them must say so with `Unsupported`."""
     supports_fork: ClassVar[bool] = True
     """Whether a connector in a fork of its process can be told so: on systems that fork, it must."""
 

@@ -7,6 +7,7 @@ import inspect
 import pytest
 
 from pq_testing.conformance.case import Case
+from pq_testing.conformance.concluding import Concluding
 from pq_testing.conformance.deferring import Deferring
 from pq_testing.conformance.ending import AtMostOnce, Progressing, Superseding
 from pq_testing.conformance.expiring import Expiring
@@ -85,6 +86,7 @@ class ConnectorConformance(
     PuttingSchedules,
     Ticking,
     Transacting,
+    Concluding,
     Listening,
     Waiting,
     SyncTwin,
