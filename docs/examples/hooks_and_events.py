@@ -1,6 +1,6 @@
 """Hooks that are told of events, middleware around defer, and what surrounds the life of a worker."""
 
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 
 import attrs
@@ -20,7 +20,7 @@ def for_the_tenant(jobs: list[pq.NewJob]) -> Generator[list[pq.NewJob], list[Def
 
 
 @asynccontextmanager
-async def lifespan(worker: pq.Worker) -> AsyncIterator[dict[str, int]]:
+async def lifespan(worker: pq.Worker) -> AsyncGenerator[dict[str, int]]:
     prices = {"apple": 30, "pear": 40}  # a model, a pool, a client: made once, before the first job
     yield prices
     prices.clear()  # after the last outcome is written

@@ -220,14 +220,15 @@ class Hooks:
     def __contains__(self, kind: type[Event]) -> bool:
         return kind in self._functions
 
-    def add(self, kind: object, function: Hook) -> None:
+    def add(self, kind: Any, function: Hook) -> None:
         """Tell `function` of all events of `kind` from now on, after the functions that were added before it.
 
         Raises:
             InvalidOption: `kind` is no event, or `function` is none that can be told of one.
         """
         if not isinstance(kind, type) or not issubclass(kind, Event):
-            raise InvalidOption(f"{shown(kind)} is no event; events are {', '.join(each.__name__ for each in EVENTS)}")
+            known = ", ".join(each.__name__ for each in EVENTS)
+            raise InvalidOption(f"{shown(cast('object', kind))} is no event; events are {known}")
         _check(function)
         for each in EVENTS:
             if issubclass(each, kind):

@@ -5,10 +5,14 @@ A line that ends in `type: ignore` must be an error: mypy complains about an ign
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, assert_type
 
 import pq_core as pq
+from pq_core.connector import Deferred
+from pq_core.events import JobFailed, JobStarted, JobSucceeded, RunEnded
 
 app = pq.App(
     connector=pq.PsycopgConnector("dbname=shop"),
@@ -16,6 +20,44 @@ app = pq.App(
     worker_defaults={"queues": ["sums"], "concurrency": 5},
 )
 blueprint = pq.Blueprint()
+
+
+def for_tenant(jobs: list[pq.NewJob]) -> Generator[list[pq.NewJob], list[Deferred], None]:
+    deferred = yield jobs
+    assert_type(deferred, list[Deferred])
+
+
+@asynccontextmanager
+async def lifespan(worker: pq.Worker) -> AsyncGenerator[str]:
+    yield "state"
+
+
+@contextmanager
+def lifespan_sync(worker: pq.Worker) -> Generator[int]:
+    yield 5
+
+
+with_lifespan = pq.App(connector=pq.InMemoryConnector(), defer_middleware=[for_tenant], worker_lifespan=lifespan)
+with_lifespan_sync = pq.App(connector=pq.InMemoryConnector(), worker_lifespan=lifespan_sync)
+
+
+@app.on(JobFailed)
+def track(event: JobFailed) -> None:
+    assert_type(event.error, BaseException)
+
+
+@app.on(JobFailed, JobSucceeded)
+def measure(event: RunEnded) -> None:
+    assert_type(event.seconds, float)
+
+
+@app.on(JobStarted)  # type: ignore[arg-type]
+def mistaken(event: JobFailed) -> None: ...
+
+
+@app.task(executor="process")
+def compute(a: int) -> int:
+    return a
 
 
 @app.task

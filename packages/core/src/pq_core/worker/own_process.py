@@ -39,11 +39,15 @@ def main() -> NoReturn:
     os.set_inheritable(number, False)  # noqa: FBT003 - its only argument
     sys.argv[1:] = []
     for each in (signal.SIGINT, signal.SIGTERM):  # they go to a whole group of processes, and are the worker's to obey
-        signal.signal(each, lambda *_: None)
+        signal.signal(each, _go_on)
     threading.Thread(target=_die_with, args=(worker,), name="pq-orphan-watch", daemon=True).start()
     with suppress(EOFError, OSError):  # the worker has closed the pipe
         _serve(Connection(number))
     sys.exit()
+
+
+def _go_on(*_: object) -> None:
+    """Do nothing. Unlike a signal that is ignored, one that is handled has its usual effect on children of the task."""
 
 
 def _die_with(worker: int) -> None:
