@@ -647,7 +647,6 @@ class ResumesInSilence(Broken):
 
 class PrunesJobsOfEveryEnd(Broken):
     caught_by = Pruning.test_only_jobs_that_ended_so_are_pruned
-    seen_by_model = True
 
     async def prune(self, older_than: timedelta | None, *, states: Any = None, **options: Any) -> int:
         return await super().prune(older_than, **options)
@@ -662,7 +661,6 @@ class PrunesWithoutLimit(Broken):
 
 class HidesTheLost(Broken):
     caught_by = TellingOfWorkers.test_a_worker_is_alive_until_its_lease_ends_and_known_until_it_is_missed
-    seen_by_model = True
 
     async def workers(self, **options: Any) -> list[WorkerStatus]:
         return [status for status in await super().workers(**options) if status.alive]

@@ -10,8 +10,9 @@ from typing import Any, cast
 import attrs
 from anyio import to_thread
 
-from pq_core.connector import Connector, Fetched, JobState, Pause, QueueInfo
+from pq_core.connector import Connector, Fetched, JobState, Pause, QueueInfo, Standing, WorkerStatus
 from pq_core.errors import ConnectorError, LeaseLost, PQError, WrongConnection
+from pq_core.health import Health
 from pq_core.job import Job
 from pq_core.states import State
 from pq_testing.conformance.case import Transactions
@@ -169,8 +170,8 @@ def plain(side: Side, answer: Any) -> Any:
             return {"job": side.numbers[answer.id], "state": alike(answer.state)}
         case Fetched():
             return [plain_job(side, job) for job in answer.jobs]
-        case QueueInfo():
-            return {"name": answer.name, "paused": answer.paused, "counts": plain_counts(answer.counts)}
+        case QueueInfo() | WorkerStatus() | Standing() | Health():
+            return plain_report(side, answer)
         case Mapping():
             return plain_counts(cast("Mapping[State, int]", answer))
         case str() | int() | float() | None | Pause():
@@ -179,6 +180,20 @@ def plain(side: Side, answer: Any) -> Any:
             return [plain(side, item) for item in cast("Sequence[object]", answer)]
         case _:
             return type(answer).__name__
+
+
+def plain_report(side: Side, report: QueueInfo | WorkerStatus | Standing | Health) -> dict[str, Any]:
+    """Return what is told of a queue, a worker, a job among others or the store. Which jobs are ready is free."""
+    match report:
+        case QueueInfo():
+            return {"name": report.name, "paused": report.paused, "counts": plain_counts(report.counts)}
+        case WorkerStatus():
+            return attrs.asdict(report)
+        case Standing():
+            others = (report.holder, report.before)
+            return {"at": report.at, "others": [None if job is None else side.numbers[job] for job in others]}
+        case Health():
+            return {"at": report.at, "workers": report.workers, "lost": report.lost_workers}
 
 
 def plain_job(side: Side, job: Job) -> dict[str, Any]:

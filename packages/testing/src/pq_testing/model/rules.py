@@ -180,10 +180,18 @@ class Rules(Stage):
         """Reschedule jobs of any state."""
         self.step("reschedule", self.verb_of_jobs("reschedule", places, changes, twin=twin))
 
-    @rule(age=st.none() | values.spans, twin=st.booleans())
-    def prune(self, age: timedelta | None, *, twin: bool) -> None:
-        """Forget ended jobs."""
-        self.step("prune", self.verb("prune", age, twin=twin))
+    @rule(age=st.none() | values.spans, states=values.states, twin=st.booleans())
+    def prune(self, age: timedelta | None, states: list[State] | None, *, twin: bool) -> None:
+        """Forget ended jobs, all of them or those of some states."""
+        self.step("prune", self.verb("prune", age, states=states, twin=twin))
+
+    @rule(place=values.places, twin=st.booleans())
+    def report(self, place: int, *, twin: bool) -> None:
+        """Ask for all workers, for the health, and for where a job stands."""
+        (job,) = self.jobs_at([place])
+        self.step("workers", self.verb("workers", twin=twin))
+        self.step("health", self.verb("health", twin=twin))
+        self.step("standing", lambda side: side.call("standing", side.id(job), now=self.now, twin=twin))
 
     @rule(places=some_places, twin=st.booleans())
     def purge(self, places: list[int], *, twin: bool) -> None:

@@ -150,9 +150,9 @@ class Stage(RuleBasedStateMachine):
         meant = [(sorted(jobs)[end.place % len(jobs)], end) for end in ends if jobs]
         return [(number, jobs[number], end) for number, end in meant]
 
-    def verb(self, verb: str, *arguments: Any, twin: bool = False) -> Ask:
+    def verb(self, verb: str, *arguments: Any, **options: Any) -> Ask:
         """Call a verb that names no job."""
-        return lambda side: side.call(verb, *arguments, now=self.now, twin=twin)
+        return lambda side: side.call(verb, *arguments, now=self.now, **options)
 
     def fetch_of(self, worker: int, queues: Sequence[str] | None, limit: int) -> Ask:
         """Fetch until there is no more to be had."""
