@@ -109,6 +109,7 @@ class Executor:
             return outcome if run.progress is None else _with_progress(outcome, run)
         except BaseException as error:
             if isinstance(error, self._cancelled) and everything_is_cancelled():
+                self._journal.cut_short(run)
                 raise
             return self._unforeseen(run, error)
 
@@ -153,11 +154,10 @@ class Executor:
             run.give(plan.timeout, self._timer)
         if plan.own_process and self._processes is not None:
             return await self._processes.run(run, plan.timeout, args, kwargs)
-        call = partial(self._in_transaction, run) if plan.transactional else _call
-        performing = partial(call, plan, context, args, kwargs)
+        call = partial(self._in_transaction, run, plan) if plan.transactional else plan.call
         if not plan.is_async:
-            return await self._threads.run(partial(surroundings.run, performing))
-        awaitable = surroundings.run(performing)
+            return await self._threads.run(partial(surroundings.run, call, context, args, kwargs))
+        awaitable = surroundings.run(call, context, args, kwargs)
         coroutine: Driven = awaitable if inspect.iscoroutine(awaitable) else _awaiting(awaitable)
         if self._drive is not None:
             coroutine = self._drive(run, coroutine)
@@ -178,7 +178,7 @@ class Executor:
         def perform(connection: Any) -> Any:
             own = attrs.evolve(context, connection=connection)
             CURRENT.set(own)
-            return _call(plan, own, args, kwargs)
+            return plan.call(own, args, kwargs)
 
         def conclude(result: Any) -> Outcome | None:
             return None if run.stop_seen else self._success(plan, run, result)
@@ -296,10 +296,6 @@ def _in_place_of(verdict: Verdict, error: Exception) -> Exception:
     """Return `error` as if it had been raised where the verdict was, while the same exception was handled."""
     error.__cause__ = verdict.__cause__ or verdict.__context__
     return error.with_traceback(verdict.__traceback__)
-
-
-def _call(plan: Plan, context: JobContext, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    return plan.call(context, (context, *args) if plan.pass_context else args, kwargs)
 
 
 def _unstorable(result: object, reason: BaseException) -> InvalidResult:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import attrs
 
-from pq_core.context import Host, Keep, RunnableTask
+from pq_core.context import Host, JobContext, Keep, RunnableTask
 from pq_core.errors import InvalidArguments
 from pq_core.job import Job
 from pq_core.middleware import surround
@@ -23,7 +24,7 @@ class Plan:
     """How to run one task.
 
     Attributes:
-        call: the function inside all middleware: of a context, positional and keyword arguments.
+        call: the function inside all middleware: of a context, and of the positional and keyword arguments beside it.
         version: of the arguments that the function takes.
         timeout: seconds that a run may take; None: as long as it likes.
         transactional: whether it runs, and ends, in a transaction.
@@ -83,9 +84,10 @@ def make_plan(app: Host, name: str, keep: Keep) -> Plan:
     """
     task: RunnableTask = app.tasks[name]
     keep = task.keep or keep
+    call = surround(task.func, app.middleware, task.middleware, is_async=task.is_async)
     return Plan(
         task=task,
-        call=surround(task.func, app.middleware, task.middleware, is_async=task.is_async),
+        call=partial(_call_with_context, call) if task.pass_context else call,
         is_async=task.is_async,
         pass_context=task.pass_context,
         version=task.version,
@@ -96,3 +98,9 @@ def make_plan(app: Host, name: str, keep: Keep) -> Plan:
         keep_success=keep == "all",
         keep_failure=keep != "none",
     )
+
+
+def _call_with_context(
+    call: Callable[..., Any], context: JobContext, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    return call(context, (context, *args), kwargs)
