@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import pq_core as pq
+from pq_core.causes import Running
 from pq_core.worker.worker import FIRM
 from pq_testing.postgres import Server, server
 
@@ -95,6 +96,31 @@ def test_the_job_of_a_killed_worker_runs_again_within_the_lease_and_five_seconds
     assert scene.starts() == [(number, victim.pid), (number, heir.pid)]
     assert (job.state, job.result, job.losses, job.attempt) == ("succeeded", heir.pid, 1, 2)
     assert [error["type"] for error in job.errors] == ["WorkerLost"]
+
+
+def test_whoever_asks_is_told_where_a_job_runs_and_that_its_worker_was_lost(scene: Scene) -> None:
+    (number,) = scene.defer("wait")
+    (cause,) = scene.app.jobs.explain(number).causes
+    assert str(cause) == "no worker is alive"
+    victim = scene.worker()
+    eventually(scene.starts)
+    (cause,) = scene.app.jobs.explain(number).causes
+    (worker,) = scene.app.workers()
+    assert isinstance(cause, Running)
+    assert cause.status == worker
+    assert (worker.alive, worker.running, worker.info.details["pid"]) == (True, 1, victim.pid)
+    assert {"wait", "step"} < set(worker.info.details["tasks"])
+    victim.kill()
+    eventually(lambda: not scene.app.workers()[0].alive)
+    assert "has been lost since" in str(scene.app.jobs.explain(number).causes[0])
+    lost = "1 worker has been lost, and no other is alive to give jobs back"
+    assert scene.app.health().findings == [lost]
+    heir = scene.worker()
+    eventually(lambda: len(scene.starts()) == 2)
+    assert [worker.info.details["pid"] for worker in scene.app.workers()] == [heir.pid]
+    assert scene.app.health().findings == []
+    scene.open_gate()
+    eventually(lambda: scene.app.jobs.get(number).ended)
 
 
 def test_the_late_finish_of_a_worker_that_was_thought_dead_changes_nothing(scene: Scene) -> None:
