@@ -10,14 +10,16 @@ from pq_core.connector import Fetched, WorkerInfo
 from pq_core.errors import InvalidJob, LeaseLost
 from pq_core.given import check_lease, check_limit, check_queues, check_worker
 from pq_core.job import Job
+from pq_core.outcome import Progress, newest
 from pq_core.payload import dump_mapping
 from pq_sqlite.database import WAKE
-from pq_sqlite.rows import job_of, listed, micros
+from pq_sqlite.rows import MAX_INTEGER, job_of, listed, micros, stamped
 
 HEARTBEAT = """
     insert into workers (id, name, queues, details, started_at, heartbeat_at, lease_until) values (?, ?, ?, ?, ?, ?, ?)
     on conflict (id) do update set heartbeat_at = excluded.heartbeat_at, lease_until = excluded.lease_until
 """
+SAY = "update jobs set progress = ? where id = ? and claim = ? and state = 'running'"
 FIRST_READY = """
     select id from jobs
     where state = 'ready' and (losses >= max_losses - 1) = ? and queue in (select value from json_each(?))
@@ -33,11 +35,16 @@ CLAIM = """
 """
 
 
-def heartbeat(db: sqlite3.Connection, now: datetime, worker: WorkerInfo, lease: timedelta) -> list[int]:
+def heartbeat(
+    db: sqlite3.Connection, now: datetime, worker: WorkerInfo, lease: timedelta, progress: Sequence[Progress]
+) -> list[int]:
     details = dump_mapping(worker.details, "details", error=InvalidJob)
     queues = None if worker.queues is None else listed(worker.queues)
     until = micros(now + check_lease(lease))
     db.execute(HEARTBEAT, [worker.id, worker.name, queues, details, micros(now), micros(now), until])
+    for said in newest(progress):
+        if abs(said.job_id) <= MAX_INTEGER:
+            db.execute(SAY, [stamped(said.text, now), said.job_id, said.claim])
     asked = "select id from jobs where state = 'running' and worker = ? and cancel_requested_at is not null order by id"
     return [row["id"] for row in db.execute(asked, [worker.id])]
 

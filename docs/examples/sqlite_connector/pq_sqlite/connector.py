@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -28,10 +29,13 @@ from pq_core.connector import (
 from pq_core.errors import WrongConnection
 from pq_core.health import Health
 from pq_core.job import Job, NewJob
-from pq_core.outcome import Outcome
+from pq_core.outcome import Outcome, Progress
 from pq_core.states import State
+from pq_core.watch import SyncWatch, Watch
 from pq_sqlite import claiming, deferring, ending, listing, reports, steering
 from pq_sqlite.database import Database
+from pq_sqlite.scheduling import NoSchedules, NoSchedulesSync
+from pq_sqlite.watching import gone, watched, watched_in_thread
 
 Params = ParamSpec("Params")
 Answer = TypeVar("Answer")
@@ -41,7 +45,7 @@ REASON = "cancelled by request"
 Now = datetime | None
 
 
-class SQLiteConnector:
+class SQLiteConnector(NoSchedules):
     """Keeps jobs in a file of SQLite. It cannot join a transaction of the caller's, which would stop every worker."""
 
     def __init__(self, path: str | Path) -> None:
@@ -69,8 +73,10 @@ class SQLiteConnector:
     async def finish(self, outcomes: Sequence[Outcome], *, now: Now = None) -> list[int]:
         return await self._do(ending.finish, now, outcomes)
 
-    async def heartbeat(self, worker: WorkerInfo, lease: timedelta, *, now: Now = None) -> list[int]:
-        return await self._do(claiming.heartbeat, now, worker, lease)
+    async def heartbeat(
+        self, worker: WorkerInfo, lease: timedelta, *, progress: Sequence[Progress] = (), now: Now = None
+    ) -> list[int]:
+        return await self._do(claiming.heartbeat, now, worker, lease, progress)
 
     async def rescue(self, *, now: Now = None) -> list[JobState]:
         return await self._do(ending.rescue, now)
@@ -86,6 +92,9 @@ class SQLiteConnector:
                 wake()
             heard = rung
             await anyio.sleep(PAUSE)
+
+    def watch(self, job_id: int) -> AbstractAsyncContextManager[Watch]:
+        return watched(partial(self._do, gone, None, job_id))
 
     async def find(self, which: JobFilter, *, limit: int = 100, after: int = 0, now: Now = None) -> list[Job]:
         return await self._do(listing.find, now, which, limit, after)
@@ -157,7 +166,7 @@ class SQLiteConnector:
         return await to_thread.run_sync(partial(self._database.do, verb, now, *args, **options))
 
 
-class SyncSQLiteConnector:
+class SyncSQLiteConnector(NoSchedulesSync):
     def __init__(self, database: Database) -> None:
         self._database = database
         self.open, self.close = database.open, database.close
@@ -166,6 +175,9 @@ class SyncSQLiteConnector:
     def defer(self, jobs: Sequence[NewJob], *, connection: Any = None, now: Now = None) -> list[Deferred]:
         refuse(connection)
         return self._database.do(deferring.defer, now, jobs)
+
+    def watch(self, job_id: int) -> AbstractContextManager[SyncWatch]:
+        return watched_in_thread(partial(self._database.do, gone, None, job_id))
 
     def find(self, which: JobFilter, *, limit: int = 100, after: int = 0, now: Now = None) -> list[Job]:
         return self._database.do(listing.find, now, which, limit, after)

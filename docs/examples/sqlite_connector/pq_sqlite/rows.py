@@ -54,3 +54,10 @@ def with_error(errors: str, error: dict[str, Any] | None, now: datetime) -> str:
         return errors
     entry = {**error, "at": now.astimezone(UTC).isoformat(timespec="microseconds")}
     return dump([*load(errors), entry][-MAX_ERRORS:], "errors")
+
+
+def stamped(progress: str | None, now: datetime) -> str | None:
+    """Return what a run has said of its progress, with the time."""
+    if progress is None:
+        return None
+    return dump({**load(progress), "at": now.astimezone(UTC).isoformat(timespec="microseconds")}, "progress")
