@@ -192,6 +192,12 @@ async def looking_after() -> None:
     assert_type(app.jobs.cancel([1, 2], reason="sold out"), list[pq.JobState])
     assert_type(await app.jobs.retry_async(1), list[pq.JobState])
     assert_type(await app.jobs.reschedule_async([1], schedule_in={"hours": 1}, lock=None), list[pq.JobState])
+    assert_type(app.jobs.explain(1), pq.Explanation)
+    assert_type(await app.jobs.explain_async(1), pq.Explanation)
+    assert_type(app.workers(), list[pq.WorkerStatus])
+    assert_type(await app.health_async(), pq.Health)
+    pq.Worker(app, retention={"succeeded": timedelta(days=1), "failed": None})
+    pq.Worker(app, retention={"running": None})  # type: ignore[arg-type]
     app.jobs.find(status="failed")  # type: ignore[call-arg]
     app.jobs.reschedule(1, delay=5)  # type: ignore[call-arg]
 
