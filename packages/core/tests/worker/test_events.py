@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -97,6 +98,32 @@ async def test_a_job_that_is_stopped_is_told_of_as_cancelled_or_as_released(
         await until(lambda: names(told).count("JobStarted") == 2)
     assert [each.reason for each in told if isinstance(each, events.JobCancelled)] == [None]
     assert names(told)[-2:] == ["JobReleased", "WorkerStopped"]
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_a_run_that_its_worker_does_not_wait_for_is_told_of(
+    app: pq.App, told: list[Any], until: Until, is_async: bool
+) -> None:
+    go = threading.Event()
+
+    @app.task(name="again")
+    async def again() -> None:
+        await anyio.sleep_forever()
+
+    @app.task(name="once", delivery="at_most_once")
+    def once() -> None:
+        go.wait(10)
+
+    (again if is_async else once).defer()
+    worker = pq.Worker(app, install_signal_handlers=False)
+    async with anyio.create_task_group() as group:
+        group.start_soon(worker.run_async)
+        await until(lambda: "JobStarted" in names(told))
+        group.cancel_scope.cancel()
+    go.set()
+    assert names(told)[2:] == ["JobReleased" if is_async else "JobFailed", "WorkerStopped"]
+    if not is_async:
+        assert type(told[2].error) is pq.WorkerLost
 
 
 async def test_an_outcome_that_comes_too_late_is_told_of(

@@ -23,6 +23,7 @@ from pq_core.events import (
 )
 from pq_core.job import Job
 from pq_core.log import call_text, fields, job_fields
+from pq_core.worker.cut_short import runs_once, the_end
 from pq_core.worker.run import Run
 from pq_core.worker.transactional import REST
 
@@ -109,6 +110,13 @@ class Journal:
         if JobReleased in self.hooks:
             none = timedelta(0)
             self.hooks.tell(JobReleased(worker=self.worker, job=run.job, seconds=_seconds(run), delay=none))
+
+    def cut_short(self, run: Run) -> None:
+        """Say that the worker leaves without waiting for a run: its job runs again, unless it runs at most once."""
+        if runs_once(run.job):
+            self.failed(run, the_end(run.job))
+        else:
+            self.stopped(run)
 
     def task_unknown(self, job: Job, delay: timedelta) -> None:
         """Say that this worker does not know a job's task."""
