@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from functools import partial
-from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, Unpack, overload
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, Unpack, cast, overload
 
 import attrs
 
@@ -129,7 +129,7 @@ class Blueprint:
     def _declare(self, periodic: Periodic, func: F) -> F:
         given: Any = func
         if isinstance(given, Task):
-            self._declare_task(periodic, given)
+            self._declare_task(periodic, cast("Task[..., Any]", given))
         elif callable(given) and not isinstance(given, type):
             self._periodic.append((given, periodic))
         else:

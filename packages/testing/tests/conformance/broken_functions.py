@@ -18,13 +18,17 @@ from pq_core.postgres.schema import functions, migrations
 from pq_testing.conformance import TOPICS, case
 from pq_testing.conformance.deferring import Deferring
 from pq_testing.conformance.ending import AtMostOnce, Progressing, Superseding
+from pq_testing.conformance.expiring import Expiring
 from pq_testing.conformance.fetching import Fetching, Sharing
+from pq_testing.conformance.filtering import Filtering
 from pq_testing.conformance.finishing import Fencing, GoingOn
 from pq_testing.conformance.listening import Listening
 from pq_testing.conformance.listing import Pausing
 from pq_testing.conformance.locking import Freeing, Locking
 from pq_testing.conformance.mutex import Mutex
+from pq_testing.conformance.pausing import PausingAll, PausingTasks
 from pq_testing.conformance.pruning import Pruning
+from pq_testing.conformance.purging import Purging
 from pq_testing.conformance.reporting import Standings, TellingOfHealth, TellingOfWorkers
 from pq_testing.conformance.rescuing import Leasing, Rescuing
 from pq_testing.conformance.scheduling import PuttingSchedules, Ticking
@@ -192,7 +196,8 @@ BROKEN = [
            TellingOfHealth.test_workers_are_counted_by_their_leases),
     Mutant("LooksForLiveJobsOnly", "store_unique", r"j\.state <> 'running' and job\.unique_scope = 'waiting'", "false",
            Uniqueness.test_a_second_job_of_a_key_is_refused_and_told_who_has_it),
-    Mutant("NamesTheLastOfABatch", "store_unique_many", r"job\.place < coalesce\(refused, job\.place \+ 1\)", "true",
+    Mutant("NamesTheLastOfABatch", "store_unique_many", r"job\.place < coalesce\(refused, job\.place \+ 1\)",
+           "job.place > coalesce(refused, 0)",
            Uniqueness.test_the_first_job_of_a_batch_whose_key_is_taken_is_the_one_named),
     Mutant("StoresHalfABatch", "store_unique_many", r"refused is not null", "false",
            Uniqueness.test_a_batch_in_which_a_key_is_taken_is_refused_whole),
@@ -243,6 +248,42 @@ BROKEN = [
            PuttingSchedules.test_after_a_pause_the_next_tick_is_looked_for_anew),
     Mutant("ForgetsDeclarations", "put_schedules", r"set declared_at = at where", "set declared_at = null where",
            PuttingSchedules.test_a_declaration_is_prolonged),
+    Mutant("ExpiresTooLate", "expire", r"expires_at <= expire\.at", "expires_at < expire.at",
+           Expiring.test_a_job_is_claimed_until_just_before_it_expires),
+    Mutant("ExpiresNeverAtAFetch", "fetch", r"if exists (?=\(select from jobs j where j\.exp)", "if false and exists ",
+           Expiring.test_a_fetch_ends_it_as_cancelled_and_says_why),
+    Mutant("ExpiresNeverAtARescue", "rescue", r" \|\| \(select e\.freed from expire\(at, true\) e\)", "",
+           Expiring.test_a_rescue_ends_it_too_and_does_not_answer_with_it),
+    Mutant("ExpiresWhatWasStarted", "take", r"<= take\.at and j\.attempt = 0", "<= take.at",
+           Expiring.test_a_job_that_was_started_in_time_runs_on_and_may_be_retried),
+    Mutant("ClaimsWhatHasExpired", "expire", r"limit 1000 for update", "limit 0 for update",
+           Expiring.test_it_ends_in_every_queue_and_waiting_state_and_whatever_is_paused),
+    Mutant("ExpiresInSilence", "fetch", r"perform wake\(expired\.freed\)", "perform cardinality(expired.freed)",
+           Expiring.test_those_behind_the_lock_of_an_expired_job_go_on),
+    Mutant("ForgetsNewExpiries", "reschedule", r"case when reschedule\.reexpire", "case when false",
+           Expiring.test_a_time_of_expiry_may_be_changed_and_taken_away),
+    Mutant("KnowsNoPausedTask", "take", r"c\.task = any \(take\.held_tasks\)", "false",
+           PausingTasks.test_a_paused_task_gives_nothing_until_it_is_resumed),
+    Mutant("LeavesResumedJobsBlocked", "resume", r"elsif paused then", "elsif false then",
+           PausingTasks.test_a_task_is_paused_in_every_queue),
+    Mutant("WakesPausedJobs", "wake", r"held := paused_tasks\(\)", "held := '{}'",
+           PausingTasks.test_a_mutex_job_behind_it_runs),
+    Mutant("HoldsInSilence", "hold", r"perform wake\(tried\)", "perform cardinality(tried)",
+           PausingTasks.test_a_mutex_job_that_was_woken_before_the_pause_lets_the_next_one_run),
+    Mutant("ResumesInSilence", "resume", r"perform announce\(awake\)", "perform cardinality(awake)",
+           Listening.test_it_wakes_for_all_that_makes_a_job_ready_or_asks_it_to_stop),
+    Mutant("PausesNotAll", "fetch", r"p\.kind = 'all' or", "",
+           PausingAll.test_while_everything_is_paused_nothing_is_claimed),
+    Mutant("SortsPausesLikeWords", "paused", r'p\.name collate "C"', "lower(p.name)",
+           PausingAll.test_what_is_paused_is_listed_by_kind_and_name_with_its_time),
+    Mutant("PurgesWhatRuns", "purge", r"and \(j\.state = 'running'\) is false", "",
+           Purging.test_waiting_and_ended_jobs_are_deleted_and_running_ones_left_alone),
+    Mutant("PurgesInSilence", "purge", r"perform wake\(freed\)", "perform cardinality(freed)",
+           Purging.test_those_behind_the_lock_of_a_deleted_job_go_on),
+    Mutant("KeepsKeysOfThePurged", "purge", r"delete from unique_periods u where u\.job_id = any \(gone\);", "",
+           Purging.test_its_unique_key_is_free_again),
+    Mutant("ComparesArgumentsAsText", "has_args", r"-> (w\.key\))::jsonb (.*) w\.value", r"->> \1 \2 w.value #>> '{}'",
+           Filtering.test_other_json_is_not_found),
 ]  # fmt: skip
 
 

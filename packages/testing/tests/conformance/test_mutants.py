@@ -91,6 +91,7 @@ def test_what_a_connector_does_not_claim_is_skipped_by_name(failures: dict[str, 
         "test_it_wakes_at_the_commit_and_not_before: supports_connection",
         "test_it_wakes_once_at_the_start: supports_listen",
         "test_a_connector_in_a_fork_says_so: supports_fork",
+        "test_without_schedules_nothing_is_due: supports_schedules",
     }
 
 

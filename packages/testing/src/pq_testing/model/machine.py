@@ -14,7 +14,7 @@ from pq_core.job import NewJob
 from pq_testing.conformance.case import Transactions, Undo
 from pq_testing.model import values
 from pq_testing.model.pair import Ask, Side
-from pq_testing.model.rules import Rules
+from pq_testing.model.schedule_rules import ScheduleRules
 
 
 @attrs.define
@@ -26,12 +26,13 @@ class OpenTransaction:
     connection: Any
 
 
-class ConnectorMachine(Rules):
+class ConnectorMachine(ScheduleRules):
     """What the model does: any verb, in any order, at any time, with and without a transaction."""
 
     def __init__(self) -> None:
         self.open_now: dict[str, OpenTransaction] = {}
         self.deferred: list[tuple[Any, Any]] = []
+        self.transactions_begun = 0
         super().__init__()
 
     @precondition(lambda self: self.open_transactions is not None and not self.open_now)
@@ -76,6 +77,7 @@ class ConnectorMachine(Rules):
 
     async def begin_both(self) -> None:
         """Open a transaction on each side."""
+        self.transactions_begun += 1
         for side in (self.pair.reference, self.pair.subject):
             if side.transactions is not None:
                 context = side.transactions.begin()
@@ -94,11 +96,16 @@ class ConnectorMachine(Rules):
         self.deferred.clear()
 
     def defer_of(self, jobs: list[NewJob]) -> Ask:
-        """Defer in the open transaction. What it answers is compared when it is known, at the end."""
+        """Defer in the open transaction. What it answers is compared when it is known, at the end.
+
+        Unique keys are its own: whoever else came to one would have to wait for the end.
+        """
+        own = f" of transaction {self.transactions_begun}"
+        mine = [attrs.evolve(job, unique_key=job.unique_key + own) if job.unique_key else job for job in jobs]
 
         async def ask(side: Side) -> Any:
             connection = self.open_now[side.name].connection
-            return await side.call("defer", jobs, connection=connection, now=self.now)
+            return await side.call("defer", mine, connection=connection, now=self.now)
 
         return ask
 
