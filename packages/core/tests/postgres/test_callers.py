@@ -19,6 +19,7 @@ from pq_core.connector import JobFilter
 from pq_core.errors import WrongConnection
 from pq_core.job import NewJob
 from pq_core.postgres import PsycopgConnector
+from pq_core.postgres.bound import BoundConnector
 
 JOB = [NewJob(task="t")]
 
@@ -116,26 +117,30 @@ async def test_django_wants_a_synchronous_defer(django: Any, connector: PsycopgC
         await connector.defer(JOB, connection=django)
 
 
-def test_another_driver_under_sqlalchemy_is_named(sync: Any, url: Callable[[str], sa.URL]) -> None:
-    pytest.importorskip("psycopg2")
+def test_to_work_through_another_driver_than_psycopg_is_refused_but_to_defer(
+    dsn: str, url: Callable[[str], sa.URL]
+) -> None:
     engine = sa.create_engine(url("psycopg2"))
     with (
         engine.connect() as connection,
-        pytest.raises(WrongConnection, match=r"stands on psycopg2.*postgresql\+psycopg"),
+        pytest.raises(WrongConnection, match=r"stands on psycopg2.*psycopg 3 only.*postgresql\+psycopg"),
     ):
-        sync.defer(JOB, connection=connection)
+        BoundConnector(PsycopgConnector(dsn), connection).sync.find(JobFilter())
     engine.dispose()
 
 
 @pytest.mark.anyio
-async def test_another_driver_under_asynchronous_sqlalchemy_is_named(
+async def test_to_work_through_asyncpg_is_refused_but_to_defer(
     connector: PsycopgConnector, url: Callable[[str], sa.URL]
 ) -> None:
-    pytest.importorskip("asyncpg")
+    """Tests that roll back all they did do so through psycopg."""
     engine = create_async_engine(url("asyncpg"))
     async with AsyncSession(engine) as session:
         with pytest.raises(WrongConnection, match=r"stands on asyncpg.*postgresql\+psycopg"):
-            await connector.defer(JOB, connection=session)
+            await BoundConnector(connector, session).find(JobFilter())
+        raw = (await (await session.connection()).get_raw_connection()).driver_connection
+        with pytest.raises(WrongConnection, match=r"connection= is a asyncpg\.Connection, and.*psycopg 3"):
+            await BoundConnector(connector, raw).find(JobFilter())
     await engine.dispose()
 
 

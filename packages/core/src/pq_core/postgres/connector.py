@@ -22,11 +22,12 @@ from pq_core.errors import ConnectionFailed, ConnectorError
 from pq_core.job import NewJob
 from pq_core.outcome import Outcome
 from pq_core.postgres import schema as schema_
-from pq_core.postgres.callers import async_driver
+from pq_core.postgres.callers import any_async_driver, async_driver, is_asyncpg, sqlalchemy_connection
 from pq_core.postgres.door import Door
 from pq_core.postgres.faults import breaks_preparing, translate, unspeakable
 from pq_core.postgres.link import ISOLATION, Link, settings_to_mend
 from pq_core.postgres.listening import listen
+from pq_core.postgres.other_drivers import run_asyncpg, run_sqlalchemy_asyncpg
 from pq_core.postgres.pools import AsyncPool
 from pq_core.postgres.schema import Conversation
 from pq_core.postgres.statements import Statement
@@ -160,7 +161,15 @@ class PsycopgConnector(Verbs):
         statement = self._link.statements.defer(jobs, now)
         if connection is None:
             return await self._run(statement)
-        return await self._run_on(await async_driver(connection), statement)
+        driver = await any_async_driver(connection)
+        if isinstance(driver, psycopg.AsyncConnection):
+            return await self._run_on(driver, statement)
+        if not is_asyncpg(driver):
+            return await self._run_on(await async_driver(connection), statement)  # says why not
+        through = await sqlalchemy_connection(connection)
+        if through is not None:
+            return await run_sqlalchemy_asyncpg(through, statement, self._link.schema)
+        return await run_asyncpg(driver, statement, self._link.schema)
 
     async def finish(
         self, outcomes: Sequence[Outcome], *, connection: Any = None, now: datetime | None = None

@@ -31,10 +31,11 @@ from pq_core.health import Health
 from pq_core.job import Job, NewJob
 from pq_core.outcome import Outcome
 from pq_core.postgres import schema
-from pq_core.postgres.callers import sync_driver
+from pq_core.postgres.callers import any_sync_driver, is_psycopg2, sync_driver
 from pq_core.postgres.door import Door
 from pq_core.postgres.faults import breaks_preparing, translate, unspeakable
 from pq_core.postgres.link import ISOLATION, Link, settings_to_mend
+from pq_core.postgres.other_drivers import run_psycopg2
 from pq_core.postgres.pools import SyncPool
 from pq_core.postgres.schema import Conversation
 from pq_core.postgres.statements import Statement
@@ -86,6 +87,9 @@ class SyncPsycopgConnector:
         statement = self._link.statements.defer(jobs, now)
         if connection is None:
             return self._run(statement)
+        driver = any_sync_driver(connection)
+        if is_psycopg2(driver):
+            return run_psycopg2(driver, statement, self._link.schema)
         return self._run_on(sync_driver(connection), statement)
 
     def finish(self, outcomes: Sequence[Outcome], *, connection: Any = None, now: datetime | None = None) -> list[int]:
