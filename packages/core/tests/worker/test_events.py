@@ -144,10 +144,10 @@ async def test_the_worker_that_finds_a_job_lost_for_good_tells_of_its_failure(
     app: pq.App, memory: pq.InMemoryConnector, told: list[Any], running: Any, until: Until
 ) -> None:
     numbers = app.defer_many([pq.NewJob(task="deadly", max_losses=1), pq.NewJob(task="mild", max_losses=2)])
-    await memory.heartbeat(WorkerInfo(id=7), timedelta(minutes=1))
-    for _ in numbers:  # in its last life a job is claimed alone
-        await memory.fetch(7, None, 2)
-    await memory.heartbeat(WorkerInfo(id=7), timedelta(0))
+    for dead in (7, 8):
+        await memory.heartbeat(WorkerInfo(id=dead), timedelta(minutes=1))
+        assert len((await memory.fetch(dead, None, 1)).jobs) == 1
+        await memory.heartbeat(WorkerInfo(id=dead), timedelta(0))
     async with running(lease=0.1, name="heir"):
         await until(lambda: "JobFailed" in names(told))
     failed = [each for each in told if isinstance(each, events.JobFailed)]
