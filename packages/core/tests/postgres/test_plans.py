@@ -78,10 +78,11 @@ def fetch(queues: list[str] | None, limit: int) -> Callable[[Meter], Reading]:
     return lambda meter: meter.measure("fetch(%s::bigint, %s::text[], %s)", (WORKER, queues, limit))
 
 
-def finish(first: int, how_many: int, kind: str) -> Callable[[Meter], Reading]:
+def finish(first: int, how_many: int, kind: str, *before: str) -> Callable[[Meter], Reading]:
     def call(meter: Meter) -> Reading:
         ids = list(range(first, first + how_many))
-        return meter.measure("finish(%s::bigint[], %s::int[], %s::text[])", (ids, [1] * how_many, [kind] * how_many))
+        outcomes = (ids, [1] * how_many, [kind] * how_many)
+        return meter.measure("finish(%s::bigint[], %s::int[], %s::text[])", outcomes, *before)
 
     return call
 
@@ -91,6 +92,14 @@ def plain(call: str, *before: str) -> Callable[[Meter], Reading]:
 
 
 BUSY, STUCK_FIRST, LAST_FIRST = READY + LATER + 1, READY + LATER + RUNNING + 1, READY + LATER + RUNNING + STUCK + 1
+
+TAKE_KEYS = f"""
+    update pq.jobs set unique_key = 'key ' || id, unique_scope = 'waiting' where id between {BUSY} and {BUSY + 99}
+"""
+SAID = (
+    f"array(select g from generate_series({BUSY}, {BUSY + 99}) g),"
+    " array_fill(1::bigint, array[100]), array_fill('{}'::text, array[100])"
+)
 
 # Name, call, rows that it must give, rows that it may read for each of them, and besides.
 CALLS: dict[str, tuple[Callable[[Meter], Reading], int, int, int]] = {
@@ -109,6 +118,10 @@ CALLS: dict[str, tuple[Callable[[Meter], Reading], int, int, int]] = {
     "finish of 1,000 beside 10,000 running": (finish(BUSY, 1000, "succeeded"), 1000, 2, 0),
     "retry of 10 beside 10,000 running": (finish(BUSY, 10, "retried"), 10, 6, 0),
     "retry of 1,000 beside 10,000 running": (finish(BUSY, 1000, "retried"), 1000, 6, 0),
+    "retry of 100 with unique keys beside 10,000 running": (finish(BUSY, 100, "retried", TAKE_KEYS), 100, 10, 0),
+    "progress of 100 beside 10,000 running": (
+        plain(f"heartbeat({WORKER}, 'w', null, '{{}}', 60, null, {SAID})"), 0, 0, 500
+    ),
     "end of a job with 50,000 behind its lock": (finish(STUCK_FIRST, 1, "succeeded"), 1, 10, 0),
     "heartbeat of a worker that runs one job": (plain(f"heartbeat({WORKER}, 'w', null, '{{}}', 60)"), 0, 0, 5),
     "heartbeat of a worker that runs 10,000": (plain(f"heartbeat({OTHERS}, 'w', null, '{{}}', 60)"), 0, 0, RUNNING + 5),
