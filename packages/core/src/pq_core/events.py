@@ -211,14 +211,14 @@ Hook = Callable[[Any], object]
 class Hooks:
     """The functions of an app that are told of events.
 
-    Ask ``kind in hooks`` first: an event is only made if somebody listens.
+    Ask ``kind in hooks.functions`` first: an event is only made if somebody listens.
+
+    Attributes:
+        functions: those that listen to an event, by its class.
     """
 
-    _functions: dict[type[Event], list[Hook]] = attrs.field(factory=dict[type[Event], list[Hook]])
+    functions: dict[type[Event], list[Hook]] = attrs.field(factory=dict[type[Event], list[Hook]])
     _also: Callable[[BaseException], object] | None = None
-
-    def __contains__(self, kind: type[Event]) -> bool:
-        return kind in self._functions
 
     def add(self, kind: Any, function: Hook) -> None:
         """Tell `function` of all events of `kind` from now on, after the functions that were added before it.
@@ -232,11 +232,11 @@ class Hooks:
         _check(function)
         for each in EVENTS:
             if issubclass(each, kind):
-                self._functions.setdefault(each, []).append(function)
+                self.functions.setdefault(each, []).append(function)
 
     def tell(self, event: Event) -> None:
         """Call the functions that listen to an event. What they raise is logged: it decides nobody's fate."""
-        for function in self._functions.get(type(event), ()):
+        for function in self.functions.get(type(event), ()):
             try:
                 function(event)
             except BaseException as error:  # noqa: BLE001 - a hook that exits, or fails a test, costs no job either
@@ -244,7 +244,7 @@ class Hooks:
 
     def reporting(self, also: Callable[[BaseException], object]) -> Hooks:
         """Return these hooks, of which what a function raises is not only logged, but given to `also`: in tests."""
-        return Hooks(self._functions, also)
+        return Hooks(self.functions, also)
 
     def complain(self, event: Event, function: Hook, error: BaseException) -> None:
         """Say that a function has failed that was told of an event."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import psutil  # type: ignore[import-untyped]
 import pytest
 
@@ -168,6 +169,22 @@ def test_a_task_that_is_cancelled_or_outlasts_its_worker_is_killed(
     job = memory.jobs[number]
     assert (job.state, job.attempt, job.errors) == (state, 1 if how == "cancel" else 0, [])
     assert is_gone(int((tmp_path / "began").read_text()))
+
+
+@pytest.mark.anyio
+async def test_a_worker_that_waits_no_longer_kills_its_processes(
+    module: Any, memory: pq.InMemoryConnector, tmp_path: Path
+) -> None:
+    number = module.hold.defer(str(tmp_path))
+    worker = pq.Worker(module.app, install_signal_handlers=False)
+    with anyio.fail_after(DEADLINE):
+        async with anyio.create_task_group() as group:
+            group.start_soon(worker.run_async)
+            while not (tmp_path / "began").exists():  # noqa: ASYNC110 - it is another process that makes it
+                await anyio.sleep(0.01)
+            group.cancel_scope.cancel()
+    assert memory.jobs[number].state == "ready"
+    eventually(lambda: is_gone(int((tmp_path / "began").read_text())))
 
 
 def test_jobs_in_memory_are_out_of_reach_and_the_error_says_so(run: Run, memory: pq.InMemoryConnector) -> None:

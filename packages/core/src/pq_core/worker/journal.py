@@ -48,14 +48,14 @@ class Journal:
         """Say that a job starts."""
         if logger.isEnabledFor(logging.DEBUG):
             self._write(logging.DEBUG, "job_started", "Job %s starts", job)
-        if JobStarted in self.hooks:
+        if JobStarted in self.hooks.functions:
             self.hooks.tell(JobStarted(worker=self.worker, job=job))
 
     def succeeded(self, run: Run) -> None:
         """Say that a job succeeded."""
         if logger.isEnabledFor(logging.INFO):
             self._write(logging.INFO, "job_succeeded", "Job %s succeeded", run.job, seconds=_seconds(run))
-        if JobSucceeded in self.hooks:
+        if JobSucceeded in self.hooks.functions:
             self.hooks.tell(JobSucceeded(worker=self.worker, job=run.job, seconds=_seconds(run)))
 
     def retried(self, run: Run, error: BaseException | None, delay: timedelta) -> None:
@@ -64,7 +64,7 @@ class Journal:
             why = "wants another run" if error is None else f"failed with {type(error).__name__} and runs again"
             message, wait = f"Job %s {why} in {delay}", delay.total_seconds()
             self._write(logging.WARNING, "job_retried", message, run.job, error, seconds=_seconds(run), retry_in=wait)
-        if JobRetried in self.hooks:
+        if JobRetried in self.hooks.functions:
             seconds = _seconds(run)
             self.hooks.tell(JobRetried(worker=self.worker, job=run.job, seconds=seconds, error=error, delay=delay))
 
@@ -73,7 +73,7 @@ class Journal:
         if logger.isEnabledFor(logging.ERROR):
             message = f"Job %s failed with {type(error).__name__}"
             self._write(logging.ERROR, "job_failed", message, run.job, error, seconds=_seconds(run))
-        if JobFailed in self.hooks:
+        if JobFailed in self.hooks.functions:
             self.hooks.tell(JobFailed(worker=self.worker, job=run.job, seconds=_seconds(run), error=error))
 
     def snoozed(self, run: Run, delay: timedelta) -> None:
@@ -82,7 +82,7 @@ class Journal:
             wait = delay.total_seconds()
             message = f"Job %s goes on in {delay}"
             self._write(logging.INFO, "job_snoozed", message, run.job, seconds=_seconds(run), retry_in=wait)
-        if JobSnoozed in self.hooks:
+        if JobSnoozed in self.hooks.functions:
             self.hooks.tell(JobSnoozed(worker=self.worker, job=run.job, seconds=_seconds(run), delay=delay))
 
     def cancelled(self, run: Run, reason: str | None) -> None:
@@ -96,7 +96,7 @@ class Journal:
                 run.job,
                 seconds=_seconds(run),
             )
-        if JobCancelled in self.hooks:
+        if JobCancelled in self.hooks.functions:
             self.hooks.tell(JobCancelled(worker=self.worker, job=run.job, seconds=_seconds(run), reason=reason))
 
     def stopped(self, run: Run) -> None:
@@ -107,7 +107,7 @@ class Journal:
         if logger.isEnabledFor(logging.INFO):
             message = "Job %s stopped: the worker shuts down; it goes back to its queue"
             self._write(logging.INFO, "job_released", message, run.job, seconds=_seconds(run))
-        if JobReleased in self.hooks:
+        if JobReleased in self.hooks.functions:
             none = timedelta(0)
             self.hooks.tell(JobReleased(worker=self.worker, job=run.job, seconds=_seconds(run), delay=none))
 
@@ -126,7 +126,7 @@ class Journal:
                 "name. Is the module that defines it imported, for example by the app's import_paths?"
             )
             self._write(logging.WARNING, "task_unknown", message, job)
-        if JobReleased in self.hooks:
+        if JobReleased in self.hooks.functions:
             self.hooks.tell(JobReleased(worker=self.worker, job=job, seconds=0.0, delay=delay))
 
     def version_unknown(self, job: Job, version: int, delay: timedelta) -> None:
@@ -137,7 +137,7 @@ class Journal:
                 f"{job.version}, and the task of this worker takes version {version}. A newer worker can run it"
             )
             self._write(logging.WARNING, "version_unknown", message, job)
-        if JobReleased in self.hooks:
+        if JobReleased in self.hooks.functions:
             self.hooks.tell(JobReleased(worker=self.worker, job=job, seconds=0.0, delay=delay))
 
     def late(self, run: Run, seconds: float) -> None:
@@ -155,7 +155,7 @@ class Journal:
             why = f"{type(error).__name__}: {error}".replace("%", "%%")
             message = f"Job %s goes back to its queue, unless it has ended: its transaction came to nothing: {why}"
             self._write(logging.WARNING, "transaction_undone", message, job)
-        if JobReleased in self.hooks:
+        if JobReleased in self.hooks.functions:
             self.hooks.tell(JobReleased(worker=self.worker, job=job, seconds=0.0, delay=REST))
 
     def held_long(self, run: Run, seconds: float, pid: int | None) -> None:
@@ -177,7 +177,7 @@ class Journal:
             claim,
             extra=fields("outcome_lost", job={"id": job_id, "claim": claim}, outcome=kind, worker=self.worker),
         )
-        if OutcomeLost in self.hooks:
+        if OutcomeLost in self.hooks.functions:
             self.hooks.tell(OutcomeLost(worker=self.worker, job_id=job_id, claim=claim, kind=kind))
 
     def _write(

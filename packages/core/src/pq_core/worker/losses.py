@@ -25,7 +25,7 @@ async def tell_of_losses(connector: Connector, given_back: Sequence[JobState], *
     Raises:
         Exception: whatever the store raises.
     """
-    if JobFailed not in hooks:
+    if JobFailed not in hooks.functions:
         return
     failed = [job.id for job in given_back if job.state == State.FAILED]
     for start in range(0, len(failed), PAGE):

@@ -70,7 +70,7 @@ class Presence:
             extra = fields("worker_started", worker=self._info.name, worker_id=self._info.id, **details)
             queues = "all queues" if self._info.queues is None else ", ".join(self._info.queues)
             logger.info("Worker %s serves %s", self._info.name, queues, extra=extra)
-            if WorkerStarted in self._hooks:
+            if WorkerStarted in self._hooks.functions:
                 self._hooks.tell(WorkerStarted(worker=self._info.name, worker_id=self._info.id))
         return self._known
 
@@ -99,7 +99,7 @@ class Presence:
                 with anyio.move_on_after(FAREWELL):
                     await self._connector.close()
         logger.info("Worker %s has stopped", self._info.name, extra=fields("worker_stopped", worker=self._info.name))
-        if self._known and WorkerStopped in self._hooks:
+        if self._known and WorkerStopped in self._hooks.functions:
             self._hooks.tell(WorkerStopped(worker=self._info.name, worker_id=self._info.id))
 
     async def _sign_on(self) -> None:

@@ -94,6 +94,7 @@ class Processes:
         self._threads = threads
         self._worker_name = worker_name
         self._set_up: SetUp | None = None
+        self._children: set[Child] = set()
         self._idle: list[Child] = []
 
     async def run(self, run: Run, seconds: float | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -125,8 +126,7 @@ class Processes:
             if answer is None:
                 child.kill()
         if answer is None:
-            exit_code = child.process.wait()
-            child.pipe.close()
+            exit_code = self._bury(child)
             run.stop_seen = run.stop_asked is not None
             raise ProcessDied(_obituary(run.job, exit_code), exit_code=exit_code)
         self._idle.append(child)
@@ -135,26 +135,33 @@ class Processes:
         return None if answer.result is None else load(answer.result)
 
     async def close(self) -> None:
-        """End the idle children; those that run jobs have been killed."""
-        for child in self._idle:
-            child.pipe.close()
+        """End all children: idle ones by themselves, if they can; those that run jobs have been killed."""
+        while self._idle:
+            self._idle.pop().pipe.close()
         with anyio.move_on_after(FAREWELL):
-            while any(child.alive for child in self._idle):  # noqa: ASYNC110 - nobody announces the end of a process
+            while any(child.alive for child in self._children):  # noqa: ASYNC110 - nobody announces the end of a process
                 await anyio.sleep(0.01)
-        for child in self._idle:
+        for child in list(self._children):
             child.kill()
-            child.process.wait()
-        self._idle.clear()
+            self._bury(child)
+
+    def _bury(self, child: Child) -> int:
+        """Wait for the end of a child that is killed, or dead; return its exit code."""
+        self._children.discard(child)
+        child.pipe.close()
+        return child.process.wait()
 
     def _take(self) -> Child:
         while self._idle:
             child = self._idle.pop()
             if child.alive:
                 return child
-            child.pipe.close()
+            self._bury(child)
         if self._set_up is None:
             self._set_up = SetUp(app=path_of(self._app), connector=_pickled(self._app.connector))
-        return Child.start(self._set_up)
+        child = Child.start(self._set_up)
+        self._children.add(child)
+        return child
 
 
 def require_path(app: Host) -> None:
