@@ -6,12 +6,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 import anyio
 import psycopg
 import pytest
+from django.db import connections
+from django.db import transaction as django_transaction
 
 import pq_core as pq
 from pq_core.connector import JobFilter, WorkerInfo
@@ -439,3 +442,43 @@ async def test_an_outcome_is_refused_where_it_would_be_part_of_no_transaction(ds
             await connector.finish([Outcome.succeeded(job)], connection=connection)
     assert (await connector.find(JobFilter(ids=[job.id])))[0].state == "running"
     await connector.close()
+
+
+async def test_a_job_works_in_a_transaction_that_djangos_orm_is_in(
+    dsn: str, django: Any, ledger: Callable[[], list[str]]
+) -> None:
+    """Django's connection belongs to the thread: so its ORM takes part without being given anything."""
+
+    @contextmanager
+    def atomic() -> Iterator[Any]:
+        try:
+            with django_transaction.atomic(using="jobs"):
+                yield connections["jobs"]
+        finally:
+            connections["jobs"].close()
+
+    app = pq.App(connector=PsycopgConnector(dsn, transactions=atomic))
+    given: list[Any] = []
+
+    @app.task(name="enter", pass_context=True, delivery="transactional")
+    def enter(context: pq.JobContext, entry: str, fail: bool) -> None:
+        given.append(context.connection)
+        with connections["jobs"].cursor() as cursor:
+            cursor.execute("insert into ledger values (%s)", [entry])
+        enter.configure(connection=context.connection, queue="unserved").defer(entry, fail)
+        if fail:
+            raise ValueError
+
+    numbers = [enter.defer(entry, fail) for entry, fail in (("kept", False), ("lost", True))]
+    worker = pq.Worker(app, wait=False, install_signal_handlers=False, listen=False, queues=["default"])
+    await anyio.to_thread.run_sync(worker.run)
+    assert [app.jobs.get(number).state for number in numbers] == ["succeeded", "failed"]
+    assert ledger() == ["kept"]
+    assert [job.args["entry"] for job in app.jobs.find(queue="unserved")] == ["kept"]
+    assert {type(connection) for connection in given} == {type(django)}
+    app.close()
+
+
+async def test_what_begins_no_transaction_is_refused(dsn: str) -> None:
+    with pytest.raises(pq.InvalidOption, match="transactions 5 is not a function"):
+        PsycopgConnector(dsn, transactions=5)  # type: ignore[arg-type]

@@ -18,14 +18,14 @@ from pq_core.connector import (
     Deferred,
     SchemaStatus,
 )
-from pq_core.errors import ConnectionFailed, ConnectorError
+from pq_core.errors import ConnectionFailed, ConnectorError, InvalidOption, shown
 from pq_core.job import NewJob
 from pq_core.outcome import Outcome
 from pq_core.postgres import schema as schema_
 from pq_core.postgres.callers import any_async_driver, async_driver, is_asyncpg, sqlalchemy_connection
 from pq_core.postgres.door import Door
 from pq_core.postgres.faults import breaks_preparing, translate, unspeakable
-from pq_core.postgres.link import ISOLATION, Link, settings_to_mend
+from pq_core.postgres.link import ISOLATION, Begins, Link, settings_to_mend
 from pq_core.postgres.listening import listen
 from pq_core.postgres.other_drivers import run_asyncpg, run_sqlalchemy_asyncpg
 from pq_core.postgres.pools import AsyncPool
@@ -53,6 +53,9 @@ class PsycopgConnector(Verbs):
         max_size: connections that a pool has at most.
         timeout: seconds to wait for a connection of the pool.
         clock: tells the time wherever a verb is given none, as an aware datetime. The database's is the default.
+        transactions: begins the transactions of sync tasks with ``delivery="transactional"``: a function that returns a
+            context manager, which gives a connection to the same database as `connection=` of defer takes it, commits
+            at the end and rolls back if an exception leaves. By default they are begun on connections of pq's own.
         **keywords: libpq's own, such as host, dbname, password.
 
     Raises:
@@ -70,8 +73,12 @@ class PsycopgConnector(Verbs):
         max_size: int = 4,
         timeout: float = 10.0,
         clock: Clock | None = None,
+        transactions: Begins | None = None,
         **keywords: Any,
     ) -> None:
+        if transactions is not None and not callable(transactions):
+            msg = f"transactions {shown(transactions)} is not a function, such as one that enters Django's atomic()"
+            raise InvalidOption(msg)
         self._link = Link.make(
             dsn,
             schema=schema,
@@ -81,6 +88,7 @@ class PsycopgConnector(Verbs):
             clock=clock,
             keywords=keywords,
         )
+        self._link.transactions = transactions
         self._sync = SyncPsycopgConnector(self._link)
         self._pool: AsyncConnectionPool[psycopg.AsyncConnection] | None = None
         self._guard: asyncio.Task[None] | None = None
@@ -120,14 +128,20 @@ class PsycopgConnector(Verbs):
             max_size=self._link.max_size if max_size is None else max_size,
             timeout=self._link.timeout,
             clock=self._link.clock,
+            transactions=self._link.transactions,
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle how to get there: another process, such as one for a job, opens connections of its own."""
         link = self._link
-        sizes = {"min_size": link.min_size, "max_size": link.max_size}
         how = partial(
-            PsycopgConnector, link.conninfo, schema=link.schema, timeout=link.timeout, clock=link.clock, **sizes
+            PsycopgConnector,
+            link.conninfo,
+            schema=link.schema,
+            min_size=link.min_size,
+            max_size=link.max_size,
+            timeout=link.timeout,
+            clock=link.clock,
         )
         return how, ()
 

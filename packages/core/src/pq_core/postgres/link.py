@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, LiteralString
 
 import attrs
@@ -39,6 +41,10 @@ REFUSAL = "PQ_REFUSE_DATABASE"
 _ENVIRONMENT = {"PGAPPNAME": "application_name", "PGCONNECT_TIMEOUT": "connect_timeout"}
 
 
+Begins = Callable[[], AbstractContextManager[Any]]
+"""Gives a connection in an open transaction for a block, such as Django's or SQLAlchemy's."""
+
+
 @attrs.define
 class Link:
     """Where the jobs are.
@@ -47,6 +53,7 @@ class Link:
         conninfo: for libpq; what it lacks comes from libpq's environment.
         clock: tells the time wherever a verb is given none; None is the database's.
         max_idle: seconds after which a pool closes a connection that it does not need, down to `min_size`.
+        transactions: begins those of sync jobs on a connection of the caller's; None: on connections of pq's own.
         refusable: whether the environment may forbid to use it, see :data:`REFUSAL`.
         preparing: False once a pooler was seen to mix up prepared statements.
     """
@@ -59,6 +66,7 @@ class Link:
     statements: Statements
     clock: Clock | None = None
     max_idle: float = 600.0
+    transactions: Begins | None = None
     refusable: bool = True
     preparing: bool = True
 

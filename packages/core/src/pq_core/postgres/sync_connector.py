@@ -104,8 +104,12 @@ class SyncPsycopgConnector:
             return self._run_on(driver, statement)
 
     @contextmanager
-    def transaction(self) -> Generator[psycopg.Connection[Any]]:
+    def transaction(self) -> Generator[Any]:
         self._door.check()
+        if self._link.transactions is not None:
+            with self._link.transactions() as connection:
+                yield connection
+            return
         with transaction(self._pool_for_transactions(), self._link) as connection:
             yield connection
 
