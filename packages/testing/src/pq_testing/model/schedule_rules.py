@@ -95,8 +95,8 @@ class ScheduleRules(Rules):
                 for found in stored
             ]
             answer: Ticked = await side.call("tick", moves, now=self.now)
-            found = await side.connector.find(EVERYTHING, limit=100_000, now=self.now)
-            side.learn([job.id for job in found if job.id not in side.numbers])
+            jobs = await side.connector.find(EVERYTHING, limit=100_000, now=self.now)
+            side.learn([job.id for job in jobs if job.id not in side.numbers])
             return answer
 
         self.step_of_schedules("tick", ask)
