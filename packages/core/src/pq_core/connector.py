@@ -11,6 +11,12 @@ no other live job of its lock is running and none is earlier: of higher priority
 whatever its state and queue. A ``mutex`` job is runnable if no job of its lock is running. A job without a lock is
 runnable.
 
+**Unique keys.** Of all jobs with one `unique_key` and the `unique_scope` ``waiting``, at most one is waiting; with the
+scope ``live``, at most one is live. Keys of the two scopes do not see each other. Besides, whoever takes a key with a
+`unique_period` keeps others from taking it until so long after, whatever becomes of the job. A waiting job with
+``expires_at <= now`` and no attempt spent has no key: who meets it ends it first, as ``cancelled`` with the reason
+``expired``.
+
 **The last life.** A job with ``losses >= max_losses - 1`` would end with the next worker that dies under it. A worker
 that runs nothing claims the first such job that is runnable, before anything else, and alone; any other worker passes
 them over. (With ``max_losses == 1`` every life is the last one.)
@@ -346,9 +352,7 @@ class SyncConnector(Protocol):
         replace: bool = True,
         now: datetime | None = None,
     ) -> list[str]: ...
-    def pause_schedules(
-        self, ids: Sequence[str], *, paused: bool = True, now: datetime | None = None
-    ) -> list[str]: ...
+    def pause_schedules(self, ids: Sequence[str], *, paused: bool = True, now: datetime | None = None) -> list[str]: ...
     def remove_schedules(self, ids: Sequence[str], *, now: datetime | None = None) -> list[str]: ...
     def tick(self, moves: Sequence[Move], *, now: datetime | None = None) -> Ticked: ...
     def migrate(self) -> list[str]: ...
@@ -391,12 +395,22 @@ class Connector(Protocol):
         A job is ``scheduled`` if it is due later than now, else ``ready``. Wakes workers that listen to the queues,
         once per queue, when the transaction commits.
 
+        A job whose unique key is taken, also by one before it in the batch, is not stored; its `on_conflict` says what
+        then. ``raise``: the batch is refused. ``skip``: the answer is ``skipped``, with the id of the job that has the
+        key, or that took it last. ``replace``: so too, unless that job waits; then the answer is ``replaced``, and that
+        job takes over task, arguments, version, metadata, priority, expiry and time of the new one, its state with
+        it. It keeps all else, its id, queue, lock, attempts and period among it, and is not claimed before the
+        transaction ends. Who meets a key of somebody's open transaction waits for the end of that, or raises
+        `StoreBusy`.
+
         Args:
             jobs: may be empty.
             connection: the caller's own connection; the jobs are part of its transaction.
             now: see the module.
 
         Raises:
+            AlreadyDeferred: a unique key is taken, and the job is not to give way. `index` as below, of the first of
+                these; `job_id` is 0 if the key is that of another job of the batch.
             InvalidJob: arguments or metadata cannot be stored; in a batch of more than one, `index` says which job's.
             WrongConnection: `connection` is of a kind that this connector cannot use.
         """
@@ -520,7 +534,9 @@ class Connector(Protocol):
         """Make ended jobs live again, ``ready`` and due now, under their ids; return them sorted by id.
 
         The attempt and the losses start from 0; the claim stays, so that old runs stay fenced off; errors stay; result,
-        reason, worker, started_at, finished_at and cancel_requested_at are None. Live and unknown jobs are left alone.
+        reason, worker, started_at, finished_at and cancel_requested_at are None. Live and unknown jobs are left alone,
+        and so are those whose unique key is taken; of two with one key the one with the lower id comes back. A period
+        is no hindrance.
         """
         ...
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 import attrs
 from anyio import to_thread
 
-from pq_core.connector import Connector, Fetched, JobState, Pause, QueueInfo, Standing, WorkerStatus
+from pq_core.connector import Connector, Deferred, Fetched, JobState, Pause, QueueInfo, Standing, WorkerStatus
 from pq_core.errors import ConnectorError, LeaseLost, PQError, WrongConnection
 from pq_core.health import Health
 from pq_core.job import Job
@@ -48,6 +48,11 @@ class Side:
                 raise Difference(f"{self.name} has given the id {job_id} twice")
             self.numbers[job_id] = len(self.ids)
             self.ids.append(job_id)
+
+    def numbers_of(self, answers: Sequence[Deferred]) -> list[int]:
+        """Number the jobs that are new; return the numbers of all."""
+        self.learn([answer.id for answer in answers if answer.status == "new"])
+        return [self.numbers[answer.id] for answer in answers]
 
     def id(self, number: int | None) -> int:
         """Return the id of a job by its number; None is a job that nobody knows."""
@@ -110,11 +115,14 @@ class Pair:
         self.paused = {(pause.kind, pause.name) for pause in pauses}
 
     def learn(self, answers: tuple[Any, Any]) -> None:
-        """Number the jobs that both have stored."""
+        """Number the jobs that both have stored.
+
+        Raises:
+            Difference: one of them has named another job as the one that has a unique key.
+        """
         expected, actual = answers
         if expected is not None:
-            self.reference.learn([job.id for job in expected])
-            self.subject.learn([job.id for job in actual])
+            compare("the jobs deferred", self.reference.numbers_of(expected), self.subject.numbers_of(actual))
 
 
 async def attempt(ask: Ask, side: Side) -> tuple[Any, Exception | None]:
@@ -170,7 +178,7 @@ def plain(side: Side, answer: Any) -> Any:
             return {"job": side.numbers[answer.id], "state": alike(answer.state)}
         case Fetched():
             return [plain_job(side, job) for job in answer.jobs]
-        case QueueInfo() | WorkerStatus() | Standing() | Health():
+        case Deferred() | QueueInfo() | WorkerStatus() | Standing() | Health():
             return plain_report(side, answer)
         case Mapping():
             return plain_counts(cast("Mapping[State, int]", answer))
@@ -182,9 +190,11 @@ def plain(side: Side, answer: Any) -> Any:
             return type(answer).__name__
 
 
-def plain_report(side: Side, report: QueueInfo | WorkerStatus | Standing | Health) -> dict[str, Any]:
+def plain_report(side: Side, report: Deferred | QueueInfo | WorkerStatus | Standing | Health) -> dict[str, Any]:
     """Return what is told of a queue, a worker, a job among others or the store. Which jobs are ready is free."""
     match report:
+        case Deferred():
+            return {"status": report.status}
         case QueueInfo():
             return {"name": report.name, "paused": report.paused, "counts": plain_counts(report.counts)}
         case WorkerStatus():

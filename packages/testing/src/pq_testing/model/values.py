@@ -9,7 +9,7 @@ import attrs
 from hypothesis import strategies as st
 
 from pq_core.connector import JobChanges
-from pq_core.job import LockMode, NewJob
+from pq_core.job import Delivery, LockMode, NewJob
 from pq_core.outcome import UNCHANGED
 from pq_core.states import ENDED, State
 from pq_testing.conformance.scene import START
@@ -56,9 +56,27 @@ bad_arguments = st.sampled_from(
 )
 
 
+unique_terms = st.fixed_dictionaries(
+    {
+        "unique_key": st.sampled_from(("k", "k", "ü 'k'")),
+        "unique_scope": st.sampled_from(("waiting", "waiting", "live")),
+        "on_conflict": st.sampled_from(("skip", "replace", "skip", "replace", "raise")),
+        "unique_period": st.sampled_from((None, None, None, timedelta(seconds=1), timedelta(seconds=60))),
+    }
+)
+
+
+deliveries: st.SearchStrategy[Delivery] = st.sampled_from(
+    ("at_least_once", "at_least_once", "at_least_once", "at_most_once", "transactional")
+)
+words = st.fixed_dictionaries({"fraction": st.sampled_from((None, 0.0, 0.25, 1.0)), "message": st.none() | texts})
+"""What a run says of its progress."""
+
+
 @st.composite
 def _new_jobs(draw: st.DrawFn) -> NewJob:
     lock_mode: LockMode = draw(st.sampled_from(("ordered", "mutex")))
+    terms = draw(unique_terms) if draw(st.integers(0, 3)) == 0 else NO_ARGUMENTS
     return NewJob(
         task=draw(st.sampled_from(("t", "u"))),
         args=draw(arguments),
@@ -68,10 +86,12 @@ def _new_jobs(draw: st.DrawFn) -> NewJob:
         lock_mode=lock_mode,
         delay=draw(st.sampled_from((None, None, None, *(timedelta(seconds=seconds) for seconds in SECONDS)))),
         max_losses=draw(st.sampled_from((3, 3, 3, 3, 1, 2))),
+        delivery=draw(deliveries),
         metadata=draw(st.just(NO_ARGUMENTS) | arguments),
         expires_in=draw(
             st.sampled_from((None, None, None, None, *(timedelta(seconds=seconds) for seconds in SECONDS)))
         ),
+        **terms,
     )
 
 
@@ -103,6 +123,8 @@ class End:
     queue: str | None
     priority: int | None
     lock: Any
+    delivery: Delivery | None
+    progress: dict[str, Any] | None
 
 
 ends = st.builds(
@@ -116,8 +138,21 @@ ends = st.builds(
     queue=st.none() | queues,
     priority=st.none() | priorities,
     lock=st.just(UNCHANGED) | locks,
+    delivery=st.none() | st.none() | deliveries,
+    progress=st.none() | st.none() | words,
 )
 
+
+@attrs.frozen(kw_only=True)
+class Said:
+    """What one run says of its progress, before it is known which."""
+
+    place: int
+    fresh: int
+    word: dict[str, Any]
+
+
+said = st.builds(Said, place=places, fresh=st.sampled_from((0, 0, 0, 0, -1, 1)), word=words)
 changes = st.builds(
     JobChanges,
     delay=st.none() | spans,
