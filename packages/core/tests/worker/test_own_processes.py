@@ -124,11 +124,12 @@ def test_a_process_that_dies_fails_the_attempt_and_the_next_has_a_fresh_one(run:
     assert killed.errors[0]["message"] == f"the process in which job {killed.id} ran was killed by SIGKILL"
 
 
-def test_a_process_whose_child_lives_on_has_died_all_the_same(run: Run) -> None:
-    (job,) = run("leave_a_child")
-    assert job.errors[0]["type"] == "pq_core.errors.ProcessDied"
-    child = next(each for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"] == ["sleep", "60"])
+def test_a_process_whose_child_lives_on_has_died_all_the_same(run: Run, module: Any, tmp_path: Path) -> None:
+    (job,) = run(module.leave_a_child.job(str(tmp_path)))
+    child = psutil.Process(int((tmp_path / "child").read_text()))
+    assert child.is_running()
     child.kill()
+    assert job.errors[0]["message"].endswith("ended with exit code 5")
 
 
 def test_a_result_that_json_cannot_carry_fails_the_job_without_a_retry_unless_it_is_not_wanted(run: Run) -> None:
