@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -13,6 +15,7 @@ import anyio.lowlevel
 import pytest
 
 import pq_core as pq
+from pq_core.worker.interruption import within
 from pq_core.worker.run import Run
 
 pytestmark = pytest.mark.anyio
@@ -248,38 +251,49 @@ async def test_a_job_of_a_worker_that_ends_learns_that_it_does(
     assert (memory.jobs[number].state, reasons) == ("ready", [None, "shutdown"])
 
 
-async def test_a_run_that_has_ended_in_time_is_not_cut_off_while_its_end_is_written(
-    memory: pq.InMemoryConnector,
-) -> None:
+@pytest.fixture
+def run(memory: pq.InMemoryConnector) -> Run:
+    """Give a run that can be interrupted, and whose time has come."""
     number = pq.App(connector=memory).configure_task("task").defer()
-    run = Run(memory.jobs[number], since=0.0, interruptible=True)
+    run = Run(memory.jobs[number], since=0.0, interrupt=lambda: interruptions.append("now"), interruptible=True)
+    run.give(0.0, lambda: 0.0)
+    interruptions.clear()
+    return run
+
+
+interruptions: list[str] = []
+
+
+async def test_a_run_that_has_ended_in_time_is_not_cut_off_while_its_end_is_written(run: Run) -> None:
     run.interruptible = False
     assert (run.time_out(), run.stop_asked) == (False, None)
 
 
-async def test_the_first_reason_to_stop_counts(
-    app: pq.App, memory: pq.InMemoryConnector, running: Callable[..., Any], until: Until
-) -> None:
-    timed_out = anyio.Event()
-    interruptions: list[str | None] = []
+async def test_the_first_reason_to_stop_counts(run: Run) -> None:
+    run.stop("cancel")
+    run.stop("shutdown")
+    assert not run.time_out(), "it was cancelled before, and tidies up"
+    assert (run.stop_reason(), interruptions) == ("cancel", ["now"])
 
-    @app.task(timeout=SHORT, pass_context=True)
-    async def tidy_up_slowly(context: pq.JobContext) -> None:
-        try:
-            await anyio.sleep_forever()
-        finally:
-            interruptions.append(context.stop_reason)
-            timed_out.set()
-            with anyio.CancelScope(shield=True):
-                await going_on.wait()
-            interruptions.append(context.stop_reason)
 
-    going_on = anyio.Event()
-    number = tidy_up_slowly.defer()
-    async with running(graceful_timeout=0) as worker:
-        await timed_out.wait()
-        worker.stop()
-        going_on.set()
-        await until(lambda: memory.jobs[number].ended)
-    assert interruptions == ["timeout", "timeout"]
-    assert memory.jobs[number].errors[0]["type"] == "pq_core.errors.TaskTimedOut"
+async def test_a_timeout_stays_the_reason_when_the_worker_ends_meanwhile(run: Run) -> None:
+    assert run.time_out()
+    run.stop("shutdown")
+    assert (run.stop_reason(), interruptions) == ("timeout", [])
+
+
+async def test_a_timeout_of_a_task_that_was_in_time_leaves_nothing_behind() -> None:
+    class Over:
+        def __call__(self) -> bool:
+            return True
+
+    async def quick() -> str:
+        await anyio.lowlevel.checkpoint()
+        return "done"
+
+    over = Over()
+    left = weakref.ref(over)
+    assert await within(3600, quick(), over) == "done"
+    del over
+    gc.collect()
+    assert left() is None

@@ -52,6 +52,14 @@ async def test_jobs_of_every_version_run_with_the_arguments_of_today(
     assert (job.version, job.args) == (version, args), "what is stored stays as it was deferred"
 
 
+async def test_the_context_shows_the_arguments_as_they_were_deferred(app: pq.App, drain: Drain) -> None:
+    @app.task(name="greet", version=2, upcast={1: name_to_names}, pass_context=True)
+    async def greet(context: pq.JobContext, names: list[str]) -> Any:
+        return [names, context.job.args]
+
+    assert (await run(app, drain, 1, {"name": "ada"})).result == [["ada"], {"name": "ada"}]
+
+
 async def test_a_job_is_deferred_with_the_version_of_its_task(app: pq.App, greet: Any) -> None:
     assert greet.job(people=[], polite=False).version == 3
     assert app.jobs.get(greet.configure(priority=1).defer(people=[], polite=False)).version == 3

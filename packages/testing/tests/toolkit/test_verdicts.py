@@ -197,13 +197,21 @@ def test_a_timeout_without_virtual_time_is_real(app: pq.App, run_jobs: RunJobs) 
     wait.defer()
     with pytest.raises(pq.TaskTimedOut):
         run_jobs()
-    with pytest.raises(pq.TaskTimedOut):
-        asyncio.run(_again(wait, run_jobs))
 
 
-async def _again(task: Any, run_jobs: RunJobs) -> None:
-    task.defer()
-    await run_jobs.run_async()
+def test_a_timeout_leaves_no_mark_on_the_task_of_the_test(app: pq.App, run_jobs: RunJobs) -> None:
+    @app.task(name="wait", timeout=60)
+    async def wait() -> None:
+        await asyncio.sleep(3600)
+
+    async def test() -> int:
+        wait.defer()
+        await run_jobs.run_async("1d", on_error="record")
+        here = asyncio.current_task()
+        assert here is not None
+        return here.cancelling()
+
+    assert asyncio.run(test()) == 0
 
 
 def test_no_timeout_goes_off_in_a_job_whose_worker_has_died(app: pq.App) -> None:
