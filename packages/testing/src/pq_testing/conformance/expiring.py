@@ -95,7 +95,7 @@ class Expiring(Case):
         assert (await scene.job(job)).expires_at is None
 
     @pytest.mark.parametrize("lock_mode", ["ordered", "mutex"])
-    async def test_those_behind_its_lock_go_on(self, scene: Scene, lock_mode: str) -> None:
+    async def test_those_behind_the_lock_of_an_expired_job_go_on(self, scene: Scene, lock_mode: str) -> None:
         await scene.hire()
         await scene.add(lock="l", lock_mode=lock_mode, delay=HOUR, expires_in=MINUTE)
         follower = await scene.add(lock="l", queue="q")

@@ -120,7 +120,10 @@ class Listening(Case):
 
     @pytest.mark.parametrize(
         "deed",
-        ["resume", "cancel", "retry", "reschedule", "rescue", "leave", "release", "retried", "unblock", "uncover"],
+        [
+            *("resume", "cancel", "retry", "reschedule", "rescue", "leave", "release", "retried", "unblock", "uncover"),
+            *("resume_a_task", "resume_everything", "expire", "purge"),
+        ],
     )
     async def test_it_wakes_for_all_that_makes_a_job_ready_or_asks_it_to_stop(self, scene: Scene, deed: str) -> None:
         prepared = await DEEDS[deed](scene)
@@ -157,6 +160,41 @@ async def resume(scene: Scene) -> Deed:
     await scene.add(queue="q")
     await scene.connector.pause("q", now=scene.now)
     return lambda scene: scene.connector.resume("q", now=scene.now)
+
+
+async def resume_a_task(scene: Scene) -> Deed:
+    """Resume a paused task, of which a fetch has found a job."""
+    await scene.hire()
+    await scene.add("t", queue="q")
+    await scene.connector.pause(task="t", now=scene.now)
+    assert await scene.fetch() == []
+    return lambda scene: scene.connector.resume(task="t", now=scene.now)
+
+
+async def resume_everything(scene: Scene) -> Deed:
+    """Let everything go on."""
+    await scene.add(queue="q")
+    await scene.connector.pause(everything=True, now=scene.now)
+    return lambda scene: scene.connector.resume(everything=True, now=scene.now)
+
+
+async def expire(scene: Scene) -> Deed:
+    """Let the head of a lock expire, on another queue."""
+    await scene.hire()
+    await scene.add(queue="other", lock="l", delay=HOUR, expires_in=timedelta(seconds=1))
+    await scene.add(queue="q", lock="l")
+    assert await scene.fetch(queues=["q"]) == []
+    scene.wait(seconds=1)
+    return lambda scene: scene.connector.fetch(1, ["other"], 1, now=scene.now)
+
+
+async def purge(scene: Scene) -> Deed:
+    """Delete the head of a lock, on another queue."""
+    await scene.hire()
+    head = await scene.add(queue="other", lock="l", delay=HOUR)
+    await scene.add(queue="q", lock="l")
+    assert await scene.fetch(queues=["q"]) == []
+    return lambda scene: scene.connector.purge([head], now=scene.now)
 
 
 async def cancel(scene: Scene) -> Deed:
@@ -220,6 +258,21 @@ async def uncover(scene: Scene) -> Deed:
 
 DEEDS: dict[str, Callable[[Scene], Awaitable[Deed]]] = {
     deed.__name__: deed
-    for deed in (resume, cancel, retry, reschedule, rescue, leave, release, retried, unblock, uncover)
+    for deed in (
+        resume,
+        cancel,
+        retry,
+        reschedule,
+        rescue,
+        leave,
+        release,
+        retried,
+        unblock,
+        uncover,
+        resume_a_task,
+        resume_everything,
+        expire,
+        purge,
+    )
 }
 """Each prepares a store and returns what, done then, a listener to ``q`` must hear."""

@@ -69,7 +69,7 @@ class PausingTasks(Case):
         await scene.connector.resume(task="t", now=scene.now)
         assert await scene.fetch_ids(2) == [running.id, later]
 
-    async def test_running_jobs_run_on_and_may_end(self, scene: Scene) -> None:
+    async def test_running_jobs_of_a_paused_task_run_on_and_may_end(self, scene: Scene) -> None:
         job = await scene.run(task="t")
         await scene.connector.pause(task="t", now=scene.now)
         assert await scene.succeed(job) == [job.id]

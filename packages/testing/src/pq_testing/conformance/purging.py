@@ -42,7 +42,7 @@ class Purging(Case):
         assert await scene.retry(job) == {}
 
     @pytest.mark.parametrize("lock_mode", ["ordered", "mutex"])
-    async def test_those_behind_its_lock_go_on(self, scene: Scene, lock_mode: str) -> None:
+    async def test_those_behind_the_lock_of_a_deleted_job_go_on(self, scene: Scene, lock_mode: str) -> None:
         await scene.hire()
         head = await scene.add(lock="l", delay=HOUR, lock_mode=lock_mode)
         follower = await scene.add(lock="l", queue="q")
