@@ -161,9 +161,9 @@ class JobContext:
         return self._run.stop_reason()
 
     def progress(self, fraction: float | None, message: str | None = None) -> None:
-        """Say how far the run is: to be read in the job's `progress`, at once where it runs, soon elsewhere.
+        """Say how far the run is: it stands in the job's `progress` soon after.
 
-        Safe in any thread, and cheap: the worker stores the latest, at most once a second.
+        Safe in any thread, and cheap: the worker stores the latest, at most once a second, and the last with the end.
 
         Args:
             fraction: from 0 to 1, or None if it cannot be told.

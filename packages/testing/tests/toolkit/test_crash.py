@@ -127,13 +127,16 @@ def test_a_worker_that_dies_gives_back_the_threads_that_its_job_has_borrowed(app
     assert set(borrowed) == {0}
 
 
-def test_a_job_that_one_loss_would_end_is_left_alone(app: pq.App) -> None:
+@pytest.mark.parametrize(
+    "terms", [{"max_losses": 1}, {"delivery": "at_most_once"}], ids=lambda terms: next(iter(terms))
+)
+def test_a_job_that_one_loss_would_end_is_left_alone(app: pq.App, terms: dict[str, Any]) -> None:
     @app.task(name="once")
     async def once() -> None:
         await asyncio.sleep(0)
 
     def test(run_jobs: RunJobs) -> None:
-        app.defer_many([attrs.evolve(once.job(), max_losses=1)])
+        app.defer_many([attrs.evolve(once.job(), **terms)])
         assert [found.kind for found in run_jobs()] == ["succeeded"]
 
     lines = crash_everywhere(app, test)

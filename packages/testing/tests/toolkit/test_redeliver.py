@@ -250,6 +250,36 @@ def test_a_job_is_redelivered_once_unless_the_loss_would_end_it(
     assert len(seen) == runs
 
 
+def test_a_job_that_runs_at_most_once_is_not_redelivered(app: pq.App, run_jobs: RunJobs) -> None:
+    seen = []
+
+    @app.task(name="work", delivery="at_most_once")
+    def work() -> None:
+        seen.append(1)
+
+    work.defer()
+    assert len(run_jobs().succeeded) == 1
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("say,kind", [("snooze", "snoozed"), ("cancel", "cancelled"), ("retry", "retried")])
+def test_what_a_redelivered_job_says_counts_once(app: pq.App, run_jobs: RunJobs, say: str, kind: str) -> None:
+    seen = []
+
+    @app.task(name="work", pass_context=True)
+    def work(context: pq.JobContext) -> None:
+        seen.append(context.job.losses)
+        if say == "cancel":
+            context.cancel("enough")
+        elif say == "snooze":
+            context.snooze(3600)
+        context.retry(schedule_in=3600)
+
+    work.defer()
+    assert [run.kind for run in run_jobs()] == [kind]
+    assert seen == [0, 1]
+
+
 def test_retries_are_not_redelivered(app: pq.App, run_jobs: RunJobs) -> None:
     seen = []
 

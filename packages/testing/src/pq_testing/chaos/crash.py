@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from random import Random
 
 from pq_core.log import call_text
+from pq_testing.chaos.losses import would_end
 from pq_testing.script import Cue, Point, Scene, Script, UsualOrder
 
 CHANCE = 1 / 8
@@ -18,7 +19,8 @@ MOST = 2
 class CrashAt(Script):
     """Kills a worker at one point of a test, and counts the points up to there.
 
-    A job that one loss ends for good (``max_losses=1``) has no points: the test would be of something else.
+    A job that one loss ends for good (``max_losses=1``, ``delivery="at_most_once"``) has no points: the test would be
+    of something else.
 
     Args:
         number: of the point, from 1, over all drains of the test; 0: only count.
@@ -105,7 +107,7 @@ class RandomCrashes(Script):
 
 def spared(point: Point) -> bool:
     """Return whether a crash here would end the job for good."""
-    return point.job is not None and point.job.losses + 1 >= point.job.max_losses
+    return point.job is not None and would_end(point.job)
 
 
 def describe(point: Point) -> str:

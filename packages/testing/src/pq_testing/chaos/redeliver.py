@@ -15,6 +15,7 @@ import attrs
 from pq_core.connector import JobFilter
 from pq_core.job import Job
 from pq_core.outcome import Outcome
+from pq_testing.chaos.losses import would_end
 from pq_testing.effects.change import Change, listed
 from pq_testing.hand import Hand
 
@@ -95,7 +96,7 @@ class Redelivery:
     """Which jobs of one test have been delivered, and what they did the first time.
 
     A job is redelivered once, after the first run that came to an end, whatever end. Not if the loss would end the job
-    (``max_losses``), nor if it was asked to stop: then there is no second run.
+    (``max_losses``, ``delivery="at_most_once"``), nor if it was asked to stop: then there is no second run.
     """
 
     _delivered: set[int] = attrs.field(init=False, factory=set[int])
@@ -113,7 +114,7 @@ class Redelivery:
         """
         if job.id in self._firsts:
             return await self._run_again(hand, job)
-        if job.id in self._delivered or job.losses + 1 >= job.max_losses:
+        if job.id in self._delivered or would_end(job):
             return await self._execute(hand, job)
         return await self._run_in_vain(hand, job)
 
