@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pq_core import events
 from pq_core.app import App
 from pq_core.blueprint import Blueprint
 from pq_core.connector import Connector, Deferred, JobState, QueueInfo, SchemaStatus, WorkerStatus
@@ -133,6 +134,7 @@ __all__ = [
     "WorkerStatus",
     "WrongConnection",
     "current_context",
+    "events",
 ]
 
 _LAZY = {
