@@ -24,12 +24,15 @@ AHEAD = """
         limit :most)
 """
 WAITS = """
-    select queue, min(scheduled_at) as since, exists (
-            select 1 from pauses where kind = 'all' or (kind = 'queue' and name = jobs.queue)) as paused,
+    with line as (
+        select queue, min(id) as first from jobs where state = 'ready'
+        group by queue, priority, losses >= max_losses - 1)
+    select jobs.queue, min(jobs.scheduled_at) as since,
+        exists (select 1 from pauses where kind = 'all' or (kind = 'queue' and name = jobs.queue)) as paused,
         exists (
             select 1 from workers
             where lease_until > ? and (queues is null or jobs.queue in (select value from json_each(queues)))) as served
-    from jobs where state = 'ready' group by queue order by queue
+    from line join jobs on id = first group by jobs.queue order by jobs.queue
 """
 
 

@@ -137,6 +137,7 @@ CALLS: dict[str, tuple[Callable[[Meter], Reading], int, int, int]] = {
     "standing of the first of a deep queue": (plain("standing(1, 10000)"), 1, 1, 10),
     "standing of the last of a deep queue": (plain(f"standing({READY}, 1000)"), 1, 1000, 10),
     "standing of the last in a long line": (plain(f"standing({STUCK_FIRST + STUCK - 1}, 1000)"), 1, 10, 0),
+    "health beside a thousand queues": (plain("health()"), 1, 0, 4 * QUEUES),
     "all workers, one of which runs 10,000": (plain("known_workers()"), 2, 0, RUNNING + 10),
     "retry of 100 ended jobs": (plain("retry(array(select g from generate_series(9000001, 9000100) g))"), 100, 5, 0),
 }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
 
 import attrs
@@ -66,9 +67,8 @@ class Examine:
     def apply(self, store: Store, now: datetime) -> Health:
         """Return how they are."""
         since: dict[str, datetime] = {}
-        for record in store.live.values():
-            if record.state is State.READY:
-                since[record.queue] = min(record.scheduled_at, since.get(record.queue, record.scheduled_at))
+        for record in _first_in_line(store):
+            since[record.queue] = min(record.scheduled_at, since.get(record.queue, record.scheduled_at))
         alive = Counter(lease > now for lease in store.leases.values())
         served = [store.seen[number].info.queues for number, lease in store.leases.items() if lease > now]
         queues = [
@@ -81,6 +81,16 @@ class Examine:
             for name in sorted(since)
         ]
         return Health(at=now, workers=alive[True], lost_workers=alive[False], queues=queues)
+
+
+def _first_in_line(store: Store) -> Iterable[Record]:
+    """Return, of each queue and priority, the first ready job, and the first in its last life."""
+    first: dict[tuple[str, int, bool], Record] = {}
+    for record in store.live.values():
+        line = (record.queue, record.priority, record.last_life)
+        if record.state is State.READY and (line not in first or record.id < first[line].id):
+            first[line] = record
+    return first.values()
 
 
 def _is_before(other: Record, record: Record) -> bool:

@@ -163,15 +163,35 @@ class TellingOfHealth(Case):
         found = await scene.connector.health(now=scene.now)
         assert (found.workers, found.lost_workers) == (1, 2)
 
-    async def test_a_queue_waits_since_the_first_of_its_ready_jobs_was_due(self, scene: Scene) -> None:
+    async def test_a_queue_waits_since_the_first_in_line_was_due(self, scene: Scene) -> None:
         start = scene.now
         await scene.defer(new(queue="b", delay=HOUR), new(queue="d", delay=9 * HOUR), new(queue="a", lock="l"))
         scene.wait(hours=2)
         await scene.hire(queues=["c"])
-        await scene.defer(new(queue="b", priority=9), new(queue="a", priority=-5))
+        await scene.defer(new(queue="a"), new(queue="B", priority=7))
         await scene.fetch(queues=["c"])
-        found = await scene.connector.health(now=scene.now)
-        assert [(queue.name, queue.since) for queue in found.queues] == [("a", start), ("b", start + HOUR)]
+        waits = [(queue.name, queue.since) for queue in await queues(scene)]
+        assert waits == [("B", start + 2 * HOUR), ("a", start), ("b", start + HOUR)]
+
+    async def test_who_stands_behind_the_first_in_line_is_not_looked_at(self, scene: Scene) -> None:
+        start = scene.now
+        await scene.defer(new(delay=3 * HOUR), new(delay=HOUR))
+        scene.wait(hours=4)
+        await scene.hire()
+        await scene.fetch(queues=["other"])
+        assert [queue.since for queue in await queues(scene)] == [start + 3 * HOUR]
+
+    @pytest.mark.parametrize("low", [{"priority": -5}, {"max_losses": 1}, {"priority": 5, "max_losses": 1}])
+    async def test_each_priority_and_the_last_lives_have_a_line_of_their_own(
+        self, scene: Scene, low: dict[str, int]
+    ) -> None:
+        start = scene.now
+        await scene.defer(new(delay=3 * HOUR), new(**low, delay=HOUR))
+        await scene.defer(new(delay=2 * HOUR), new(priority=-9, delay=4 * HOUR), new(priority=9, delay=4 * HOUR))
+        scene.wait(hours=5)
+        await scene.hire()
+        await scene.fetch(queues=["other"])
+        assert [queue.since for queue in await queues(scene)] == [start + HOUR]
 
     async def test_a_queue_is_served_by_a_live_worker_that_names_it_or_none(self, scene: Scene) -> None:
         await scene.defer(new(queue="a"), new(queue="b"))
