@@ -36,18 +36,18 @@ ours = welcome.defer(["cid", "dan"])
 # The former name leads to the task, too.
 also_ours = new.configure_task("shop.greet").defer(names=["eve"])
 
-old.run_worker(wait=False)
+old.run_worker(wait=False, concurrency=1)
 assert ran == ["hello ada", "hello bob"]
 assert new.jobs.get(ours).state == new.jobs.get(also_ours).state == pq.State.SCHEDULED  # given back, for 10 seconds
 
 greet.defer("fay")
 new.jobs.reschedule([ours, also_ours], schedule_in={"seconds": 0})
-new.run_worker(wait=False)
+new.run_worker(wait=False, concurrency=1)
 assert ran[2:] == ["welcome cid and dan", "welcome eve", "welcome fay"]
 
 # Who knows a task by its name only says of which version the arguments are that it gives.
 elsewhere = pq.App(connector=store)
 elsewhere.configure_task("shop.welcome", version=2).defer(names=["gus"])
 elsewhere.configure_task("shop.welcome").defer(name="hal")
-new.run_worker(wait=False)
+new.run_worker(wait=False, concurrency=1)
 assert ran[5:] == ["welcome gus", "welcome hal"]
