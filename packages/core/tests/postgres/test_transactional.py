@@ -13,8 +13,10 @@ from typing import Any
 import anyio
 import psycopg
 import pytest
+import sqlalchemy
 from django.db import connections
 from django.db import transaction as django_transaction
+from sqlalchemy.orm import sessionmaker
 
 import pq_core as pq
 from pq_core.connector import JobFilter, WorkerInfo
@@ -476,6 +478,25 @@ async def test_a_job_works_in_a_transaction_that_djangos_orm_is_in(
     assert ledger() == ["kept"]
     assert [job.args["entry"] for job in app.jobs.find(queue="unserved")] == ["kept"]
     assert {type(connection) for connection in given} == {type(django)}
+    app.close()
+
+
+async def test_a_job_works_in_a_transaction_of_a_session(
+    dsn: str, engine: sqlalchemy.Engine, ledger: Callable[[], list[str]]
+) -> None:
+    app = pq.App(connector=PsycopgConnector(dsn, transactions=sessionmaker(engine).begin))
+
+    @app.task(name="enter", pass_context=True, delivery="transactional")
+    def enter(context: pq.JobContext, entry: str, fail: bool) -> None:
+        context.connection.execute(sqlalchemy.text("insert into ledger values (:entry)"), {"entry": entry})
+        if fail:
+            raise ValueError
+
+    numbers = [enter.defer(entry, fail) for entry, fail in (("kept", False), ("lost", True))]
+    worker = pq.Worker(app, wait=False, install_signal_handlers=False, listen=False)
+    await anyio.to_thread.run_sync(worker.run)
+    assert [app.jobs.get(number).state for number in numbers] == ["succeeded", "failed"]
+    assert ledger() == ["kept"]
     app.close()
 
 

@@ -119,7 +119,9 @@ class Transactions:
         except _Undo as undo:
             return undo.ended
         except _AWAY as error:
-            return _released(held, error)
+            if held.stage == "working":  # it is the task's own
+                raise
+            return Ended(outcome=Outcome.released(run.job, REST), undone=error)
         finally:
             self.held.discard(held)
 
@@ -141,7 +143,9 @@ class Transactions:
         except _Undo as undo:
             return undo.ended
         except _AWAY as error:
-            return _released(held, error)
+            if held.stage == "working":  # it is the task's own
+                raise
+            return Ended(outcome=Outcome.released(run.job, REST), undone=error)
         finally:
             self.held.discard(held)
 
@@ -223,17 +227,6 @@ def _judged(ended: Ended, outcome: Outcome, current: bool) -> Ended:  # noqa: FB
     if not current:
         raise _Undo(ended)
     return ended
-
-
-def _released(held: Held, error: Exception) -> Ended:
-    """Give the job back if the store is to blame.
-
-    Raises:
-        Exception: `error`, if it is the task's.
-    """
-    if held.stage == "working":
-        raise error
-    return Ended(outcome=Outcome.released(held.run.job, REST), undone=error)
 
 
 def _concluded(result: Any, conclude: Callable[[Any], Outcome | None]) -> Ended:
