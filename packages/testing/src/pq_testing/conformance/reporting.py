@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -183,7 +184,7 @@ class TellingOfHealth(Case):
 
     @pytest.mark.parametrize("low", [{"priority": -5}, {"max_losses": 1}, {"priority": 5, "max_losses": 1}])
     async def test_each_priority_and_the_last_lives_have_a_line_of_their_own(
-        self, scene: Scene, low: dict[str, int]
+        self, scene: Scene, low: dict[str, Any]
     ) -> None:
         start = scene.now
         await scene.defer(new(delay=3 * HOUR), new(**low, delay=HOUR))
