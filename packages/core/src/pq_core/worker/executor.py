@@ -154,7 +154,7 @@ class Executor:
             run.give(plan.timeout, self._timer)
         if plan.own_process and self._processes is not None:
             return await self._processes.run(run, plan.timeout, args, kwargs)
-        call = partial(self._in_transaction, run, plan) if plan.transactional else plan.call
+        call: Callable[..., Any] = partial(self._in_transaction, run, plan) if plan.transactional else plan.call
         if not plan.is_async:
             return await self._threads.run(partial(surroundings.run, call, context, args, kwargs))
         awaitable = surroundings.run(call, context, args, kwargs)
