@@ -18,6 +18,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 import pq_core as pq
+from pq_core.worker import processes
 from pq_testing.postgres import server
 
 PLACE = Path(__file__).parent
@@ -186,6 +187,29 @@ async def test_a_worker_that_waits_no_longer_kills_its_processes(
             group.cancel_scope.cancel()
     assert memory.jobs[number].state == "ready"
     eventually(lambda: is_gone(int((tmp_path / "began").read_text())))
+
+
+def test_processes_that_nobody_has_needed_for_long_end_while_the_worker_goes_on(
+    module: Any, memory: pq.InMemoryConnector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "LONGEST_IDLE", 0.2)
+
+    def run_one_and_wait_for_the_end_of_its_process() -> int:
+        number = module.pid.defer()
+        eventually(lambda: memory.jobs[number].ended)
+        process: int = result(memory.jobs[number])
+        eventually(lambda: is_gone(process))
+        return process
+
+    worker = pq.Worker(module.app, concurrency=1, install_signal_handlers=False)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        first, second = [run_one_and_wait_for_the_end_of_its_process() for _ in range(2)]
+        assert first != second
+    finally:
+        worker.stop()
+        thread.join(DEADLINE)
 
 
 def test_jobs_in_memory_are_out_of_reach_and_the_error_says_so(run: Run, memory: pq.InMemoryConnector) -> None:

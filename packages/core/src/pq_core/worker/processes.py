@@ -14,6 +14,7 @@ import subprocess
 import sys
 from functools import partial
 from multiprocessing.connection import Connection, Pipe
+from time import monotonic
 from typing import Any
 
 import anyio
@@ -31,6 +32,8 @@ from pq_core.worker.threads import Threads
 
 BETWEEN_LOOKS = 1.0
 """Seconds between looks whether a silent child lives: a child of its own may hold its end of the pipe open."""
+LONGEST_IDLE = 60.0
+"""Seconds after which a child ends that nobody has needed: each holds the memory of an app."""
 FAREWELL = 1.0
 """Seconds for idle children to end by themselves."""
 _BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[3]); from pq_core.worker.own_process import main; main()"
@@ -38,10 +41,15 @@ _BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[3]); from pq_core.w
 
 @attrs.define(eq=False)
 class Child:
-    """One process, and the pipe to it."""
+    """One process, and the pipe to it.
+
+    Attributes:
+        idle_since: when it ended its last job, in seconds of `time.monotonic`.
+    """
 
     process: subprocess.Popen[bytes]
     pipe: Connection
+    idle_since: float = attrs.field(factory=monotonic)
 
     @classmethod
     def start(cls, set_up: SetUp) -> Child:
@@ -96,6 +104,8 @@ class Processes:
         self._set_up: SetUp | None = None
         self._children: set[Child] = set()
         self._idle: list[Child] = []
+        """The one that was used last is the last, and is used next."""
+        self._leaving: list[Child] = []
 
     async def run(self, run: Run, seconds: float | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a job in a process; return what its task returns, raise what it raises. To stop it is to kill it.
@@ -129,10 +139,23 @@ class Processes:
             exit_code = self._bury(child)
             run.stop_seen = run.stop_asked is not None
             raise ProcessDied(_obituary(run.job, exit_code), exit_code=exit_code)
+        child.idle_since = monotonic()
         self._idle.append(child)
         if answer.error is not None:
             raise unpack(answer.error)
         return None if answer.result is None else load(answer.result)
+
+    async def keep_few(self) -> None:
+        """End children that have been idle for long, until cancelled."""
+        while True:
+            await anyio.sleep(LONGEST_IDLE / 4)
+            while self._idle and monotonic() - self._idle[0].idle_since > LONGEST_IDLE:
+                child = self._idle.pop(0)
+                child.pipe.close()  # by that it ends
+                self._leaving.append(child)
+            for child in [each for each in self._leaving if not each.alive]:
+                self._leaving.remove(child)
+                self._bury(child)
 
     async def close(self) -> None:
         """End all children: idle ones by themselves, if they can; those that run jobs have been killed."""

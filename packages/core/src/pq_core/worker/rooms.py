@@ -151,6 +151,7 @@ class Rooms:
         house.start_soon(keep_open, "prune", self.keeper.keep_pruning)
         if self._transaction_warning is not None:
             house.start_soon(keep_open, "transactions", self._watch_transactions)
+        house.start_soon(keep_open, "processes", self.processes.keep_few)
         if self._listens:
             house.start_soon(keep_open, "listener", self._listen)
         if self._ticks:  # A worker that ends when nothing is left to do does what there is, and makes no more.
