@@ -8,7 +8,7 @@ import pytest
 FIELDS = {
     "id", "task", "args", "queue", "priority", "lock", "lock_mode", "state", "attempt", "claim", "losses", "max_losses",
     "scheduled_at", "created_at", "started_at", "finished_at", "worker", "cancel_requested_at", "errors", "result",
-    "reason", "metadata", "unreadable",
+    "reason", "metadata", "unreadable", "progress", "delivery", "version", "unique_key", "unique_scope", "expires_at",
 }  # fmt: skip
 
 
@@ -65,6 +65,12 @@ def test_as_json_a_list_has_every_field(stored: Any) -> None:
         (["--limit", "2"], [1, 2]),
         (["--task", "add", "--state", "ready"], [4]),
         (["--task", "none"], []),
+        (["--args", '{"a": 3.0}'], [4]),
+        (["--unique-key", "k"], []),
+        (["--created-after", "2001-01-01T00:00Z", "--queue", "later"], [4]),
+        (["--created-before", "2001-01-01T00:00+02:00"], []),
+        (["--scheduled-before", "2001-01-01T00:00Z"], []),
+        (["--scheduled-after", "2001-01-01T00:00Z", "--state", "ready"], [4, 5]),
     ],
 )
 def test_a_list_can_be_narrowed(stored: Any, words: list[str], found: list[int]) -> None:
@@ -143,8 +149,47 @@ def test_ids_that_could_not_be_changed_are_told_and_the_others_are_changed(
     assert f"{other}, 99" in result.stderr
 
 
-@pytest.mark.parametrize("verb", ["retry", "cancel"])
-@pytest.mark.parametrize("words", [[], ["1", "--queue", "x"], ["--limit", "1"]])
+def test_jobs_are_rescheduled(stored: Any) -> None:
+    words = [
+        "--to-queue",
+        "slow",
+        "--priority",
+        "3",
+        "--to-lock",
+        "l",
+        "--in",
+        "1h",
+        "--expires-at",
+        "2040-01-01T00:00Z",
+    ]
+    assert stored("jobs", "reschedule", "4", *words).stdout.splitlines()[1:] == ["4\tscheduled"]
+    job = stored.app.jobs.get(4)
+    assert (job.queue, job.priority, job.lock, job.expires_at.year) == ("slow", 3, "l", 2040)
+    stored("jobs", "reschedule", "--queue", "slow", "--no-lock", "--no-expiry", "--at", "2001-01-01T00:00Z")
+    job = stored.app.jobs.get(4)
+    assert (job.queue, job.state, job.lock, job.expires_at) == ("slow", "ready", None, None)
+
+
+def test_jobs_are_deleted_without_a_trace(stored: Any) -> None:
+    result = json.loads(stored("jobs", "delete", "--args", '{"b": 2}', "--json").stdout)
+    assert result == {"changed": [{"id": 3, "state": "deleted"}], "unchanged": []}
+    assert stored("jobs", "delete", "1", "3", code=1).stdout.splitlines()[1:] == ["1\tdeleted"]
+    assert [job.id for job in stored.app.jobs.find()] == [2, 4, 5]
+
+
+@pytest.mark.parametrize(
+    "verb,words,changed", [("retry", [], [1, 2]), ("cancel", [], [4, 5]), ("delete", [], [1, 2, 3, 4, 5]),
+                           ("reschedule", ["--priority", "1"], [4, 5])],
+)  # fmt: skip
+def test_everything_has_to_be_asked_for_by_that_word(
+    stored: Any, verb: str, words: list[str], changed: list[int]
+) -> None:
+    result = json.loads(stored("jobs", verb, "--everything", *words, "--json").stdout)
+    assert [each["id"] for each in result["changed"]] == changed
+
+
+@pytest.mark.parametrize("verb", ["retry", "cancel", "delete"])
+@pytest.mark.parametrize("words", [[], ["1", "--queue", "x"], ["--limit", "1"], ["1", "--everything"]])
 def test_a_change_wants_either_ids_or_a_search(stored: Any, verb: str, words: list[str]) -> None:
     before = states(stored)
     assert "either by their ids, or by" in " ".join(stored("jobs", verb, *words, code=2).stderr.split())
@@ -160,6 +205,11 @@ def test_a_change_wants_either_ids_or_a_search(stored: Any, verb: str, words: li
         (["show", "first"], "'ID'"),
         (["retry", "--state", "done"], "there are only scheduled, ready"),
         (["cancel", "x"], "'ID'"),
+        (["list", "--args", "[1]"], "is not a JSON object"),
+        (["delete", "--created-before", "2030-01-01"], "'--created-before'"),
+        (["reschedule", "4"], "say what is to change"),
+        (["reschedule", "4", "--to-lock", "x", "--no-lock"], "'--no-lock'"),
+        (["reschedule", "--priority", "1"], "either by their ids, or by"),
     ],
 )
 def test_bad_input_is_refused_by_name(stored: Any, words: list[str], complaint: str) -> None:

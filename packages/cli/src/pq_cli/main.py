@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pq_cli.commands import check, defer, demo, dev, health, jobs, schema, worker, workers
+from pq_cli.commands import check, defer, demo, dev, health, jobs, pause, schedules, schema, worker, workers
 from pq_cli.forced_exit import end_without_threads
 
 DEBUG = "PQ_DEBUG"
@@ -55,8 +55,12 @@ cli.add_typer(schema.cli, name="schema")
 cli.command("worker")(worker.worker)
 cli.command("defer")(defer.defer)
 cli.add_typer(jobs.cli, name="jobs")
+cli.add_typer(schedules.cli, name="schedules")
 cli.command("workers")(workers.workers)
 cli.command("health")(health.health)
+cli.command("queues")(pause.queues)
+cli.command("pause")(pause.pause)
+cli.command("resume")(pause.resume)
 cli.command("check")(check.check)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pq_core import events
 from pq_core.app import App
 from pq_core.blueprint import Blueprint
-from pq_core.connector import Connector, Deferred, JobState, QueueInfo, SchemaStatus, WorkerStatus
+from pq_core.connector import Connector, Deferred, JobState, Pause, QueueInfo, SchemaStatus, WorkerStatus
 from pq_core.context import JobContext, current_context
 from pq_core.deferrer import Deferrer
 from pq_core.errors import (
@@ -101,6 +101,7 @@ __all__ = [
     "PQError",
     "ProcessDied",
     "PsycopgConnector",
+    "Pause",
     "QueueInfo",
     "RetryDecision",
     "RetryRequested",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import AbstractContextManager
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from pq_cli.choices import complete_lock_mode
 from pq_cli.durations import duration
+from pq_cli.moments import moment
 from pq_cli.options import AppPath, AsJson, Dsn, Schema
 from pq_cli.output import write_json
 
@@ -54,7 +54,7 @@ def defer(
     from pq_cli.target import Target
 
     options = _options(at=at, delay=delay, queue=queue, priority=priority, lock=lock, lock_mode=lock_mode)
-    values = _arguments(arguments)
+    values = json_arguments(arguments)
     with _opened(Target(app, dsn, schema), unknown=unknown) as opened:
         job_id = opened.configure_task(task, allow_unknown=unknown, **options).defer(**values)
     if as_json:
@@ -77,7 +77,7 @@ def _options(
     lock_mode: str | None,
 ) -> DeferOptions:
     given: dict[str, Any] = {
-        "schedule_at": None if at is None else _moment(at),
+        "schedule_at": None if at is None else moment(at, "--at"),
         "schedule_in": None if delay is None else duration(delay, "--in"),
         "queue": queue,
         "priority": priority,
@@ -87,19 +87,12 @@ def _options(
     return cast("DeferOptions", {name: value for name, value in given.items() if value is not None})
 
 
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(
-            f"{text!r} is not a time of ISO 8601, such as 2030-01-31T12:00Z", param_hint="'--at'"
-        ) from None
-    if moment.utcoffset() is None:
-        raise typer.BadParameter(f"{text!r} has no time zone: add Z for UTC, or +02:00", param_hint="'--at'")
-    return moment
+def json_arguments(text: str) -> dict[str, Any]:
+    """Return the arguments of a task, as they are typed: a JSON object, or ``-`` for standard input.
 
-
-def _arguments(text: str) -> dict[str, Any]:
+    Raises:
+        typer.BadParameter: this is none.
+    """
     given = sys.stdin.read() if text == "-" else text
     try:
         values: Any = json.loads(given)

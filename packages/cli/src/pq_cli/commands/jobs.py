@@ -8,38 +8,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pq_cli.choices import complete_state
+from pq_cli.durations import duration
+from pq_cli.moments import moment
 from pq_cli.options import AppPath, AsJson, Dsn, Schema
 from pq_cli.output import explanation_data, job_data, note, shown, write_json, write_table
+from pq_cli.search_options import searching
 
 if TYPE_CHECKING:  # see main
     from pq_cli.search import Change, Search
 
 cli = typer.Typer(no_args_is_help=True, help="Look at stored jobs, live and ended, and change them.")
 
-Queue = Annotated[str | None, typer.Option(help="Only of this queue.")]
-TaskName = Annotated[str | None, typer.Option("--task", help="Only of this task.")]
-States = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--state", metavar="STATE", help="Only in this state; may be repeated.", autocompletion=complete_state
-    ),
-]
-Lock = Annotated[str | None, typer.Option(help="Only with this lock.")]
 Ids = Annotated[list[int] | None, typer.Argument(metavar="ID", help="The jobs, in place of a search for them.")]
 Most = Annotated[int | None, typer.Option("--limit", min=1, help="This many jobs at most.  [default: all that fit]")]
-After = Annotated[int, typer.Option(min=0, help="Only jobs with a higher id.")]
+Everything = Annotated[bool, typer.Option("--everything", help="All jobs, in place of ids and a search.")]
 
 
 @cli.command("list")
+@searching
 def list_jobs(
     *,
-    queue: Queue = None,
-    task: TaskName = None,
-    state: States = None,
-    lock: Lock = None,
+    search: dict[str, Any],
     limit: Annotated[int, typer.Option(min=1, help="This many jobs at most.")] = 100,
-    after: After = 0,
     app: AppPath = None,
     dsn: Dsn = None,
     schema: Schema = None,
@@ -49,9 +39,8 @@ def list_jobs(
     from pq_cli.search import Search
     from pq_cli.target import Target
 
-    search = Search(queue=queue, task=task, state=state, lock=lock, limit=limit, after=after)
     with Target(app, dsn, schema).jobs_only() as opened:
-        found = [job for page in search.pages(opened) for job in page]
+        found = [job for page in Search(**search, limit=limit).pages(opened) for job in page]
     if as_json:
         write_json([job_data(job) for job in found])
         return
@@ -110,15 +99,13 @@ def why(
 
 
 @cli.command()
+@searching
 def retry(
     ids: Ids = None,
     *,
-    queue: Queue = None,
-    task: TaskName = None,
-    state: States = None,
-    lock: Lock = None,
+    search: dict[str, Any],
     limit: Most = None,
-    after: After = 0,
+    everything: Everything = False,
     app: AppPath = None,
     dsn: Dsn = None,
     schema: Schema = None,
@@ -131,22 +118,19 @@ def retry(
     from pq_cli.search import Search, change
     from pq_cli.target import Target
 
-    search = Search(queue=queue, task=task, state=state, lock=lock, limit=limit, after=after, states=("failed",))
-    which = _only_one(ids, search)
+    which = _meant(ids, Search(**search, limit=limit, states=("failed",)), everything=everything)
     with Target(app, dsn, schema).jobs_only() as opened:
         _tell(change(opened, opened.jobs.retry, which), as_json=as_json)
 
 
 @cli.command()
+@searching
 def cancel(
     ids: Ids = None,
     *,
-    queue: Queue = None,
-    task: TaskName = None,
-    state: States = None,
-    lock: Lock = None,
+    search: dict[str, Any],
     limit: Most = None,
-    after: After = 0,
+    everything: Everything = False,
     reason: Annotated[str | None, typer.Option(help="Why, in words; kept with the job.")] = None,
     app: AppPath = None,
     dsn: Dsn = None,
@@ -161,27 +145,120 @@ def cancel(
     from pq_cli.target import Target
 
     live = ("scheduled", "ready", "blocked", "running")
-    search = Search(queue=queue, task=task, state=state, lock=lock, limit=limit, after=after, states=live)
-    which = _only_one(ids, search)
+    which = _meant(ids, Search(**search, limit=limit, states=live), everything=everything)
     with Target(app, dsn, schema).jobs_only() as opened:
         apply = opened.jobs.cancel if reason is None else partial(opened.jobs.cancel, reason=reason)
         _tell(change(opened, apply, which), as_json=as_json)
 
 
-def _only_one(ids: list[int] | None, search: Search) -> list[int] | Search:
+@cli.command()
+@searching
+def reschedule(
+    ids: Ids = None,
+    *,
+    search: dict[str, Any],
+    limit: Most = None,
+    everything: Everything = False,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="TIME", help="Run them then: 2030-01-31T12:00Z, or with an offset.")
+    ] = None,
+    delay: Annotated[
+        str | None, typer.Option("--in", metavar="DURATION", help="Run them in 90 (s), 1h30m, 2d.")
+    ] = None,
+    to_queue: Annotated[str | None, typer.Option("--to-queue", metavar="NAME", help="Run them on this queue.")] = None,
+    priority: Annotated[int | None, typer.Option(help="Higher runs first; -32768 to 32767.")] = None,
+    to_lock: Annotated[str | None, typer.Option("--to-lock", metavar="TEXT", help="Give them this lock.")] = None,
+    no_lock: Annotated[bool, typer.Option("--no-lock", help="Take their lock away.")] = False,
+    expires_at: Annotated[
+        str | None, typer.Option("--expires-at", metavar="TIME", help="Cancel them unless they are started by then.")
+    ] = None,
+    no_expiry: Annotated[bool, typer.Option("--no-expiry", help="Let them wait for ever.")] = False,
+    app: AppPath = None,
+    dsn: Dsn = None,
+    schema: Schema = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change when, where, how urgently or under which lock waiting jobs run.
+
+    Name them by id, or search: without --state, all jobs that wait are found.
+    """
+    from pq_cli.search import Search, change
+    from pq_cli.target import Target
+
+    changes = _changes(at, delay, to_queue, priority)
+    changes |= _replaced("lock", to_lock, "--no-lock", away=no_lock)
+    expiry = None if expires_at is None else moment(expires_at, "--expires-at")
+    changes |= _replaced("expires_at", expiry, "--no-expiry", away=no_expiry)
+    if not changes:
+        raise typer.BadParameter(
+            "say what is to change: --at, --in, --to-queue, --priority, --to-lock, --expires-at ..."
+        )
+    waiting = ("scheduled", "ready", "blocked")
+    which = _meant(ids, Search(**search, limit=limit, states=waiting), everything=everything)
+    with Target(app, dsn, schema).jobs_only() as opened:
+        _tell(change(opened, partial(opened.jobs.reschedule, **changes), which), as_json=as_json)
+
+
+@cli.command()
+@searching
+def delete(
+    ids: Ids = None,
+    *,
+    search: dict[str, Any],
+    limit: Most = None,
+    everything: Everything = False,
+    app: AppPath = None,
+    dsn: Dsn = None,
+    schema: Schema = None,
+    as_json: AsJson = False,
+) -> None:
+    """Delete jobs that wait or have ended, so that no trace of them is left.
+
+    Name them by id, or search: without --state, all but running jobs are found.
+    """
+    from pq_cli.search import Search, change
+    from pq_cli.target import Target
+
+    states = ("scheduled", "ready", "blocked", "succeeded", "failed", "cancelled")
+    which = _meant(ids, Search(**search, limit=limit, states=states), everything=everything)
+    with Target(app, dsn, schema).jobs_only() as opened:
+        _tell(change(opened, opened.jobs.delete, which), as_json=as_json)
+
+
+def _meant(ids: list[int] | None, search: Search, *, everything: bool) -> list[int] | Search:
     """Return what was given: ids, or what to search for."""
-    if bool(ids) == search.narrow:
-        raise typer.BadParameter("name jobs either by their ids, or by --queue, --task, --state or --lock")
+    if bool(ids) + search.narrow + everything != 1:
+        raise typer.BadParameter(
+            "name jobs either by their ids, or by --queue, --task, --state, --lock and so on, or say --everything"
+        )
     return ids or search
+
+
+def _changes(at: str | None, delay: str | None, queue: str | None, priority: int | None) -> dict[str, Any]:
+    given = {
+        "schedule_at": None if at is None else moment(at, "--at"),
+        "schedule_in": None if delay is None else duration(delay, "--in"),
+        "queue": queue,
+        "priority": priority,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _replaced(name: str, value: object, option: str, *, away: bool) -> dict[str, Any]:
+    """Return a change of what may also be taken away."""
+    if away and value is not None:
+        raise typer.BadParameter("either a new one, or none", param_hint=f"'{option}'")
+    return {name: value} if away or value is not None else {}
 
 
 def _tell(done: Change, *, as_json: bool) -> None:
     """Say what became of the jobs; ids that were named and not changed are a failure."""
+    rows = [(job, "deleted") if isinstance(job, int) else (job.id, str(job.state)) for job in done.changed]
     if as_json:
-        changed = [{"id": job.id, "state": str(job.state)} for job in done.changed]
+        changed = [{"id": number, "state": state} for number, state in rows]
         write_json({"changed": changed, "unchanged": done.unchanged})
     else:
-        write_table(["id", "state"], [[job.id, job.state] for job in done.changed])
+        write_table(["id", "state"], rows)
     if done.unchanged:
         ids = ", ".join(map(str, done.unchanged))
         note(f"pq: left alone, because unknown or in a state that does not allow it: {ids}")
