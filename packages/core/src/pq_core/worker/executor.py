@@ -154,10 +154,11 @@ class Executor:
             run.give(plan.timeout, self._timer)
         if plan.own_process and self._processes is not None:
             return await self._processes.run(run, plan.timeout, args, kwargs)
-        call: Callable[..., Any] = partial(self._in_transaction, run, plan) if plan.transactional else plan.call
+        call = partial(self._in_transaction, run, plan) if plan.transactional else plan.call
+        performing = partial(call, context, args, kwargs)
         if not plan.is_async:
-            return await self._threads.run(partial(surroundings.run, call, context, args, kwargs))
-        awaitable = surroundings.run(call, context, args, kwargs)
+            return await self._threads.run(partial(surroundings.run, performing))
+        awaitable = surroundings.run(performing)
         coroutine: Driven = awaitable if inspect.iscoroutine(awaitable) else _awaiting(awaitable)
         if self._drive is not None:
             coroutine = self._drive(run, coroutine)
