@@ -206,6 +206,9 @@ def plain_report(side: Side, report: Deferred | QueueInfo | WorkerStatus | Stand
             return {"at": report.at, "workers": report.workers, "lost": report.lost_workers}
 
 
+SUPERSEDED = "superseded by job "
+
+
 def plain_job(side: Side, job: Job) -> dict[str, Any]:
     """Return a job by its fields. Values of JSON as repr, which tells 1 from 1.0 and True, and -0.0 from 0.0."""
     fields = {name: getattr(job, name) for name in attrs.fields_dict(Job)}
@@ -214,6 +217,8 @@ def plain_job(side: Side, job: Job) -> dict[str, Any]:
     for name in ("args", "metadata", "result"):
         fields[name] = repr(fields[name])
     fields["errors"] = [plain_error(error) for error in job.errors]
+    if job.reason is not None and job.reason.startswith(SUPERSEDED):
+        fields["reason"] = f"{SUPERSEDED}number {side.numbers[int(job.reason.removeprefix(SUPERSEDED))]}"
     return fields
 
 

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
+import attrs
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
@@ -89,6 +90,25 @@ class Rules(Stage):
         self.defer(jobs=jobs, twin=False)
         self.work(worker=worker, queues=None, limit=50)
 
+    @rule(job=values.new_jobs, end=values.ends, worker=values.workers, way=st.sampled_from(("finish", "leave", "die")))
+    def overtake_a_run(self, job: NewJob, end: values.End, worker: int, way: str) -> None:
+        """Store a job with the unique key of one that runs, and let that one go on if it may."""
+        keyed = attrs.evolve(
+            job, unique_key="overtaken", unique_scope="waiting", unique_period=None, on_conflict="skip"
+        )
+        self.run_new_jobs(jobs=[keyed], worker=worker)
+        self.defer(jobs=[keyed], twin=False)
+        if way == "leave":
+            self.leave(worker=worker)
+        elif way == "die":
+            self.heartbeat(worker=worker, lease=0.000001)
+            self.now += SECOND
+            self.rescue()
+        else:
+            running = [number for number, run in self.running().items() if run.unique_key == "overtaken"]
+            runs = [(number, self.pair.jobs[number], end) for number in running]
+            self.step("finish", lambda side: self.finish_on(side, runs))
+
     def check_solo(self, queues: list[str] | None, *, idle: bool, solo: bool) -> None:
         """Check `solo` as far as it does not hang on whether a waiting job was called ready or blocked."""
         waiting = [
@@ -154,6 +174,13 @@ class Rules(Stage):
     def heartbeat(self, worker: int, lease: float) -> None:
         """Make a worker known, or prolong its lease."""
         self.step("heartbeat", self.heartbeat_of(worker, timedelta(seconds=lease)))
+
+    @rule(said=st.lists(values.said, min_size=1, max_size=4), jobs=several_jobs, worker=values.workers)
+    def tell_of_progress(self, said: list[values.Said], jobs: list[NewJob], worker: int) -> None:
+        """Say how far runs are, some of which are stale."""
+        self.let_some_run(jobs, worker)
+        runs = self.runs_at(said)
+        self.step("tell of progress", self.heartbeat_of(worker, timedelta(days=2), runs))
 
     @rule()
     def rescue(self) -> None:

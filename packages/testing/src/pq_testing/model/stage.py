@@ -16,14 +16,15 @@ from hypothesis.stateful import RuleBasedStateMachine
 from pq_core.connector import Connector, WorkerInfo
 from pq_core.job import Job
 from pq_core.memory import InMemoryConnector, MemoryTransaction
-from pq_core.outcome import Outcome
+from pq_core.outcome import Outcome, Progress
 from pq_core.states import LIVE, State
 from pq_testing.conformance.case import Transactions
 from pq_testing.conformance.scene import START, fetch_out
 from pq_testing.model.pair import Ask, Difference, Pair, Side
-from pq_testing.model.values import End
+from pq_testing.model.values import End, Said
 
 Answer = TypeVar("Answer")
+OfRun = TypeVar("OfRun", End, Said)
 OpenConnector = Callable[[], AbstractAsyncContextManager[Connector]]
 """Gives an open connector to an empty store, each time anew."""
 OpenTransactions = Callable[[Any], Transactions]
@@ -144,11 +145,11 @@ class Stage(RuleBasedStateMachine):
         meant = [(best if best and place % 2 == 0 else known, place // 2) for place in places]
         return [numbers[place % len(numbers)] for numbers, place in meant]
 
-    def runs_at(self, ends: Sequence[End]) -> list[tuple[int, Job, End]]:
+    def runs_at(self, meant: Sequence[OfRun]) -> list[tuple[int, Job, OfRun]]:
         """Return the runs that are meant: of running jobs if there are some, else of any."""
         jobs = self.running() or self.pair.jobs
-        meant = [(sorted(jobs)[end.place % len(jobs)], end) for end in ends if jobs]
-        return [(number, jobs[number], end) for number, end in meant]
+        found = [(sorted(jobs)[what.place % len(jobs)], what) for what in meant if jobs]
+        return [(number, jobs[number], what) for number, what in found]
 
     def verb(self, verb: str, *arguments: Any, **options: Any) -> Ask:
         """Call a verb that names no job."""
@@ -158,12 +159,17 @@ class Stage(RuleBasedStateMachine):
         """Fetch until there is no more to be had."""
         return lambda side: fetch_out(side.connector, worker, queues, limit, self.now)
 
-    def heartbeat_of(self, worker: int, lease: timedelta) -> Ask:
-        """Send a heartbeat; answer with the numbers of the jobs to stop."""
+    def heartbeat_of(self, worker: int, lease: timedelta, said: Sequence[tuple[int, Job, Said]] = ()) -> Ask:
+        """Send a heartbeat, with what runs say of their progress; answer with the numbers of the jobs to stop."""
 
         async def heartbeat(side: Side) -> list[int]:
             info = WorkerInfo(id=worker, details={"größe": [1.5, None]})
-            return [side.numbers[job_id] for job_id in await side.connector.heartbeat(info, lease, now=self.now)]
+            progress = [
+                Progress.of(attrs.evolve(job, id=side.ids[number], claim=job.claim + word.fresh), word.word)
+                for number, job, word in said
+            ]
+            asked = await side.connector.heartbeat(info, lease, progress=progress, now=self.now)
+            return [side.numbers[job_id] for job_id in asked]
 
         return heartbeat
 
@@ -201,6 +207,11 @@ class Stage(RuleBasedStateMachine):
 
 def outcome_of(job: Job, end: End) -> Outcome:
     """Return what becomes of a run."""
+    progress = None if end.progress is None else Progress.of(job, end.progress).text
+    return attrs.evolve(_plain_outcome(job, end), delivery=end.delivery, progress=progress)
+
+
+def _plain_outcome(job: Job, end: End) -> Outcome:
     error = ValueError(f"größe {end.place}")
     match end.kind:
         case "succeeded":
