@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,9 +22,8 @@ def memory() -> pq.InMemoryConnector:
 
 
 @pytest.fixture
-def app(memory: pq.InMemoryConnector) -> Iterator[pq.App]:
-    with pq.App(connector=memory).replace_connector(memory):
-        yield pq.App(connector=memory)
+def app(memory: pq.InMemoryConnector) -> pq.App:
+    return pq.App(connector=memory)
 
 
 def index_task(app: pq.App, **options: Any) -> Any:
@@ -220,11 +219,13 @@ def test_an_expiry_is_a_moment_or_a_wait_and_the_later_word_counts(app: pq.App, 
     other = task.configure(expires_at=NOON + HOUR)
     assert (other.job(7).expires_at, other.job(7).expires_in) == (NOON + HOUR, None)
     assert task.configure(expires_in=None).job(7).expires_in is None
-    assert memory.jobs[task.defer(7)].expires_at == NOON + timedelta(minutes=5)
+    job_id = task.defer(7)
+    assert memory.jobs[job_id].expires_at == NOON + timedelta(minutes=5)
 
 
 @pytest.mark.parametrize(
-    "options", [{"expires_at": NOON, "expires_in": HOUR}, {"expires_at": datetime(2030, 1, 1)}, {"expires_in": -HOUR}]
+    "options",
+    [{"expires_at": NOON, "expires_in": HOUR}, {"expires_at": NOON.replace(tzinfo=None)}, {"expires_in": -HOUR}],
 )
 def test_an_expiry_that_no_job_may_have_is_refused(app: pq.App, options: dict[str, Any]) -> None:
     with pytest.raises(pq.InvalidJob, match="expires_"):

@@ -186,7 +186,7 @@ class Replacing(Case):
         assert (after.created_at, after.attempt) == (before.created_at, 0)
 
     async def test_its_time_is_that_of_the_new_one(self, scene: Scene) -> None:
-        await scene.hire()
+        await scene.hire(lease=10_000)
         job = await scene.add(unique_key="k", delay=HOUR)
         assert await scene.fetch() == []
         await meet(scene, on_conflict="replace")
