@@ -69,7 +69,7 @@ class Cron:
 
     def __attrs_post_init__(self) -> None:
         check_cron(self.text)
-        zone(self.timezone)
+        check_zone(self.timezone)
 
     def after(self, moment: datetime) -> datetime:
         """Return the first tick later than `moment`, which is aware, in UTC.

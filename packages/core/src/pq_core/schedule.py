@@ -108,6 +108,9 @@ class Schedule(NewSchedule):
     declared_at: datetime | None = None
     undeclared: bool = False
 
+    def __attrs_post_init__(self) -> None:
+        """Check nothing: one that was spoilt by hand, or is of a zone unknown here, must not hide the others."""
+
     @property
     def comes_next(self) -> datetime:
         """When the next tick is, whether it was worked out or not."""

@@ -23,7 +23,7 @@ _NAMES = (
     "paused_at",
     "declared_at",
 )
-COLUMNS = (
+SCHEDULE_COLUMNS = (
     "id, job::text, cron, timezone, catch_up, max_delay, revision, next_tick, planned, created_at, last_tick,"
     " paused_at, declared_at"
 )

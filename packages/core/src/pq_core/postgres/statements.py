@@ -41,11 +41,10 @@ from pq_core.health import Health
 from pq_core.job import LONGEST_DELAY, Job, NewJob
 from pq_core.outcome import UNCHANGED, Outcome, Progress, newest
 from pq_core.payload import dump, dump_mapping, load
-from pq_core.postgres.deferred import read_deferred
 from pq_core.postgres.conditions import condition, plain_ids
+from pq_core.postgres.deferred import read_deferred
 from pq_core.postgres.reports import read_health, read_standing, read_worker
-from pq_core.postgres.schedules import COLUMNS as schedule_columns
-from pq_core.postgres.schedules import move_columns, put_columns, read_schedules, read_ticked
+from pq_core.postgres.schedules import SCHEDULE_COLUMNS, move_columns, put_columns, read_schedules, read_ticked
 from pq_core.schedule import Move, NewSchedule, Schedule, Ticked, check_schedule_ids
 from pq_core.states import State
 
@@ -271,9 +270,9 @@ class Statements:
 
     def schedules(self, ids: Sequence[str] | None, now: datetime | None) -> Statement[list[Schedule]]:
         names = None if ids is None else list(check_schedule_ids(ids))
-        which = "(%s::text[] is null or id = any(%s::text[]))"
-        source = f'coalesce(%s::timestamptz, statement_timestamp()) from {self.prefix}.schedules where {which}'  # noqa: S608 - as above
-        text = f'select {schedule_columns}, {source} order by id collate "C"'
+        time = "coalesce(%s::timestamptz, statement_timestamp())"
+        source = f"{self.prefix}.schedules where (%s::text[] is null or id = any(%s::text[]))"
+        text = f'select {SCHEDULE_COLUMNS}, {time} from {source} order by id collate "C"'  # noqa: S608 - as above
         return Statement(text, [self._time(now), names, names], read_schedules)
 
     def put_schedules(
@@ -294,7 +293,7 @@ class Statements:
         return self._call("remove_schedules", "%s::text[]", [names], lambda rows: rows[0][0])
 
     def tick(self, moves: Sequence[Move], now: datetime | None) -> Statement[Ticked]:
-        text = f"select {schedule_columns}, moved, asked_at, next_in from {self.prefix}.tick({_TICK})"  # noqa: S608 - as above
+        text = f"select {SCHEDULE_COLUMNS}, moved, asked_at, next_in from {self.prefix}.tick({_TICK})"  # noqa: S608 - as above
         return Statement(text, [*move_columns(moves), self._time(now)], read_ticked)
 
     def _time(self, now: datetime | None) -> datetime | None:
