@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 
 import pq_core as pq
@@ -63,3 +64,31 @@ async def test_jobs_are_stored_as_their_runs_have_said(dsn: str) -> None:
     assert seen("later") == ("scheduled", 0, None, None, [])
     said = {word: job.progress and (job.progress["fraction"], job.progress["message"]) for word, job in jobs.items()}
     assert said == {**{word: (0.5, word) for word in jobs}, "later": None}
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_what_a_transactional_job_did_until_its_time_was_up_is_undone(
+    dsn: str, session: psycopg.Connection, is_async: bool
+) -> None:
+    app = pq.App(connector=pq.PsycopgConnector(dsn))
+    session.execute("create table public.notes (note text)")
+
+    async def write_and_wait(context: pq.JobContext) -> None:
+        await context.connection.execute("insert into public.notes values ('half')")
+        await context.connection.execute("select pg_sleep(30)")
+
+    def write_and_ask(context: pq.JobContext) -> str:
+        context.connection.execute("insert into public.notes values ('half')")
+        while not context.should_stop():
+            context.connection.execute("select pg_sleep(0.01)")
+        return "half of it"
+
+    func: Any = write_and_wait if is_async else write_and_ask
+    task = app.task(name="work", delivery="transactional", timeout=0.2, retry=2, pass_context=True)(func)
+    async with app.open_async():
+        number = await task.defer_async()
+        await app.run_worker_async(wait=False, install_signal_handlers=False)
+        job = await app.jobs.get_async(number)
+    assert (job.state, job.attempt) == ("failed", 2)
+    assert {error["type"] for error in job.errors} == {"pq_core.errors.TaskTimedOut"}
+    assert session.execute("select count(*) from public.notes").fetchone() == (0,)
