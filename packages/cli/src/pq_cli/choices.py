@@ -28,6 +28,13 @@ def complete_keep(incomplete: str) -> list[str]:
     return _beginning(get_args(Keep), incomplete)
 
 
+def complete_catch_up(incomplete: str) -> list[str]:
+    """Return which missed ticks to make up for that begins so."""
+    from pq_core.schedule import CATCH_UPS
+
+    return _beginning(CATCH_UPS, incomplete)
+
+
 def complete_log_level(incomplete: str) -> list[str]:
     """Return the levels of logging that begin so."""
     return _beginning(LOG_LEVELS, incomplete)
