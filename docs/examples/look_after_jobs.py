@@ -27,10 +27,10 @@ if __name__ == "__main__":
     print(app.jobs.reschedule(later, schedule_in={"seconds": 0}, priority=5))
     print(app.jobs.retry([job.id for job in app.jobs.find(state="failed")]))
 
-    app.connector.sync.pause("mail")
+    app.jobs.pause("mail")
     app.run_worker(wait=False)
     assert app.jobs.get(later).state == "ready"
-    app.connector.sync.resume("mail")
+    app.jobs.resume("mail")
     app.run_worker(wait=False)
     assert app.jobs.get(later).state == "succeeded"
 

@@ -421,8 +421,10 @@ class Connector(Protocol):
     ) -> Fetched:
         """Claim up to `limit` runnable jobs of `queues` (None: of every queue), highest priority first, then lowest id.
 
-        First makes due jobs ready, of every queue (of more than a thousand, a connector may leave those that fell due
-        last to the next call, if it says `again`). Paused queues give nothing. Each job claimed is ``running``, its
+        First ends, of every queue, the waiting jobs with ``expires_at <= now`` and no attempt spent: as cancelled, with
+        the reason ``expired``. Then makes due jobs ready, of every queue. (Of more than a thousand of either, a
+        connector may leave those that came last to the next call, if it says `again`; none that has expired is ever
+        claimed.) Paused queues and tasks give nothing. Each job claimed is ``running``, its
         attempt and claim have grown by one, its `worker` and `started_at` are set. Of several queues, one call claims
         at most ``max(1, ceil(2 * limit / number of queues))`` jobs each, where queues given twice count once, and
         paused or empty ones too (with None, only queues with ready jobs count); `again` says if that left some. A
@@ -483,6 +485,8 @@ class Connector(Protocol):
         that a waiting job has by now ends as cancelled, with the reason ``superseded by job N``; any other is ``ready``
         and due now. The attempt stays spent. A job whose key an open transaction of others has in hand may be left to
         the next call.
+
+        Ends waiting jobs that have expired, too, as fetch does; they are not in the answer.
         """
         ...
 

@@ -438,11 +438,15 @@ class SupersedesByTheYounger(Broken):
     caught_by = Superseding.test_of_two_runs_with_one_key_the_older_one_has_it_back
 
     async def finish(self, outcomes: Sequence[Outcome], **options: Any) -> list[int]:
-        return sorted([number for outcome in outcomes for number in await super().finish([outcome], **options)])
+        written: list[int] = []
+        for outcome in outcomes:
+            written += await super().finish([outcome], **options)
+        return sorted(written)
 
 
 class RevivesWhatRunsOnce(Broken):
     caught_by = AtMostOnce.test_a_lost_job_of_one_life_fails
+    seen_by_model = True
 
     async def rescue(self, *, now: datetime | None = None) -> list[JobState]:
         for record in self.live(State.RUNNING):
@@ -468,6 +472,7 @@ class ForgetsCorrections(ChangesOutcomes):
 
 class HearsOldRuns(Broken):
     caught_by = Progressing.test_only_a_current_run_is_heard
+    seen_by_model = True
 
     async def heartbeat(self, *given: Any, progress: Sequence[Progress] = (), **options: Any) -> list[int]:
         claims = {record.id: record.claim for record in self.live(State.RUNNING)}
@@ -484,6 +489,7 @@ class HearsTheFirstWord(Broken):
 
 class ForgetsTheLastWord(ChangesOutcomes):
     caught_by = Progressing.test_an_outcome_brings_the_last_word
+    seen_by_model = True
 
     def changed(self, outcome: Outcome) -> Outcome:
         return attrs.evolve(outcome, progress=None)
@@ -962,7 +968,6 @@ class LeavesResumedJobsBlocked(Broken):
 
 class RemembersTheLastPause(Broken):
     caught_by = PausingAll.test_what_is_paused_is_listed_by_kind_and_name_with_its_time
-    seen_by_model = True
 
     async def pause(self, queue: str | None = None, *, task: str | None = None, **options: Any) -> None:
         self._engine.store.pauses.pop(("task", task or ""), None)
