@@ -28,7 +28,7 @@ Keep = Literal["all", "failed", "none"]
 """Which ended jobs stay in the history: all of them, only failures, or none."""
 Stop = Literal["cancel", "shutdown", "timeout"]
 """Why a run is asked to stop: someone cancelled the job, the worker ends, or the task's `timeout` is over."""
-Executor = Literal["process"]
+RunsIn = Literal["process"]
 """Where else than in the worker itself a sync task may run."""
 MAX_WORDS = 1_000
 """Characters kept of what a task says: of its progress, or of why it ends."""
@@ -62,7 +62,7 @@ class RunnableTask(Protocol):
     @property
     def upcast(self) -> Upcasters: ...
     @property
-    def executor(self) -> Executor | None: ...
+    def executor(self) -> RunsIn | None: ...
 
     def unbind(self, args: Mapping[str, Any], /) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the positional and keyword arguments to call `func` with."""

@@ -10,7 +10,7 @@ from typing import Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack, cast
 import attrs
 
 from pq_core.binding import Binding, binding_of
-from pq_core.context import Executor, JobContext, Keep
+from pq_core.context import JobContext, Keep, RunsIn
 from pq_core.deferrer import DeferOptions, Deferrer, Home, refuse_unknown
 from pq_core.delays import Delay, as_limit, as_timedelta
 from pq_core.errors import InvalidOption, shown
@@ -67,7 +67,7 @@ class TaskOptions(TypedDict, total=False):
     """Of the jobs of this key one waits at a time: the same as ``unique=Unique(key=...)``, which it excludes."""
     expires_in: Delay | timedelta | None
     """A job that is not started so long after it was deferred is cancelled."""
-    executor: Executor | None
+    executor: RunsIn | None
     """Where a sync task runs; None: in a thread of the worker."""
 
 
@@ -129,7 +129,7 @@ class Task(Generic[P, R]):
     upcast: Upcasters = attrs.field(factory=_no_upcasters, repr=False)
     unique: Unique | None = None
     expires_in: timedelta | None = None
-    executor: Executor | None = None
+    executor: RunsIn | None = None
     periodics: list[Periodic] = attrs.field(factory=list[Periodic], repr=False)
     is_async: bool = attrs.field(init=False, default=attrs.Factory(_is_async, takes_self=True))
     binding: Binding = attrs.field(init=False, repr=False, default=attrs.Factory(_bound, takes_self=True))
