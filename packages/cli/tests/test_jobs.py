@@ -105,6 +105,21 @@ def test_a_job_that_is_not_there_is_an_error(stored: Any) -> None:
     assert "no job has the id 99" in stored("jobs", "show", "99", code=1).stderr
 
 
+def test_who_waits_for_a_job_is_told_how_it_ended(stored: Any) -> None:
+    stored.app.jobs.cancel(4, reason="no more")
+    assert stored("jobs", "wait", "3").stdout == "succeeded\n"
+    assert stored("jobs", "wait", "1", code=1).stdout == "failed: RuntimeError: it\\x1b[31m broke\n"
+    assert stored("jobs", "wait", "4", code=1).stdout == "cancelled: no more\n"
+    assert json.loads(stored("jobs", "wait", "3", "--json").stdout)["result"] == 3
+
+
+def test_who_waits_for_a_job_too_long_is_told_so(stored: Any) -> None:
+    said = stored("jobs", "wait", "5", "--timeout", "10ms", code=1).stderr
+    assert "job 5 (elsewhere) has not ended within 0.01 s: it is ready" in said
+    assert "no job has the id 99" in stored("jobs", "wait", "99", code=1).stderr
+    assert "'--timeout'" in stored("jobs", "wait", "5", "--timeout", "soon", code=2).stderr
+
+
 def test_jobs_are_retried_by_id(stored: Any) -> None:
     assert stored("jobs", "retry", "1", "3").stdout.splitlines()[1:] == ["1\tready", "3\tready"]
     assert states(stored) == ["ready", "failed", "ready", "ready", "ready"]

@@ -16,6 +16,7 @@ from pq_cli.search_options import searching
 
 if TYPE_CHECKING:  # see main
     from pq_cli.search import Change, Search
+    from pq_core.job import Job
 
 cli = typer.Typer(no_args_is_help=True, help="Look at stored jobs, live and ended, and change them.")
 
@@ -75,6 +76,31 @@ def show(
         typer.echo(f"\nattempt {error.get('attempt')}, {shown(error.get('at'))}: {shown(error.get('type'))}")
         for line in str(error.get("traceback") or error.get("message")).splitlines():
             typer.echo(f"  {shown(line)}")
+
+
+@cli.command()
+def wait(
+    job_id: Annotated[int, typer.Argument(metavar="ID")],
+    *,
+    timeout: Annotated[str | None, typer.Option(help="Give up after so long, as 90 or 1h30m.")] = None,
+    app: AppPath = None,
+    dsn: Dsn = None,
+    schema: Schema = None,
+    as_json: AsJson = False,
+) -> None:
+    """Wait until a job has ended, and say how it did. The exit code is 0 only if it has succeeded."""
+    from pq_cli.exit_codes import FAILED
+    from pq_cli.target import Target
+
+    patience = None if timeout is None else duration(timeout, "--timeout")
+    with Target(app, dsn, schema).jobs_only() as opened:
+        job = opened.jobs.wait(job_id, patience)
+    if as_json:
+        write_json(job_data(job))
+    else:
+        typer.echo(shown(": ".join(filter(None, [job.state, job.reason or _last_error(job)]))))
+    if job.state != "succeeded":
+        raise typer.Exit(FAILED)
 
 
 @cli.command()
@@ -267,3 +293,7 @@ def _tell(done: Change, *, as_json: bool) -> None:
 
 def _text(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else value
+
+
+def _last_error(job: Job) -> str:
+    return f"{job.errors[-1]['type']}: {job.errors[-1]['message']}" if job.state == "failed" and job.errors else ""
