@@ -130,6 +130,22 @@ async def test_in_memory_nothing_can_be_asked_of_the_connection_but_to_defer(app
         assert '@pytest.mark.pq(backend="postgres")' in error["message"]
 
 
+async def test_who_waits_for_the_lock_of_a_job_runs_as_soon_as_its_transaction_has_ended(
+    app: pq.App, drain: Drain
+) -> None:
+    running: set[int] = set()
+
+    def work(context: pq.JobContext) -> None:
+        assert not running
+        running.add(context.job.id)
+        running.remove(context.job.id)
+
+    for task in pair(app, work, lock="l"):
+        numbers = [task.defer() for _ in range(3)]
+        await drain(poll_interval=60)
+        assert {app.jobs.get(number).state for number in numbers} == {"succeeded"}
+
+
 async def test_middleware_is_part_of_the_transaction(memory: pq.InMemoryConnector, drain: Drain, app: pq.App) -> None:
     @app.task(name="next")
     def following() -> None: ...

@@ -298,6 +298,7 @@ class Hand:
             if outcome.written is None:
                 await self._ask("finish", [outcome], told=ended)
             else:  # the job's own transaction did that
+                getattr(self.connector, "settle", lambda: None)()
                 ended([job.id] if outcome.written else [])
         finally:
             self.job = None

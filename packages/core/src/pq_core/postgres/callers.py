@@ -50,7 +50,7 @@ def any_sync_driver(given: Any) -> Any:
 
 def is_psycopg2(driver: object) -> bool:
     """Whether it is a connection of psycopg2."""
-    return kind_of(driver) == "psycopg2.connection"
+    return not isinstance(driver, psycopg.Connection) and kind_of(driver) == "psycopg2.connection"
 
 
 async def async_driver(given: Any) -> psycopg.AsyncConnection[Any]:
@@ -86,7 +86,7 @@ async def any_async_driver(given: Any) -> Any:
 
 def is_asyncpg(driver: object) -> bool:
     """Whether it is a connection of asyncpg."""
-    return kind_of(driver).startswith("asyncpg.")
+    return not isinstance(driver, psycopg.AsyncConnection) and kind_of(driver).startswith("asyncpg.")
 
 
 async def sqlalchemy_connection(given: Any) -> Any:

@@ -176,10 +176,8 @@ class PsycopgConnector(Verbs):
         if connection is None:
             return await self._run(statement)
         driver = await any_async_driver(connection)
-        if isinstance(driver, psycopg.AsyncConnection):
-            return await self._run_on(driver, statement)
         if not is_asyncpg(driver):
-            return await self._run_on(await async_driver(connection), statement)  # says why not
+            return await self._run_on(await async_driver(connection), statement)
         through = await sqlalchemy_connection(connection)
         if through is not None:
             return await run_sqlalchemy_asyncpg(through, statement, self._link.schema)

@@ -108,6 +108,10 @@ class HandConnector(BackendConnector):
         self.busy_since = None
         return finished
 
+    def settle(self) -> None:
+        """Take note that a job's own transaction has written what became of it: the worker is free."""
+        self.busy_since = None
+
     def terminate(self, job: object = None) -> None:
         """End its sessions on the server, and those in which its job has begun a transaction; wait until they are gone.
 
