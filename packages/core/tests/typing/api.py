@@ -198,6 +198,11 @@ async def looking_after() -> None:
     assert_type(await app.health_async(), pq.Health)
     pq.Worker(app, retention={"succeeded": timedelta(days=1), "failed": None})
     pq.Worker(app, retention={"running": None})  # type: ignore[arg-type]
+    assert_type(app.jobs.handle(1), pq.JobHandle)
+    assert_type(app.jobs.wait(1, timeout={"minutes": 5}), pq.Job)
+    assert_type(await app.jobs.wait_async(1, 2.5), pq.Job)
+    assert_type(app.jobs.handle(1).wait(timeout=timedelta(seconds=5)), pq.Job)
+    app.jobs.wait(1, timeout="soon")  # type: ignore[arg-type]
     app.jobs.find(status="failed")  # type: ignore[call-arg]
     app.jobs.reschedule(1, delay=5)  # type: ignore[call-arg]
 
