@@ -95,7 +95,9 @@ def test_a_bad_option_is_refused_at_once(app: pq.App, options: Any) -> None:
         app.periodic(**options)
 
 
-@pytest.mark.parametrize("args", [{}, {"y": 1}, {"x": 1, "y": 1}, {"x": object()}], ids=["missing", "unknown", "too many", "no JSON"])
+@pytest.mark.parametrize(
+    "args", [{}, {"y": 1}, {"x": 1, "y": 1}, {"x": object()}], ids=["missing", "unknown", "too many", "no JSON"]
+)
 def test_arguments_that_do_not_fit_are_refused_beside_the_task(app: pq.App, args: Any) -> None:
     @app.task
     def above(x: int) -> None: ...
