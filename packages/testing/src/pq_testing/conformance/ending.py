@@ -248,9 +248,11 @@ class Progressing(Case):
         job = await scene.run()
         await self.tell(scene, self.said(job, 0.25))
         scene.wait(seconds=3)
-        ends = {"succeeded": Outcome.succeeded, "failed": lambda job: Outcome.failed(job, boom())}
-        ends["cancelled"] = lambda job: Outcome.cancelled(job, "no")
-        outcome = ends[kind](job) if kind in ends else going_on(kind, job)
+        outcome = {
+            "succeeded": Outcome.succeeded(job),
+            "failed": Outcome.failed(job, boom()),
+            "cancelled": Outcome.cancelled(job, "no"),
+        }.get(kind) or going_on(kind, job)
         await scene.finish(attrs.evolve(outcome, progress=self.said(job, 0.75, "so far").text))
         assert await self.shown(scene, job) == (0.75, "so far", scene.now)
 
