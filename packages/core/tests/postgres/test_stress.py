@@ -1,7 +1,8 @@
 """Everybody works on few locks at once: nothing is lost, doubled, overtaken or stuck, and nothing fails.
 
 Producers hold transactions open. Workers finish in every way, die and leave. Villains cancel, reschedule, revive,
-pause and prune, and edit rows by hand. ``PQ_STRESS_SECONDS`` lengthens the run, ``PQ_STRESS_SEED`` repeats one.
+pause, expire, purge and prune, and edit rows by hand. ``PQ_STRESS_SECONDS`` lengthens the run, ``PQ_STRESS_SEED``
+repeats one.
 """
 
 from __future__ import annotations
@@ -120,9 +121,20 @@ class Producer:
                 queues, priorities, locks, modes, delays, losses = map(list, zip(*jobs, strict=True))
                 n = len(jobs)
                 row = conn.execute(
-                    "select pq.defer_many("
+                    "select ids from pq.defer_many("
                     "%s, %s, %s, %s::smallint[], %s, %s, %s::timestamptz[], %s::float[], %s::smallint[], %s)",
-                    (["t"] * n, ["{}"] * n, queues, priorities, locks, modes, [None] * n, delays, losses, ["{}"] * n),
+                    (
+                        rnd.choices("tttu", k=n),
+                        ["{}"] * n,
+                        queues,
+                        priorities,
+                        locks,
+                        modes,
+                        [None] * n,
+                        delays,
+                        losses,
+                        ["{}"] * n,
+                    ),
                 ).fetchone()
                 assert row is not None
                 ids += row[0]
@@ -242,13 +254,14 @@ class Villain:
     def run(self) -> None:
         acts = [
             self.cancel, self.reschedule, self.reschedule, self.revive, self.edit, self.edit, self.end_by_hand,
-            self.delete, self.change_their_mind, self.look_closely, self.pause, self.prune,
+            self.delete, self.change_their_mind, self.look_closely, self.pause, self.prune, self.let_expire, self.purge,
         ]  # fmt: skip
         with self.field.connect() as self.conn:
             while not self.field.stop.wait(self.rnd.random() * 0.01):
                 act = self.rnd.choice(acts)
                 self.field.attempt(act.__name__, act)
             self.conn.execute("select pq.resume(q) from unnest(%s::text[]) q", (QUEUES,)).fetchall()
+            self.conn.execute("select pq.resume(), pq.resume(task => 't'), pq.resume(task => 'u')").fetchall()
 
     def victims(self, table: str = "jobs", how_many: tuple[int, ...] = (1, 1, 3, 20)) -> list[int]:
         order = self.rnd.choice(["id", "id", "id desc"])
@@ -313,14 +326,31 @@ class Villain:
             time.sleep(self.rnd.random() * 0.02)
 
     def pause(self) -> None:
-        queue = self.rnd.choice(QUEUES)
-        self.conn.execute("select pq.pause(%s)", (queue,))
-        time.sleep(0.01)
-        self.conn.execute("select pq.resume(%s)", (queue,))
+        # A queue, a task, or everything.
+        what = self.rnd.choice(
+            [(queue, None) for queue in QUEUES] + [(None, "u"), (None, "u"), (None, "t"), (None, None)]
+        )
+        self.conn.execute("select pq.pause(%s, task => %s)", what)
+        time.sleep(self.rnd.random() * 0.03)
+        self.conn.execute("select pq.resume(%s, %s)", what)
+
+    def let_expire(self) -> None:
+        self.conn.execute(
+            "select pq.reschedule(%s, reexpire => true, expires_at => now() + %s * interval '1 second')",
+            (self.victims(), self.rnd.random() * 0.05),
+        ).fetchall()
+
+    def purge(self) -> None:
+        ids = self.victims(self.rnd.choice(["jobs", "finished_jobs"]), how_many=(1, 2))
+        removed = [row[0] for row in self.conn.execute("select pq.purge(%s)", (ids,))]
+        with self.field.guard:
+            self.field.removed.update(removed)
 
     def prune(self) -> None:
         if self.rnd.random() < 0.1:
-            row = self.conn.execute("select pq.prune('3 seconds')").fetchone()
+            states = self.rnd.choice([None, ["failed"], ["succeeded", "cancelled"]])
+            limit = self.rnd.choice([None, 1, 50])
+            row = self.conn.execute("select pq.prune('3 seconds', null, %s::text[], %s)", (states, limit)).fetchone()
             assert row is not None
             with self.field.guard:
                 self.field.pruned += row[0]

@@ -75,6 +75,13 @@ class Expiring(Case):
         scene.wait(minutes=2)
         assert await scene.fetch_ids(2) == [job.id]
 
+    async def test_a_rescue_leaves_a_job_alone_that_was_started_before(self, scene: Scene) -> None:
+        job = await scene.run(expires_in=MINUTE)
+        await scene.finish(Outcome.retried(job, boom(), delay=HOUR))
+        scene.wait(minutes=2)
+        await scene.rescue()
+        assert await scene.state(job.id) is State.SCHEDULED
+
     @pytest.mark.parametrize("kind", ["snoozed", "released"])
     async def test_a_job_whose_only_attempt_was_given_back_was_not_started(self, scene: Scene, kind: str) -> None:
         job = await scene.run(expires_in=MINUTE)

@@ -18,8 +18,9 @@ declare
     each integer := case when take.last_life then 1 else least(take.share, take.wanted) end;
     free bigint[];
     locked bigint[];
-    stale boolean;
+    unfit bigint[];
     held bigint[];
+    left_over boolean := false;
     locks bigint[];
     judged bigint[];
     verdict record;
@@ -29,42 +30,51 @@ declare
 begin
     if take.last_life then
         with candidate as materialized (
-            select c.id, c.lock_key, c.stale, not c.stale and c.task = any (take.held_tasks) as held
-            from unnest(take.serving) q, lateral (
-                select j.id, j.lock_key, j.priority, j.task, (j.expires_at <= take.at and j.attempt = 0) is true as stale from jobs j
+            select c.id, c.lock_key from unnest(take.serving) q, lateral (
+                select j.id, j.lock_key, j.priority from jobs j
                 where j.queue = q and j.state = 'ready' and j.losses >= j.max_losses - 1
                     and (j.lock_key is null or j.lock_key <> all (take.seen_locks))
                 order by j.priority desc, j.id limit 1 for update skip locked) c
             order by c.priority desc, c.id limit 1
         )
-        select coalesce(array_agg(c.id) filter (where c.lock_key is null and not (c.stale or c.held)), '{}'),
-            coalesce(array_agg(c.id) filter (where c.lock_key is not null and not (c.stale or c.held)), '{}'),
-            array_agg(c.id) filter (where c.held), bool_or(c.stale), true
-        into free, locked, held, stale, crowd from candidate c;
+        select coalesce(array_agg(c.id) filter (where c.lock_key is null), '{}'),
+            coalesce(array_agg(c.id) filter (where c.lock_key is not null), '{}'), true
+        into free, locked, crowd from candidate c;
     else
         with candidate as materialized (
             select c.* from unnest(take.serving) q, lateral (
-                select j.id, j.lock_key, j.priority, j.queue, j.task, (j.expires_at <= take.at and j.attempt = 0) is true as stale
-                from jobs j
+                select j.id, j.lock_key, j.priority, j.queue from jobs j
                 where j.queue = q and j.state = 'ready' and j.losses < j.max_losses - 1
                     and (j.lock_key is null or j.lock_key <> all (take.seen_locks))
                 order by j.priority desc, j.id limit each for update skip locked) c
         ), best as materialized (
-            select c.id, c.lock_key, c.stale, not c.stale and c.task = any (take.held_tasks) as held
-            from candidate c order by c.priority desc, c.id limit take.wanted
+            select c.id, c.lock_key from candidate c order by c.priority desc, c.id limit take.wanted
         )
-        select coalesce(array_agg(b.id) filter (where b.lock_key is null and not (b.stale or b.held)), '{}'),
-            coalesce(array_agg(b.id) filter (where b.lock_key is not null and not (b.stale or b.held)), '{}'),
-            array_agg(b.id) filter (where b.held), bool_or(b.stale),
+        select coalesce(array_agg(b.id) filter (where b.lock_key is null), '{}'),
+            coalesce(array_agg(b.id) filter (where b.lock_key is not null), '{}'),
             exists (select from candidate c group by c.queue having count(*) >= each)
-        into free, locked, held, stale, crowd from best b;
+        into free, locked, crowd from best b;
     end if;
-    if held is not null then
-        perform hold(held, take.serving, take.last_life);
+    -- Rare, and so found out afterwards, on a snapshot that has all that the candidates were taken from.
+    if take.held_tasks <> '{}'
+        or exists (select from jobs j where j.expires_at <= take.at and j.attempt = 0 and j.state <> 'running')
+    then
+        select coalesce(array_agg(j.id), '{}'),
+            coalesce(array_agg(j.id) filter (where (j.expires_at <= take.at and j.attempt = 0) is not true), '{}')
+        into unfit, held from jobs j
+        where j.id = any (free || locked)
+            and ((j.expires_at <= take.at and j.attempt = 0) is true or j.task = any (take.held_tasks)) is true;
+        if held <> '{}' then
+            perform hold(held, take.serving, take.last_life);
+        end if;
+        left_over := unfit <> '{}';
+        if left_over then
+            free := array(select u from unnest(free) u where u <> all (unfit));
+            locked := array(select u from unnest(locked) u where u <> all (unfit));
+        end if;
     end if;
-    stale := coalesce(stale or held is not null, false);
     if locked = '{}' then
-        return query select free, take.seen_locks, stale, crowd, stale;
+        return query select free, take.seen_locks, left_over, crowd, left_over;
         return;
     end if;
 
@@ -78,8 +88,8 @@ begin
         -- A lock that is neither busy nor in others' hands may have a mutex job behind those that were just marked.
         take.seen_locks || verdict.busy_locks || array(select k from unnest(locks) k where k <> all (judged)),
         -- To go on behind a long line that is not yet marked would be to read all of it.
-        stale or cardinality(verdict.chosen) < cardinality(locked) and (take.last_life or not unmarked),
+        left_over or cardinality(verdict.chosen) < cardinality(locked) and (take.last_life or not unmarked),
         crowd,
-        stale or unmarked or revived or verdict.candidates < cardinality(locked);
+        left_over or unmarked or revived or verdict.candidates < cardinality(locked);
 end
 $$;
