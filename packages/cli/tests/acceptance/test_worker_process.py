@@ -104,7 +104,7 @@ def test_a_quiet_worker_says_nothing(installed: Any, app: pq.App) -> None:
 def test_a_worker_that_has_run_its_jobs_starts_anew_says_why_and_goes_on_under_the_same_process_id(
     installed: Any, app: pq.App, eventually: Eventually
 ) -> None:
-    ids = app.defer_many([pq.NewJob(task="add", args={"a": 1, "b": number}) for number in range(7)])
+    ids = app.defer_many([pq.NewJob(task="add", args={"a": 1, "b": number}) for number in range(5)])
     worker = installed.start("worker", "--max-jobs", "3", "--concurrency", "1")
     eventually(lambda: app.jobs.count()[pq.State.SUCCEEDED] == len(ids))
     worker.send_signal(signal.SIGTERM)
@@ -142,3 +142,20 @@ def test_a_worker_starts_anew_when_it_uses_too_much_memory(installed: Any, app: 
     eventually(lambda: app.jobs.count()[pq.State.SUCCEEDED] == 1)
     worker.send_signal(signal.SIGTERM)
     worker.communicate(timeout=30)
+
+
+def test_workers_that_start_anew_in_the_midst_of_a_queue_lose_no_job_and_run_none_twice(
+    installed: Any, app: pq.App, eventually: Eventually
+) -> None:
+    ids = app.defer_many([pq.NewJob(task="add", args={"a": 1, "b": number}) for number in range(60)])
+    words = ("worker", "--max-jobs", "20", "--concurrency", "2", "--log-level", "warning")
+    workers = [installed.start(*words) for _ in range(2)]
+    eventually(lambda: app.jobs.count()[pq.State.SUCCEEDED] == len(ids))
+    log = ""
+    for worker in workers:
+        worker.send_signal(signal.SIGTERM)
+        log += worker.communicate(timeout=30)[1]
+    assert log.count("starts anew") >= 1
+    jobs = [app.jobs.get(number) for number in ids]
+    assert {(job.attempt, job.losses) for job in jobs} == {(1, 0)}
+    assert [job.result for job in jobs] == [1 + number for number in range(60)]
