@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from pq_core.connector import Deferred
-from pq_core.errors import InvalidArguments, InvalidJob
+from pq_core.errors import AlreadyDeferred, InvalidArguments, InvalidJob
 from pq_core.job import NewJob
 from pq_core.payload import dump_mapping
 from pq_sqlite.rows import micros
+from pq_sqlite.uniqueness import give_way, note_period
 
 INSERT = """
     insert into jobs (
@@ -27,7 +28,23 @@ def defer(db: sqlite3.Connection, now: datetime, jobs: Sequence[NewJob]) -> list
     alone = len(jobs) == 1
     texts = [texts_of(job, None if alone else index) for index, job in enumerate(jobs)]
     rows = [row_of(job, *text, now) for job, text in zip(jobs, texts, strict=True)]
-    return [Deferred(db.execute(INSERT, row).fetchall()[0]["id"]) for row in rows]
+    answers: list[Deferred] = []
+    fresh: list[int] = []
+    for index, (job, row) in enumerate(zip(jobs, rows, strict=True)):
+        try:
+            met = None if job.unique_key is None else give_way(db, now, job, row, fresh)
+        except AlreadyDeferred as refused:
+            raise (refused if alone else refused.at(index)) from None
+        answers.append(met or store(db, now, job, row))
+        if met is None:
+            fresh.append(answers[-1].id)
+    return answers
+
+
+def store(db: sqlite3.Connection, now: datetime, job: NewJob, row: dict[str, object]) -> Deferred:
+    ((job_id,),) = db.execute(INSERT, row).fetchall()
+    note_period(db, now, job, job_id)
+    return Deferred(job_id)
 
 
 def texts_of(job: NewJob, index: int | None) -> tuple[str, str]:

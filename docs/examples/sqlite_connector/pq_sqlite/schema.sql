@@ -41,6 +41,19 @@ create unique index if not exists jobs_one_running on jobs (lock) where state = 
 create index if not exists jobs_expiring on jobs (expires_at)
     where attempt = 0 and state in ('scheduled', 'ready', 'blocked') and expires_at is not null;
 
+create unique index if not exists jobs_unique_waiting on jobs (unique_key)
+    where unique_scope = 'waiting' and state in ('scheduled', 'ready', 'blocked');
+create unique index if not exists jobs_unique_live on jobs (unique_key) where unique_scope = 'live' and finished_at is null;
+
+-- Keys that stay taken for a time, whatever becomes of the job.
+create table if not exists unique_periods (
+    key text not null,
+    scope text not null,
+    job_id integer not null,
+    until integer not null,
+    primary key (key, scope)
+) strict;
+
 -- What is not to be fetched: the jobs of a queue, those of a task, or all, of the name ''.
 create table if not exists pauses (
     kind text not null,

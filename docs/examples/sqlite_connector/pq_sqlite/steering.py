@@ -11,6 +11,7 @@ from pq_core.given import check_age, check_ids, check_pause, check_reason, check
 from pq_core.outcome import UNCHANGED
 from pq_core.states import State
 from pq_sqlite.rows import listed, micros, states_of
+from pq_sqlite.uniqueness import holder_of
 
 FORGET = """
     delete from jobs where id in (
@@ -23,8 +24,11 @@ REVIVE = """
     update jobs set
         state = 'ready', attempt = 0, losses = 0, scheduled_at = ?, result = null, reason = null, worker = null,
         started_at = null, finished_at = null, cancel_requested_at = null, expires_at = null, progress = null
-    where finished_at is not null and id in (select value from json_each(?))
-    returning id
+    where id = ?
+"""
+ENDED = """
+    select id, unique_key, unique_scope from jobs
+    where finished_at is not null and id in (select value from json_each(?)) order by id
 """
 CHANGE = """
     update jobs set
@@ -56,8 +60,12 @@ def cancel(db: sqlite3.Connection, now: datetime, ids: Sequence[int], reason: st
 
 
 def retry(db: sqlite3.Connection, now: datetime, ids: Sequence[int]) -> list[JobState]:
-    revived = db.execute(REVIVE, [micros(now), listed(check_ids(ids))]).fetchall()
-    return states_of(db, [row["id"] for row in revived])
+    back: list[int] = []
+    for row in db.execute(ENDED, [listed(check_ids(ids))]).fetchall():
+        if holder_of(db, row["unique_key"], row["unique_scope"]) is None:
+            db.execute(REVIVE, [micros(now), row["id"]])
+            back.append(row["id"])
+    return states_of(db, back)
 
 
 def reschedule(db: sqlite3.Connection, now: datetime, ids: Sequence[int], changes: JobChanges) -> list[JobState]:
@@ -99,7 +107,9 @@ def purge(db: sqlite3.Connection, now: datetime, ids: Sequence[int]) -> list[int
     gone = db.execute(
         "delete from jobs where state <> 'running' and id in (select value from json_each(?)) returning id", [wanted]
     )
-    return sorted(row["id"] for row in gone.fetchall())
+    ids = sorted(row["id"] for row in gone.fetchall())
+    db.execute("delete from unique_periods where job_id in (select value from json_each(?))", [listed(ids)])
+    return ids
 
 
 def pause(db: sqlite3.Connection, now: datetime, queue: str | None, task: str | None, everything: object) -> None:
