@@ -19,6 +19,11 @@ END = """
     update jobs set state = ?, finished_at = ?, errors = ?, result = ?, reason = ?, progress = coalesce(?, progress)
     where id = ?
 """
+DROP_EXPIRED = """
+    update jobs set state = 'cancelled', reason = 'expired', finished_at = :now
+    where unique_key = :key and unique_scope = 'waiting' and state in ('scheduled', 'ready', 'blocked')
+        and attempt = 0 and expires_at <= :now
+"""
 TWIN = """
     select id from jobs
     where unique_key = ? and unique_scope = 'waiting' and state in ('scheduled', 'ready', 'blocked')
@@ -55,7 +60,7 @@ def write(db: sqlite3.Connection, now: datetime, row: sqlite3.Row, outcome: Outc
     errors = with_error(row["errors"], outcome.error, now)
     asked_to_stop = row["cancel_requested_at"] is not None
     goes_on = outcome.kind not in ENDINGS and not asked_to_stop
-    overtaken = superseded(db, row) if goes_on else None
+    overtaken = superseded(db, now, row) if goes_on else None
     if goes_on and overtaken is None:
         go_on(db, now, outcome, errors)
     elif not outcome.keep:
@@ -67,10 +72,11 @@ def write(db: sqlite3.Connection, now: datetime, row: sqlite3.Row, outcome: Outc
         db.execute(END, [state, micros(now), errors, outcome.result, reason, progress, row["id"]])
 
 
-def superseded(db: sqlite3.Connection, row: sqlite3.Row) -> str | None:
+def superseded(db: sqlite3.Connection, now: datetime, row: sqlite3.Row) -> str | None:
     """Return why a run cannot wait again, if a waiting job has its unique key by now."""
     if row["unique_scope"] != "waiting":
         return None
+    db.execute(DROP_EXPIRED, {"now": micros(now), "key": row["unique_key"]})
     twin = db.execute(TWIN, [row["unique_key"]]).fetchone()
     return twin and f"superseded by job {twin['id']}"
 
@@ -114,7 +120,7 @@ def lose(db: sqlite3.Connection, now: datetime, row: sqlite3.Row, how: str = "wa
         db.execute(BURY, [State.CANCELLED, micros(now), None, row["id"]])
     elif row["losses"] + 1 >= row["max_losses"] or row["delivery"] == "at_most_once":
         db.execute(BURY, [State.FAILED, micros(now), None, row["id"]])
-    elif overtaken := superseded(db, row):
+    elif overtaken := superseded(db, now, row):
         db.execute(BURY, [State.CANCELLED, micros(now), overtaken, row["id"]])
     else:
         db.execute(GIVE_BACK, [micros(now), row["id"]])

@@ -453,7 +453,8 @@ class Connector(Protocol):
           attempt not given back.
         * a retried, snoozed or released job with a unique key of scope ``waiting`` takes that key back. If a waiting
           job has it by now, the run ends as cancelled, with the reason ``superseded by job N``, its attempt not given
-          back. Outcomes of one call count in the order of the jobs' ids, whatever order they come in.
+          back; unless that job has expired: then that one ends, as with fetch. Outcomes of one call count in the order
+          of the jobs' ids, whatever order they come in.
 
         `delivery`, if given, is from now on that of a job that goes on. `progress`, if given, is the job's from now on,
         with the time of writing as ``at``; else it keeps the one that it had.

@@ -12,7 +12,7 @@ import attrs
 from pq_core.connector import JobState
 from pq_core.given import check_worker
 from pq_core.job import LONGEST_DELAY
-from pq_core.memory.expiring import expire
+from pq_core.memory.expiring import EXPIRED, expire
 from pq_core.memory.record import Record
 from pq_core.memory.store import Store
 from pq_core.outcome import Outcome, Unchanged
@@ -119,6 +119,11 @@ def _go_on(store: Store, record: Record, outcome: Outcome, now: datetime) -> Non
 def _superseded(store: Store, record: Record, now: datetime, *, keep: bool = True) -> bool:
     """End a run whose unique key a waiting job has by now; return whether there is one."""
     twin = store.twin(record)
+    if twin and not twin.attempt and twin.expires_at and twin.expires_at <= now:
+        # It will never run, though nobody has ended it yet.
+        twin.reason = EXPIRED
+        store.end(twin, State.CANCELLED, now)
+        twin = None
     if twin is None:
         return False
     record.reason = f"superseded by job {twin.id}"

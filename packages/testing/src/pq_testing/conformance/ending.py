@@ -62,6 +62,24 @@ class Superseding(Case):
         await scene.finish(Outcome.snoozed(again, HOUR))
         assert await scene.state(job.id) is State.SCHEDULED
 
+    @pytest.mark.parametrize("end", ["finish", "lose", "leave"])
+    async def test_an_expired_twin_is_in_nobodys_way_and_ends(self, scene: Scene, end: str) -> None:
+        job = await scene.run(unique_key="k")
+        twin = await scene.add(unique_key="k", expires_in=timedelta(seconds=5), lock="l")
+        following = await scene.add(lock="l", queue="other")
+        await scene.fetch(queues=["other"])
+        scene.wait(seconds=5)
+        if end == "finish":
+            assert await scene.finish(Outcome.retried(job, boom(), delay=HOUR)) == [job.id]
+        elif end == "leave":
+            assert await scene.leave(1) == {job.id: State.READY}
+        else:
+            assert await scene.lose(1) == {job.id: State.READY}
+        ended = await scene.job(twin)
+        assert (ended.state, ended.reason) == (State.CANCELLED, "expired")
+        await scene.hire(2)
+        assert await scene.fetch_ids(2, queues=["other"]) == [following]
+
     async def test_of_two_runs_with_one_key_the_older_one_has_it_back(self, scene: Scene) -> None:
         older = await scene.run(unique_key="k")
         younger = await scene.run(unique_key="k")

@@ -28,6 +28,7 @@ declare
     keyed bigint[];
     superseded bigint[] := '{}';
     twins bigint[];
+    expired bigint[];
     resumed bigint[] := '{}';
     moved bigint[];
     awake text[];
@@ -53,8 +54,10 @@ begin
         select array_agg(h.id) into keyed from held h where h.keyed;
     end if;
     if keyed <> '{}' then
-        select coalesce(array_agg(r.id order by r.id), '{}'), array_agg(r.twin order by r.id) into superseded, twins
-        from reclaim(keyed) r;
+        select coalesce(array_agg(r.id order by r.id) filter (where r.id is not null), '{}'),
+            array_agg(r.twin order by r.id) filter (where r.id is not null),
+            array_agg(r.freed) filter (where r.freed is not null)
+        into superseded, twins, expired from reclaim(keyed, at) r;
         if array_position(twins, null) is not null then
             raise exception 'the unique key of a job is in the hands of another transaction' using errcode = 'lock_not_available';
         end if;
@@ -126,7 +129,7 @@ begin
         -- A row that changed while this waited for it stays in hand unchanged, and others' wakes pass it over meanwhile.
         moved := moved || array(select j.lock_key from jobs j where j.id = any (finish.ids) and (j.state = 'blocked') is true);
     end if;
-    perform wake(freed || moved);
+    perform wake(freed || moved || expired);
     return query select d from unnest(ended || resumed) d order by d;
 end
 $$;

@@ -19,6 +19,7 @@ declare
     superseded bigint[] := '{}';
     twins bigint[];
     busy bigint[];
+    expired bigint[];
     stopped bigint[];
     spent bigint[];
     freed bigint[];
@@ -30,8 +31,9 @@ begin
             and j.delivery <> 'at_most_once' and j.losses + give_back.lost::integer < j.max_losses);
     if keyed <> '{}' then
         select coalesce(array_agg(r.id order by r.id) filter (where r.twin is not null), '{}'),
-            array_agg(r.twin order by r.id) filter (where r.twin is not null), array_agg(r.id) filter (where r.twin is null)
-        into superseded, twins, busy from reclaim(keyed) r;
+            array_agg(r.twin order by r.id) filter (where r.twin is not null), array_agg(r.id) filter (where r.twin is null),
+            array_agg(r.freed) filter (where r.freed is not null)
+        into superseded, twins, busy, expired from reclaim(keyed, give_back.at) r;
         held := array(select unnest(held) except select unnest(busy));
     end if;
     update jobs j set
@@ -60,7 +62,7 @@ begin
     select array_agg(distinct r.queue), freed || array_agg(r.lock_key) filter (where r.lock_key is not null)
     into awake, freed from ready r;
     perform announce(awake);
-    perform wake(freed || give_back.other_locks);
+    perform wake(freed || expired || give_back.other_locks);
     return query
         select g, case when g = any (stopped) then 'cancelled' when g = any (spent) then 'failed' else 'ready' end
         from unnest(held) g order by g;
