@@ -101,6 +101,9 @@ SAID = (
     " array_fill(1::bigint, array[100]), array_fill('{}'::text, array[100])"
 )
 
+FETCH_DEEP = f"fetch({WORKER}, array['deep'], 100)"
+EXPIRE = ("set local pq.inside = on", "update pq.jobs set expires_at = now() where id <= 1000")
+
 # Name, call, rows that it must give, rows that it may read for each of them, and besides.
 CALLS: dict[str, tuple[Callable[[Meter], Reading], int, int, int]] = {
     # Making the plan reads the ends of an index, too.
@@ -139,6 +142,19 @@ CALLS: dict[str, tuple[Callable[[Meter], Reading], int, int, int]] = {
     "standing of the last in a long line": (plain(f"standing({STUCK_FIRST + STUCK - 1}, 1000)"), 1, 10, 0),
     "health beside a thousand queues": (plain("health()"), 1, 0, 4 * QUEUES),
     "all workers, one of which runs 10,000": (plain("known_workers()"), 2, 0, RUNNING + 10),
+    "purge of 100 waiting jobs": (plain("purge(array(select g from generate_series(1, 100) g))"), 100, 4, 0),
+    "purge of 100 ended jobs": (
+        plain("purge(array(select g from generate_series(9000001, 9000100) g))"), 100, 5, 0
+    ),
+    # A fetch goes on for three rounds, each of which looks at the next thousand jobs.
+    "fetch from a deep queue whose task is paused": (plain(FETCH_DEEP, "select pq.pause(task => 't')"), 1, 0, 12_000),
+    "fetch from a deep queue while all is paused": (plain(FETCH_DEEP, "select pq.pause()"), 1, 0, 20),
+    "fetch that ends 1,000 expired jobs": (plain(FETCH_DEEP, *EXPIRE), 101, 3, 12_000),
+    "resume of a task of which 300 of 100,000 blocked jobs are": (
+        plain("resume(task => 'u')", "set local pq.inside = on",
+              f"update pq.jobs set task = 'u' where id between {STUCK_FIRST + 10} and {STUCK_FIRST + 309}",
+              "select pq.pause(task => 'u')"), 1, 0, 2 * STUCK + 2000
+    ),
     "retry of 100 ended jobs": (plain("retry(array(select g from generate_series(9000001, 9000100) g))"), 100, 5, 0),
 }  # fmt: skip
 

@@ -30,9 +30,12 @@ declare
     idle boolean;
     alone boolean;
     rounds integer := 0;
+    overdue boolean;
+    paused boolean;
     expired record;
     held_tasks text[] := '{}';
     taken record;
+    claimed integer;
     seen_locks bigint[] := '{}';
 begin
     perform from workers w where w.id = "fetch".worker and w.lease_until > at;
@@ -40,7 +43,10 @@ begin
         raise exception 'worker % has no live lease', "fetch".worker
             using errcode = 'PQ001', hint = 'Send a heartbeat before fetching.';
     end if;
-    if exists (select from jobs j where j.expires_at <= at and j.attempt = 0 and j.state <> 'running') then
+    select exists (select from jobs j where j.expires_at <= at and j.attempt = 0 and j.state <> 'running'),
+        exists (select from pauses)
+    into overdue, paused;
+    if overdue then
         select * into expired from expire(at, false) e;
         perform wake(expired.freed);
         more := expired.more;
@@ -49,7 +55,7 @@ begin
 
     serving := array(select distinct q from unnest(coalesce("fetch".queues, ready_queues())) q);
     share := greatest(1, ceil(2.0 * wanted / greatest(1, cardinality(serving))));
-    if exists (select from pauses) then
+    if paused then
         held_tasks := array(select p.name from pauses p where p.kind = 'task');
         serving := array(
             select q from unnest(serving) q
@@ -73,19 +79,22 @@ begin
     loop
         exit when wanted < 1 or serving = '{}';
         rounds := rounds + 1;
-        select * into taken from take(serving, share, wanted, seen_locks, alone, at, held_tasks) t;
+        select * into taken from take(serving, share, wanted, seen_locks, alone, held_tasks, case when overdue then at end) t;
         return query
             update jobs j
             set state = 'running', worker = "fetch".worker, started_at = at, attempt = j.attempt + 1, claim = j.claim + 1
-            where j.id = any (taken.ids)
+            -- One that has expired may have come to light since.
+            where j.id = any (taken.ids) and (j.expires_at <= at and j.attempt = 0) is not true
             returning j.id, j.task, j.args, j.queue, j.priority, j.lock, j.lock_mode, j.attempt, j.claim, j.losses, j.max_losses,
                 j.scheduled_at, j.created_at, j.started_at, j.cancel_requested_at, j.reason, j.errors, j.metadata,
                 j.delivery, j.version, j.unique_key, j.unique_scope, j.expires_at, j.progress,
                 null::boolean, null::boolean, null::double precision;
-        wanted := wanted - cardinality(taken.ids);
+        get diagnostics claimed = row_count;
+        wanted := wanted - claimed;
+        more := more or claimed < cardinality(taken.ids);
         seen_locks := taken.locks_seen;
         more := more or taken.more;
-        if alone and taken.ids <> '{}' then
+        if alone and claimed > 0 then
             wanted := 0;
         elsif alone and not taken.refused then
             alone := false;

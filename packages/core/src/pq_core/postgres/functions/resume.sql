@@ -24,7 +24,10 @@ begin
     elsif resume.task is null then
         perform announce(ready_queues());
     elsif paused then
-        held := array(select j.id from jobs j where j.state = 'blocked' and j.task = resume.task order by j.id for update);
+        -- Found in the index of blocked jobs, and only then taken in the order of their ids.
+        held := array(select j.id from jobs j where j.state = 'blocked' and j.task = resume.task);
+        held := array(
+            select j.id from jobs j where j.id = any (held) and (j.state = 'blocked') is true order by j.id for update);
         with released as (
             update jobs j set state = 'ready' where j.id = any (held) returning j.queue
         )

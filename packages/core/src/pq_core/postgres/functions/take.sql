@@ -6,9 +6,10 @@
 -- A lock is judged by one session at a time, which holds its advisory lock, and in a statement of its own: the snapshot that
 -- took the candidates may be older than the last change of a lock.
 --
--- Of the candidates, those that have expired are left to expire(), and those of paused tasks (held_tasks) to hold().
+-- Of the candidates, those of paused tasks (held_tasks) are left to hold(), and those that have expired (by the time overdue, if
+-- there may be some) to expire().
 create or replace function take(
-    serving text[], share integer, wanted integer, seen_locks bigint[], last_life boolean, at timestamptz, held_tasks text[]
+    serving text[], share integer, wanted integer, seen_locks bigint[], last_life boolean, held_tasks text[], overdue timestamptz
 )
 returns table (ids bigint[], locks_seen bigint[], refused boolean, crowded boolean, more boolean)
 language plpgsql
@@ -55,15 +56,13 @@ begin
             exists (select from candidate c group by c.queue having count(*) >= each)
         into free, locked, crowd from best b;
     end if;
-    -- Rare, and so found out afterwards, on a snapshot that has all that the candidates were taken from.
-    if take.held_tasks <> '{}'
-        or exists (select from jobs j where j.expires_at <= take.at and j.attempt = 0 and j.state <> 'running')
-    then
+    -- Rare, and so found out afterwards.
+    if take.held_tasks <> '{}' or take.overdue is not null then
         select coalesce(array_agg(j.id), '{}'),
-            coalesce(array_agg(j.id) filter (where (j.expires_at <= take.at and j.attempt = 0) is not true), '{}')
+            coalesce(array_agg(j.id) filter (where (j.expires_at <= take.overdue and j.attempt = 0) is not true), '{}')
         into unfit, held from jobs j
         where j.id = any (free || locked)
-            and ((j.expires_at <= take.at and j.attempt = 0) is true or j.task = any (take.held_tasks)) is true;
+            and ((j.expires_at <= take.overdue and j.attempt = 0) is true or j.task = any (take.held_tasks)) is true;
         if held <> '{}' then
             perform hold(held, take.serving, take.last_life);
         end if;
