@@ -357,3 +357,54 @@ def test_two_sessions_may_open_the_first_day_of_history_together(sessions: Two) 
     assert two.waits_for(one)
     one.commit()
     assert other.result(DEADLINE) == [(ids[1],)]
+
+
+def test_resuming_a_task_waits_for_a_fetch_that_has_left_its_jobs_blocked_and_frees_them(sessions: Two) -> None:
+    one, two = sessions
+    jobs = [one.defer(None), one.defer("l")]
+    one.do("select pq.pause(task => 't')")
+    one.begin()
+    assert one.fetch() == []
+    resumed = two.start("select pq.resume(task => 't')")
+    assert two.waits_for(one)
+    one.commit()
+    resumed.result(DEADLINE)
+    assert two.fetch() == jobs
+
+
+def test_a_fetch_that_meets_a_task_which_is_just_being_resumed_leaves_its_jobs_ready(sessions: Two) -> None:
+    one, two = sessions
+    job = one.defer(None)
+    one.do("select pq.pause(task => 't')")
+    two.begin()
+    two.do("select pq.resume(task => 't')")
+    assert one.do("select id, again from pq.fetch(1, array['q'], 10)") == [(None, True)]
+    assert one.state(job) == ["ready"]
+    two.commit()
+    assert one.fetch() == [job]
+
+
+def test_a_fetch_does_not_wait_to_end_an_expired_job_whose_lock_a_stranger_has_in_hand(sessions: Two) -> None:
+    one, two = sessions
+    running, expired, other = one.defer("l", queue="x"), one.defer("l"), one.defer(None)
+    assert one.fetch("x") == [running]
+    one.do("select pq.reschedule(array[%s::bigint], reexpire => true, expires_at => now())", expired)
+    two.begin()
+    two.do("select pq.cancel(array[%s::bigint])", two.defer("l", priority=9))
+    assert one.fetch() == [other]
+    assert one.state(expired) == ["ready"]
+    two.commit()
+    assert one.fetch() == []
+    assert one.state(expired) == ["cancelled"]
+
+
+def test_a_purge_that_waited_for_a_claim_leaves_the_job_alone(sessions: Two) -> None:
+    one, two = sessions
+    job = one.defer(None)
+    one.begin()
+    assert one.fetch() == [job]
+    purged = two.start("select pq.purge(array[%s::bigint])", job)
+    assert two.waits_for(one)
+    one.commit()
+    assert purged.result(DEADLINE) == []
+    assert one.finish((job, "succeeded")) == [job]
