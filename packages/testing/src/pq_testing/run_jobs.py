@@ -226,7 +226,7 @@ class RunJobs:
         if on_error not in ("raise", "record"):
             raise InvalidOption(f"on_error {shown(on_error)} is neither 'raise' nor 'record'")
         connection, periodic = options.get("connection"), options.get("periodic", False)
-        if not isinstance(periodic, bool):
+        if not isinstance(periodic, bool):  # pyright: ignore[reportUnnecessaryIsInstance] - users need no type checker
             raise InvalidOption(f"periodic {shown(periodic)} is neither True nor False")
         if periodic and until is None:
             raise InvalidOption("periodic=True needs until=: schedules tick as time passes, and here the clock stands")
