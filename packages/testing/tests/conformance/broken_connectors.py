@@ -720,7 +720,6 @@ class TicksForEveryone(Broken):
 
 class TicksOnlyOnce(Broken):
     caught_by = Ticking.test_several_ticks_are_one_step_and_their_jobs_have_ids_in_order
-    seen_by_model = True
 
     async def tick(self, moves: Sequence[Move], **options: Any) -> Ticked:
         return await super().tick([attrs.evolve(move, ticks=move.ticks[-1:]) for move in moves], **options)
@@ -736,7 +735,6 @@ class TicksWhatIsPaused(Broken):
 
 class PlansAnewAtEveryChange(Broken):
     caught_by = PuttingSchedules.test_a_change_keeps_the_next_tick
-    seen_by_model = True
 
     async def put_schedules(
         self, schedules: Sequence[NewSchedule], *, now: datetime | None = None, **options: Any

@@ -214,7 +214,7 @@ class PuttingSchedules(Scheduled):
         for _ in range(10):
             scene.wait(minutes=1)
             await schedules.put(schedule(), declared=True)
-        assert (await schedules.get()).declared_at == scene.now
+            assert (await schedules.get()).declared_at == scene.now
 
     async def test_a_pause_survives_a_change_and_the_first_one_counts(self, scene: Scene, schedules: Schedules) -> None:
         await schedules.put(schedule())
