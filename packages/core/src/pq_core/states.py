@@ -20,7 +20,7 @@ class State(StrEnum):
     READY = "ready"
     """May run now, as far as is known."""
     BLOCKED = "blocked"
-    """Another live job holds its lock, as fetch found out."""
+    """Another live job holds its lock, or its task is paused, as fetch found out."""
     RUNNING = "running"
     """Claimed by a worker."""
     SUCCEEDED = "succeeded"
@@ -37,6 +37,8 @@ TRANSITIONS: dict[str, tuple[tuple[State | None, State], ...]] = {
     "fall due": ((State.SCHEDULED, State.READY),),
     "find the lock taken": ((State.READY, State.BLOCKED),),
     "find the lock free": ((State.BLOCKED, State.READY),),
+    "find the task paused": ((State.READY, State.BLOCKED),),
+    "resume the task": ((State.BLOCKED, State.READY),),
     "claim": ((State.READY, State.RUNNING),),
     "succeed": ((State.RUNNING, State.SUCCEEDED),),
     "fail": ((State.RUNNING, State.FAILED),),
@@ -49,6 +51,11 @@ TRANSITIONS: dict[str, tuple[tuple[State | None, State], ...]] = {
         (State.READY, State.CANCELLED),
         (State.BLOCKED, State.CANCELLED),
         (State.RUNNING, State.CANCELLED),
+    ),
+    "expire": (
+        (State.SCHEDULED, State.CANCELLED),
+        (State.READY, State.CANCELLED),
+        (State.BLOCKED, State.CANCELLED),
     ),
     "reschedule": (
         (State.SCHEDULED, State.READY),
