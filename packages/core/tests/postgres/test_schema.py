@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import secrets
 import subprocess
 import sys
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
+from pq_core import App, Unique
 from pq_core.errors import InvalidOption, SchemaMissing, SchemaTooNew
 from pq_core.job import NewJob
 from pq_core.postgres import PsycopgConnector
 from pq_core.postgres.schema import functions, migrations, script
+from pq_testing.postgres import server
 
 
 def catalog(dsn: str, schema: str = "pq") -> dict[str, object]:
@@ -158,3 +162,29 @@ def test_a_role_needs_to_be_told_that_it_may_defer_and_then_can_do_only_that(ses
             session.execute("select * from pq.jobs")
     finally:
         session.execute("reset role; drop owned by pq_test_shop; drop role pq_test_shop")
+
+
+def test_a_role_that_is_no_superuser_installs_pq_runs_jobs_and_edits_them() -> None:
+    role = f"owner_{secrets.token_hex(4)}"
+    with server().fresh_database() as dsn, psycopg.connect(dsn, autocommit=True) as admin:
+        admin.execute(f"create role {role}")
+        admin.execute(f"grant create on database {admin.info.dbname} to {role}")
+        plain = make_conninfo(dsn, options=f"-c role={role}")
+        app = App(connector=PsycopgConnector(plain))
+        ran: list[int] = []
+
+        @app.task(lock="one", unique=Unique(scope="live", on_conflict="skip"), name="t")
+        def task(n: int) -> None:
+            ran.append(n)
+
+        try:
+            app.migrate()
+            ids = [task.defer(n) for n in (1, 2, 3, 3)]
+            with psycopg.connect(plain, autocommit=True) as owner:
+                owner.execute("update pq.jobs set state = 'cancelled' where id = %s", [ids[1]])
+            assert app.jobs.get(ids[1]).state == "cancelled"
+            app.run_worker(wait=False, install_signal_handlers=False)
+            assert (ran, app.jobs.get(ids[2]).state) == ([1, 3], "succeeded")
+        finally:
+            app.close()
+            admin.execute(f"drop owned by {role} cascade; drop role {role}")

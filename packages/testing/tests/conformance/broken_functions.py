@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from pq_core.postgres import PsycopgConnector
-from pq_core.postgres.schema import functions, migrations
+from pq_core.postgres.schema import functions, migrations, search_path
 from pq_testing.conformance import TOPICS, case
 from pq_testing.conformance.deferring import Deferring
 from pq_testing.conformance.ending import AtMostOnce, Progressing, Superseding
@@ -304,7 +304,7 @@ class OnPostgres:
         template = server().template(key, lambda dsn: PsycopgConnector(dsn).sync.migrate())
         with server().fresh_database(template=template) as dsn:
             with psycopg.connect(dsn, autocommit=True) as connection:
-                connection.execute("set search_path = pq, pg_temp")
+                connection.execute(f"set search_path = {search_path('pq')}")
                 connection.execute(self.mutant.text)
             yield dsn
 

@@ -78,6 +78,16 @@ def check_schema_name(schema: str) -> str:
     return name
 
 
+def search_path(schema: str) -> str:
+    """Return where the functions of a schema look names up.
+
+    Temporary tables come last, or one named jobs would be taken for pq's. That they come twice, which nobody writes by
+    hand, tells the trigger `edited` that a function of pq is at work. (In a setting of its own, only a superuser may
+    say so of a function.)
+    """
+    return f"{quote(schema)}, pg_temp, pg_temp"
+
+
 def upgrade(schema: str) -> Conversation[list[str]]:
     """Bring the schema up to date inside the transaction of the caller; return the names of what was applied."""
     yield "set local lock_timeout = '5s'", ()
@@ -86,7 +96,7 @@ def upgrade(schema: str) -> Conversation[list[str]]:
     ((exists,),) = yield "select exists (select from pg_namespace where nspname = %s)", (schema,)
     if not exists:
         yield f"create schema {quote(schema)}", ()
-    yield f"set local search_path = {quote(schema)}, pg_temp", ()
+    yield f"set local search_path = {search_path(schema)}", ()
     status = yield from _status(schema)
     applied = [*status.missing, *status.outdated]
     for migration in migrations():
@@ -128,7 +138,7 @@ def script(schema: str) -> str:
         "set local client_min_messages = warning;",
         f"select pg_advisory_xact_lock(hashtextextended({_literal(f'pq migrate {schema}')}, 20260101));",
         f"create schema if not exists {name};",
-        f"set local search_path = {name}, pg_temp;",
+        f"set local search_path = {search_path(schema)};",
     ]
     for migration in migrations():
         guard = "to_regclass('migrations') is null" if migration.number == 1 else _absent(migration)

@@ -88,12 +88,20 @@ class Statements:
             args, metadata = _payload(job)
             parameters = [
                 *(job.task, args, job.queue, job.priority, job.lock, job.lock_mode, job.scheduled_at, job.delay),
-                *(job.max_losses, metadata, self._time(now), job.delivery, job.version, job.unique_key),
-                *(job.unique_scope, job.unique_period, job.on_conflict, job.expires_at, job.expires_in),
+                *(job.max_losses, metadata, self._time(now)),
             ]
+            if job.has_usual_terms:
+                return self._call("defer", _DEFER, parameters, lambda rows: [Deferred(rows[0][0])])
+            parameters += [job.delivery, job.version, job.unique_key, job.unique_scope, job.unique_period]
+            parameters += [job.on_conflict, job.expires_at, job.expires_in]
             if job.unique_key is not None:
-                return self._call("defer_unique", _DEFER, parameters, lambda rows: read_deferred(jobs, *zip(*rows, strict=True)))
-            return self._call("defer", _DEFER, parameters, lambda rows: [Deferred(rows[0][0])])
+                return self._call(
+                    "defer_unique",
+                    _DEFER_WITH_TERMS,
+                    parameters,
+                    lambda rows: read_deferred(jobs, *zip(*rows, strict=True)),
+                )
+            return self._call("defer", _DEFER_WITH_TERMS, parameters, lambda rows: [Deferred(rows[0][0])])
         payloads: list[tuple[str, str]] = []
         for place, job in enumerate(jobs):
             try:
@@ -112,6 +120,10 @@ class Statements:
             _once_if_alike([job.max_losses for job in jobs]),
             _once_if_alike([metadata for _, metadata in payloads]),
             self._time(now),
+        ]
+        if all(job.has_usual_terms for job in jobs):
+            return self._call("defer_many", _DEFER_MANY, columns, lambda rows: read_deferred(jobs, *rows[0]))
+        columns += [
             _once_if_alike([job.delivery for job in jobs]),
             _once_if_alike([job.version for job in jobs]),
             _once_if_alike([job.unique_key for job in jobs]),
@@ -121,7 +133,7 @@ class Statements:
             _once_if_alike([job.expires_at for job in jobs]),
             _once_if_alike([_seconds(job.expires_in) for job in jobs]),
         ]
-        return self._call("defer_many", _DEFER_MANY, columns, lambda rows: read_deferred(jobs, *rows[0]))
+        return self._call("defer_many", _DEFER_MANY_WITH_TERMS, columns, lambda rows: read_deferred(jobs, *rows[0]))
 
     def fetch(self, worker: int, queues: Sequence[str] | None, limit: int, now: datetime | None) -> Statement[Fetched]:
         names = check_queues(queues)
@@ -247,16 +259,12 @@ class Statements:
         _check(now)
         return self._call("purge", "%s::bigint[]", [plain_ids(ids)], _read_ids)
 
-    def pause(
-        self, queue: str | None, task: str | None, now: datetime | None, *, everything: bool
-    ) -> Statement[None]:
+    def pause(self, queue: str | None, task: str | None, now: datetime | None, *, everything: bool) -> Statement[None]:
         kind, name = check_pause(queue, task, everything)
         parameters = [name if kind == "queue" else None, self._time(now), name if kind == "task" else None]
         return self._call("pause", "%s::text, %s::timestamptz, %s::text", parameters, lambda _: None)
 
-    def resume(
-        self, queue: str | None, task: str | None, now: datetime | None, *, everything: bool
-    ) -> Statement[None]:
+    def resume(self, queue: str | None, task: str | None, now: datetime | None, *, everything: bool) -> Statement[None]:
         _check(now)
         kind, name = check_pause(queue, task, everything)
         parameters = [name if kind == "queue" else None, name if kind == "task" else None]
@@ -313,13 +321,16 @@ class Statements:
 
 
 _DEFER = (
-    "%s, %s::json, %s, %s::smallint, %s, %s, %s::timestamptz, %s::interval, %s::smallint, %s::json, %s::timestamptz,"
-    " %s, %s::int, %s, %s, %s::interval, %s, %s::timestamptz, %s::interval"
+    "%s, %s::json, %s, %s::smallint, %s, %s, %s::timestamptz, %s::interval, %s::smallint, %s::json, %s::timestamptz"
 )
+_DEFER_WITH_TERMS: LiteralString = f"{_DEFER}, %s, %s::int, %s, %s, %s::interval, %s, %s::timestamptz, %s::interval"
 _DEFER_MANY = (
     "%s::text[], %s::text[], %s::text[], %s::smallint[], %s::text[], %s::text[], %s::timestamptz[], %s::float8[],"
-    " %s::smallint[], %s::text[], %s::timestamptz, %s::text[], %s::int[], %s::text[], %s::text[], %s::float8[],"
-    " %s::text[], %s::timestamptz[], %s::float8[]"
+    " %s::smallint[], %s::text[], %s::timestamptz"
+)
+_DEFER_MANY_WITH_TERMS: LiteralString = (
+    f"{_DEFER_MANY}, %s::text[], %s::int[], %s::text[], %s::text[], %s::float8[], %s::text[], %s::timestamptz[],"
+    " %s::float8[]"
 )
 # JSON as text: most of it is empty, and is then read without a parser.
 _FETCHED_COLUMNS = (

@@ -2,7 +2,7 @@
 create or replace function cancel(ids bigint[], reason text default 'cancelled by request', now timestamptz default null)
 returns table (id bigint, state text)
 language plpgsql security definer
-set search_path from current set pq.inside = 'on'
+set search_path from current
 set jit = off set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$

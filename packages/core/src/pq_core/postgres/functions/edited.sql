@@ -1,10 +1,10 @@
 -- After somebody changed or deleted rows of jobs by hand: move those set to an ended state to finished_jobs, let a new time
--- decide between scheduled and ready, and do for locks what pq's own functions do. Those set pq.inside, so the trigger is
--- silent for them.
+-- decide between scheduled and ready, and do for locks what pq's own functions do. Those are known by their
+-- search path, which names pg_temp twice, and the trigger is silent for them, and in a session that sets pq.inside.
 create or replace function edited()
 returns trigger
 language plpgsql security definer
-set search_path from current set pq.inside = 'on'
+set search_path from current
 set jit = off set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
 as $$
 declare
@@ -48,8 +48,10 @@ $$;
 
 create or replace trigger edited_update after update on jobs
     referencing old table as before new table as after for each statement
-    when (current_setting('pq.inside', true) is distinct from 'on') execute function edited();
+    when (current_setting('search_path') not like '%, pg_temp, pg_temp' and current_setting('pq.inside', true) is distinct from 'on')
+    execute function edited();
 
 create or replace trigger edited_delete after delete on jobs
     referencing old table as before for each statement
-    when (current_setting('pq.inside', true) is distinct from 'on') execute function edited();
+    when (current_setting('search_path') not like '%, pg_temp, pg_temp' and current_setting('pq.inside', true) is distinct from 'on')
+    execute function edited();

@@ -15,7 +15,7 @@ returns table (
     again boolean, solo boolean, next_in double precision
 )
 language plpgsql security definer
-set search_path from current set pq.inside = 'on'
+set search_path from current
 set jit = off set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_sort = off
 as $$

@@ -16,7 +16,7 @@ create or replace function finish(
 )
 returns setof bigint
 language plpgsql security definer
-set search_path from current set pq.inside = 'on' set lock_timeout = '200ms'
+set search_path from current set lock_timeout = '200ms'
 set jit = off set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$

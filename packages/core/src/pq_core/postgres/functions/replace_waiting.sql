@@ -1,5 +1,5 @@
 -- Let a waiting job do what a new one was to do, at the time of the new one; return its queue, or null if it waits no more. Part of
--- store_unique, which has set pq.inside.
+-- store_unique.
 --
 -- The job is ready or scheduled after it, so no wake of its lock is missed. Of its lock others are to be woken only if it
 -- lets them go before.

@@ -7,7 +7,7 @@ create or replace function reschedule(
 )
 returns table (id bigint, state text)
 language plpgsql security definer
-set search_path from current set pq.inside = 'on'
+set search_path from current
 set jit = off set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$

@@ -5,7 +5,6 @@
 -- job has the key until the transaction ends, so what it then reads and writes of the key's period nobody else changes.
 create or replace function store_unique(job new_job, at timestamptz, out id bigint, out status text, out awake text)
 language plpgsql
-set pq.inside = 'on'
 set jit = off set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$

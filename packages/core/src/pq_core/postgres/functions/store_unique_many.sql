@@ -6,7 +6,6 @@
 -- makes a deadlock, the batch begins anew.
 create or replace function store_unique_many(given new_job[], at timestamptz, out ids bigint[], out statuses text[])
 language plpgsql
-set pq.inside = 'on'
 set jit = off set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
