@@ -63,7 +63,8 @@ def test_it_passes_all_but_what_it_says_that_it_cannot_do(project: Path) -> None
     reasons = {
         line.partition("py:")[2].partition(": ")[2] for line in output.splitlines() if line.startswith("SKIPPED")
     }
-    assert {reason.partition(" is False")[0] for reason in reasons} == {"supports_connection", "supports_transactions"}
+    lacking = {"supports_connection", "supports_transactions", "supports_schedules"}
+    assert {reason.partition(" is False")[0] for reason in reasons} == lacking
 
 
 def test_the_suite_prints_what_the_page_shows(project: Path) -> None:
