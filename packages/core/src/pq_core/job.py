@@ -102,11 +102,12 @@ class NewJob:
         if type(self.metadata) is not dict:
             check_mapping(self.metadata, "metadata", error=InvalidJob)
         check_time(self.scheduled_at, self.delay)
-        if not self._has_usual_terms:
+        if not self.has_usual_terms:
             self._check_terms()
 
     @property
-    def _has_usual_terms(self) -> bool:
+    def has_usual_terms(self) -> bool:
+        """Whether delivery, version, uniqueness and expiry are the default ones."""
         return (
             self.delivery == "at_least_once"
             and self.version == 1

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import timedelta
 
+import anyio
 import pytest
 
-from pq_core.errors import InvalidArguments, WrongConnection
+from pq_core.connector import WorkerInfo
+from pq_core.errors import InvalidArguments, StoreBusy, WrongConnection
 from pq_core.job import NewJob
 from pq_core.memory import InMemoryConnector, MemoryTransaction
+from pq_core.outcome import Outcome
 from pq_core.states import State
 
 JOB = NewJob(task="t")
@@ -122,3 +125,33 @@ def test_reset_ends_open_transactions_too(memory: InMemoryConnector) -> None:
         memory.sync.defer([JOB])
     assert ids(memory) == [1]
     assert isinstance(transaction, MemoryTransaction)
+
+
+def test_a_key_in_the_hands_of_another_open_transaction_cannot_be_waited_for() -> None:
+    connector = InMemoryConnector()
+    job = NewJob(task="t", unique_key="k", on_conflict="skip")
+    with connector.transaction() as transaction:
+        connector.sync.defer([job], connection=transaction)
+        for connection in (None, connector.transaction()):
+            with nullcontext() if connection is None else connection, pytest.raises(StoreBusy, match="unique_key 'k'"):
+                connector.sync.defer([NewJob(task="u"), job], connection=connection)
+    assert [found.task for found in connector.jobs.values()] == ["t"]
+    assert connector.sync.defer([job])[0].status == "skipped"
+
+
+def test_a_twin_that_comes_back_while_a_transaction_is_open_is_overtaken_by_its_commit() -> None:
+    connector = InMemoryConnector()
+    job = NewJob(task="t", unique_key="k")
+    (first,) = connector.sync.defer([job])
+
+    async def run() -> None:
+        await connector.heartbeat(WorkerInfo(id=1), timedelta(hours=1))
+        (claimed,) = (await connector.fetch(1, None, 1)).jobs
+        with connector.transaction() as transaction:
+            connector.sync.defer([job], connection=transaction)
+            await connector.finish([Outcome.retried(claimed, ValueError("once more"), delay=timedelta(0))])
+            assert connector.jobs[first.id].state is State.READY
+
+    anyio.run(run)
+    assert connector.jobs[first.id].state is State.CANCELLED
+    assert connector.jobs[first.id].reason == f"superseded by job {max(connector.jobs)}"

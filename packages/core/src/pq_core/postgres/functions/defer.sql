@@ -37,9 +37,11 @@ begin
     end if;
     -- What is plainly right is not worth the call.
     if not (length(defer.task) between 1 and 500 and length(defer.queue) between 1 and 500 and defer.args::text like '{%'
-        and (defer.lock is null or length(defer.lock) between 1 and 2000)) is true
+        and (defer.lock is null or length(defer.lock) between 1 and 2000)
+        and defer.delivery in ('at_least_once', 'at_most_once', 'transactional') and defer.version > 0) is true
     then
         perform check_job(defer.task, defer.queue, defer.lock, defer.args::text);
+        perform check_terms(defer.delivery, defer.version);
     end if;
     insert into jobs (queue, task, args, priority, lock, lock_mode, state, scheduled_at, created_at, max_losses, metadata,
         delivery, version, expires_at)

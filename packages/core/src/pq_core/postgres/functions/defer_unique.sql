@@ -18,6 +18,7 @@ declare
     awake text;
 begin
     perform check_job(defer_unique.task, defer_unique.queue, defer_unique.lock, defer_unique.args::text);
+    perform check_terms(defer_unique.delivery, defer_unique.version);
     perform check_unique(defer_unique.unique_key, defer_unique.unique_scope, defer_unique.unique_period, defer_unique.on_conflict);
     select s.id, s.status, s.awake into defer_unique.id, defer_unique.status, awake
     from store_unique(
