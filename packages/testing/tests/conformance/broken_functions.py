@@ -141,7 +141,7 @@ BROKEN = [
            Superseding.test_an_expired_twin_is_in_nobodys_way_and_ends),
     Mutant("LeavesTheLockOfTheExpired", "finish", r"freed \|\| moved \|\| expired", "freed || moved",
            Superseding.test_an_expired_twin_is_in_nobodys_way_and_ends),
-    Mutant("SupersedesByWhatRuns", "reclaim", r"and o\.state <> 'running'", "and o.id <> job.id",
+    Mutant("SupersedesByWhatRuns", "reclaim", r"and o\.state in \('scheduled', 'ready', 'blocked'\)", "and o.id <> job.id",
            Superseding.test_a_twin_that_runs_or_has_ended_is_in_nobodys_way),
     Mutant("RevivesWhatRunsOnce", "give_back", r" or j\.delivery = 'at_most_once'\)", ")",
            AtMostOnce.test_a_lost_job_of_one_life_fails),

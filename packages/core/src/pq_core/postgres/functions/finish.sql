@@ -82,12 +82,13 @@ begin
             g.attempt, g.claim, g.losses, g.max_losses, g.scheduled_at, g.created_at, g.started_at, g.worker, g.cancel_requested_at,
             case
                 when finish.kinds[g.place] = 'cancelled' then coalesce(g.reason, finish.reasons[g.place])
-                when superseded <> '{}' and g.id = any (superseded)
+                when g.unique_key is not null and g.id = any (superseded)
                     then format('superseded by job %s', twins[width_bucket(g.id, superseded)])
                 else g.reason
             end,
             with_error(g.errors, finish.errors[g.place]::jsonb, at), finish.results[g.place]::json,
-            coalesce(stamped(finish.progresses[g.place], at), g.progress), g.metadata, at,
+            case when finish.progresses is null then g.progress else coalesce(stamped(finish.progresses[g.place], at), g.progress) end,
+            g.metadata, at,
             g.delivery, g.version, g.unique_key, g.unique_scope, g.expires_at
         from gone g where coalesce(finish.keeps[g.place], true)
     )
