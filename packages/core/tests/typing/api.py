@@ -240,3 +240,17 @@ async def surrounded() -> None: ...
 
 
 surrounded_app = pq.App(connector=pq.InMemoryConnector(), middleware=[around])
+
+
+@app.periodic(cron="@daily", max_delay={"hours": 1})
+@app.task
+def nightly(days: int = 3) -> int:
+    return days
+
+
+assert_type(nightly.defer(days=1), int)
+assert_type(nightly(2), int)
+assert_type(app.schedules.all(), list[pq.Schedule])
+app.schedules.add("x", nightly.job(1), cron="@daily")
+app.schedules.add("x", nightly.job(1), crn="@daily")  # type: ignore[call-arg]
+app.periodic(text="@daily")  # type: ignore[call-arg]
