@@ -14,6 +14,8 @@ from pq_testing.conformance.case import Case
 from pq_testing.conformance.scene import START, Scene, new
 
 HOUR = timedelta(hours=1)
+EACH: tuple[dict[str, Any], ...] = ({"queue": "q"}, {"task": "t"}, {"everything": True})
+"""One of each that may be paused."""
 WAITS = {State.READY, State.BLOCKED}
 """Which of the two a job of a paused task is called is found out by fetch."""
 
@@ -77,9 +79,9 @@ class PausingTasks(Case):
     async def test_a_job_whose_queue_or_task_is_still_paused_waits_on(self, scene: Scene) -> None:
         await scene.hire()
         job = await scene.add("t", queue="q")
-        for kind in ({"queue": "q"}, {"task": "t"}, {"everything": True}):
+        for kind in EACH:
             await scene.connector.pause(**kind, now=scene.now)
-        for kind in ({"task": "t"}, {"everything": True}, {"queue": "q"}):
+        for kind in (EACH[1], EACH[2], EACH[0]):
             assert await scene.fetch() == []
             await scene.connector.resume(**kind, now=scene.now)
         assert await scene.fetch_ids() == [job]
@@ -190,7 +192,14 @@ class PausingAll(Case):
         assert await scene.connector.pauses(now=scene.now) == []
         await scene.connector.pause(task="b", now=scene.now)
         scene.wait(seconds=1)
-        for kind in ({"queue": "x"}, {"everything": True}, {"task": "B"}, {"task": "ä 🐘"}, {"task": "b"}):
+        others: list[dict[str, Any]] = [
+            {"queue": "x"},
+            {"everything": True},
+            {"task": "B"},
+            {"task": "ä 🐘"},
+            {"task": "b"},
+        ]
+        for kind in others:
             await scene.connector.pause(**kind, now=scene.now)
         listed = await scene.connector.pauses(now=scene.now)
         assert listed == [
