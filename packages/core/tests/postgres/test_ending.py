@@ -223,6 +223,32 @@ class TestWaiting:
         assert (await wait).state == "failed"
         await app.close_async()
 
+    async def test_who_comes_while_the_end_is_being_written_hears_of_it(
+        self, app: pq.App, dsn: str, session: Session, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("pq_core.waiting.FIRST_LOOK", HOUR)
+        (job,) = claim(session, None)
+        with psycopg.connect(dsn) as other:
+            other.execute("set search_path = pq, public")
+            finish(other, "succeeded", job)
+            wait = asyncio.create_task(app.jobs.wait_async(job, 10))
+            await until(lambda: count(session, "pg_locks where not granted") + count(session, "waits") > 0)
+        assert (await wait).state == "succeeded"
+        assert count(session, "waits") == 0
+        await app.close_async()
+
+    async def test_who_waits_does_not_wait_for_a_job_in_somebodys_hands(
+        self, app: pq.App, dsn: str, session: Session
+    ) -> None:
+        (job,) = claim(session, None)
+        with psycopg.connect(dsn) as other:
+            other.execute("select from pq.jobs for update")
+            wait = asyncio.create_task(app.jobs.wait_async(job, 10))
+            await until(lambda: count(session, "waits") == 1)
+        finish(session, "succeeded", job)
+        assert (await wait).state == "succeeded"
+        await app.close_async()
+
     async def test_a_word_that_is_lost_is_made_up_for_by_looking(self, app: pq.App, session: Session) -> None:
         (job,) = claim(session, None)
         wait = asyncio.create_task(app.jobs.wait_async(job, 10))

@@ -23,7 +23,8 @@ begin
         loop
             begin
                 select o.id, o.attempt, o.expires_at into other from jobs o
-                where o.unique_key = job.unique_key and o.unique_scope = 'waiting' and o.state <> 'running';
+                where o.unique_key = job.unique_key and o.unique_scope = 'waiting'
+                    and o.state in ('scheduled', 'ready', 'blocked');
                 if not found then
                     update jobs j set state = 'ready' where j.id = job.id;
                     exit;
