@@ -30,6 +30,18 @@ def test_setting_an_ended_state_moves_the_row_and_frees_its_lock(blocked: psycop
     assert rows(blocked, "select * from finish(array[1], array[1], array['succeeded'])") == []
 
 
+@pytest.mark.parametrize("state", ["succeeded", "failed", "cancelled"])
+def test_a_run_whose_unique_key_another_job_has_by_now_can_be_ended(session: psycopg.Connection, state: str) -> None:
+    session.execute("select heartbeat(1, 'w', null, '{}', 3600), defer('t', unique_key => 'k')")
+    session.execute("""select from pq."fetch"(1, null, 10)""")
+    session.execute("select defer('t', unique_key => 'k')")
+    session.execute("update jobs set state = %s where id = 1", [state])
+    assert rows(session, "select id, state from all_jobs order by id") == [(1, state), (2, "ready")]
+    session.execute("select defer('t', unique_key => 'l')")
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        session.execute("update jobs set unique_key = 'k' where unique_key = 'l'")
+
+
 def test_deleting_a_running_job_frees_its_lock(blocked: psycopg.Connection) -> None:
     blocked.execute("delete from jobs where id = 1")
     assert rows(blocked, "select id, state from jobs order by id") == [(2, "ready"), (3, "blocked")]

@@ -398,6 +398,25 @@ def test_a_fetch_does_not_wait_to_end_an_expired_job_whose_lock_a_stranger_has_i
     assert one.state(expired) == ["cancelled"]
 
 
+@pytest.mark.parametrize("why", ["expired", "paused"])
+def test_jobs_that_may_not_run_and_whose_lock_a_stranger_has_in_hand_keep_no_other_from_running(
+    sessions: Two, why: str
+) -> None:
+    one, two = sessions
+    unfit = [one.defer("l") for _ in range(30)]
+    if why == "expired":
+        one.do("select pq.reschedule(%s, reexpire => true, expires_at => now())", unfit)
+    else:
+        one.do("select pq.pause(task => 't')")
+    other = one.do("select pq.defer('other', queue => 'q')")[0][0]
+    two.begin()
+    two.do("select pq.cancel(array[%s::bigint])", two.defer("l", priority=9, queue="x"))
+    assert one.fetch() == [other]
+    two.commit()
+    assert one.fetch() == []
+    assert set(one.state(*unfit)) == {"cancelled" if why == "expired" else "blocked"}
+
+
 def test_a_purge_that_waited_for_a_claim_leaves_the_job_alone(sessions: Two) -> None:
     one, two = sessions
     job = one.defer(None)

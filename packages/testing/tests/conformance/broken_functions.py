@@ -217,6 +217,8 @@ BROKEN = [
            Replacing.test_its_time_is_that_of_the_new_one),
     Mutant("StepsBackInSilence", "replace_waiting", r"perform wake", "perform cardinality",
            Replacing.test_a_job_that_steps_back_lets_the_next_of_its_lock_go_first),
+    Mutant("PutsOffInSilence", "replace_waiting", r"before\.lock_mode = 'mutex'", "false",
+           Replacing.test_a_mutex_job_that_is_put_off_lets_another_of_its_lock_go),
     Mutant("ReplacesWhatRuns", "store_unique", r"'replace' and holder\.state <> 'running'", "'replace'",
            Replacing.test_a_running_job_is_left_alone),
     Mutant("EndsPeriodsTooLate", "store_unique", r"p\.until > store_unique\.at", "p.until >= store_unique.at",

@@ -233,6 +233,16 @@ class Replacing(Case):
         assert await scene.fetch_ids() == [second]
         assert await scene.state(first) is State.SCHEDULED
 
+    async def test_a_mutex_job_that_is_put_off_lets_another_of_its_lock_go(self, scene: Scene) -> None:
+        running = await scene.run(lock="l", lock_mode="mutex")
+        first = await scene.add(lock="l", lock_mode="mutex", unique_key="k")
+        second = await scene.add(lock="l", lock_mode="mutex")
+        assert await scene.fetch() == []
+        await scene.succeed(running)
+        assert await scene.states(first, second) == [State.READY, State.BLOCKED]
+        await meet(scene, on_conflict="replace", delay=HOUR)
+        assert await scene.fetch_ids() == [second]
+
 
 class KeptPeriods(Case):
     """Keys that are taken for a time, whatever becomes of the job."""

@@ -2,7 +2,7 @@
 -- store_unique.
 --
 -- The job is ready or scheduled after it, so no wake of its lock is missed. Of its lock others are to be woken only if it
--- lets them go before.
+-- lets them go before: as one of lower priority, or as a mutex job that is put off, for which they do not wait.
 create or replace function replace_waiting(holder bigint, job new_job)
 returns text
 language plpgsql
@@ -10,21 +10,25 @@ as $$
 #variable_conflict use_column
 declare
     before record;
+    steps_back boolean;
 begin
-    select j.queue, j.priority, j.lock_key into before from jobs j
+    select j.queue, j.priority, j.lock_key, j.lock_mode, j.state into before from jobs j
     where j.id = replace_waiting.holder and (j.state <> 'running') is true
     for update;
     if not found then
         return null;
     end if;
-    if before.lock_key is not null and job.priority < before.priority then
+    steps_back := before.lock_key is not null and (
+        job.priority < before.priority
+        or (before.lock_mode = 'mutex' and job.state = 'scheduled' and before.state <> 'scheduled'));
+    if steps_back then
         perform check_isolation();
     end if;
     update jobs j set
         task = job.task, args = job.args, version = job.version, metadata = job.metadata, priority = job.priority,
         state = job.state, scheduled_at = job.scheduled_at, expires_at = job.expires_at
     where j.id = replace_waiting.holder;
-    if before.lock_key is not null and job.priority < before.priority then
+    if steps_back then
         perform wake(array[before.lock_key]);
     end if;
     return before.queue;

@@ -41,7 +41,8 @@ begin
         where j.unique_key = job.unique_key and j.unique_scope = 'live' and job.unique_scope = 'live'
         union all
         select j.id, j.state, j.attempt, j.expires_at from jobs j
-        where j.unique_key = job.unique_key and j.unique_scope = 'waiting' and j.state <> 'running' and job.unique_scope = 'waiting';
+        where j.unique_key = job.unique_key and j.unique_scope = 'waiting' and j.state in ('scheduled', 'ready', 'blocked')
+            and job.unique_scope = 'waiting';
         if not found then
             select p.job_id as id into holder from unique_periods p where p.key = period_key and p.until > store_unique.at;
             if found then

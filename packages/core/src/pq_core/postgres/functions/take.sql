@@ -68,6 +68,9 @@ begin
         end if;
         left_over := unfit <> '{}';
         if left_over then
+            -- What is still ready of them is behind a lock in others' hands: go on past it.
+            take.seen_locks := take.seen_locks || array(
+                select distinct j.lock_key from jobs j where j.id = any (unfit) and (j.state = 'ready' and j.lock_key is not null) is true);
             free := array(select u from unnest(free) u where u <> all (unfit));
             locked := array(select u from unnest(locked) u where u <> all (unfit));
         end if;
