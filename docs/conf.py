@@ -1,6 +1,9 @@
 """How the documentation is built: `nox -s docs`."""
 
+import tomllib
 from importlib.metadata import version as version_of
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +57,24 @@ def write_states() -> None:
     Path(__file__).with_name("explanation").joinpath("states.inc").write_text(table, encoding="utf-8")
 
 
+def write_features() -> None:
+    """Make the table of features, a part for each group, from features.toml."""
+    known = tomllib.loads(Path(__file__).with_name("features.toml").read_text(encoding="utf-8"))
+    peers: dict[str, str] = known["peers"]
+    head = "| | pq | " + " | ".join(f"{name} {version}" for name, version in peers.items()) + " |"
+    lines: list[str] = []
+    for group, features in groupby(known["feature"], key=itemgetter("group")):
+        lines += [f"## {group}", "", head, "|---" * (len(peers) + 2) + "|"]
+        for feature in features:
+            name = f"[{feature['name']}](../{feature['page']})" if "page" in feature else feature["name"]
+            cells = " | ".join([feature["pq"], *feature["peers"]])
+            lines.append(f"| **{name}**. {feature['means']} | {cells} |")
+        lines.append("")
+    Path(__file__).with_name("reference").joinpath("features.inc").write_text("\n".join(lines), encoding="utf-8")
+
+
 write_states()
+write_features()
 
 
 def setup(app: Sphinx) -> None:
