@@ -890,7 +890,6 @@ class RevivesTwins(Broken):
 
 class RevivesTheYounger(Broken):
     caught_by = RevivingTwins.test_of_two_ended_twins_the_older_comes_back
-    seen_by_model = True
 
     async def retry(self, ids: Sequence[int], *, now: datetime | None = None) -> list[JobState]:
         back = [
