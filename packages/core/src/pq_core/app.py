@@ -14,7 +14,7 @@ from pq_core.connector import Connector, Deferred, SchemaStatus, WorkerStatus, h
 from pq_core.defer_middleware import DeferMiddleware, StoresJobs, check_defer_middleware, surround_defer
 from pq_core.deferrer import DeferOptions, Deferrer, defer_many, defer_many_async, ids_of
 from pq_core.errors import AppNotFound, InvalidOption, shown
-from pq_core.events import Event, Hooks
+from pq_core.events import Event, Hooks, check_kind
 from pq_core.given import several
 from pq_core.health import Health
 from pq_core.import_path import import_modules, load
@@ -197,9 +197,11 @@ class App(Blueprint):
         if not events:
             raise InvalidOption("app.on() names no event; write for example @app.on(pq_core.events.JobFailed)")
 
+        for kind in events:
+            check_kind(kind)
+
         def listen(function: Callable[[E], R]) -> Callable[[E], R]:
-            for kind in events:
-                self.hooks.add(kind, function)
+            self.hooks.add(events, function)
             return function
 
         return listen

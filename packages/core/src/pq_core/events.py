@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any, TypeVar, cast
 
@@ -220,18 +220,16 @@ class Hooks:
     functions: dict[type[Event], list[Hook]] = attrs.field(factory=dict[type[Event], list[Hook]])
     _also: Callable[[BaseException], object] | None = None
 
-    def add(self, kind: Any, function: Hook) -> None:
-        """Tell `function` of all events of `kind` from now on, after the functions that were added before it.
+    def add(self, kinds: Iterable[type[Event]], function: Hook) -> None:
+        """Tell `function` of all events of these kinds from now on, each once, after those that were added before it.
 
         Raises:
-            InvalidOption: `kind` is no event, or `function` is none that can be told of one.
+            InvalidOption: `function` is none that can be told of an event.
         """
-        if not isinstance(kind, type) or not issubclass(kind, Event):
-            known = ", ".join(each.__name__ for each in EVENTS)
-            raise InvalidOption(f"{shown(cast('object', kind))} is no event; events are {known}")
         _check(function)
+        known = tuple(kinds)
         for each in EVENTS:
-            if issubclass(each, kind):
+            if issubclass(each, known):
                 self.functions.setdefault(each, []).append(function)
 
     def tell(self, event: Event) -> None:
@@ -260,6 +258,17 @@ class Hooks:
         )
         if self._also is not None:
             self._also(error)
+
+
+def check_kind(kind: object) -> None:
+    """Refuse what is no class of events.
+
+    Raises:
+        InvalidOption: the message lists what there is.
+    """
+    if not isinstance(kind, type) or not issubclass(kind, Event):
+        known = ", ".join(each.__name__ for each in EVENTS)
+        raise InvalidOption(f"{shown(cast('object', kind))} is no event; events are {known}")
 
 
 def _check(function: object) -> None:

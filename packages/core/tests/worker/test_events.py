@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
@@ -235,6 +235,31 @@ def test_what_cannot_be_called_there_and_then_is_no_hook(app: pq.App, function: 
 def test_what_is_no_event_cannot_be_listened_to(app: pq.App, kind: Any) -> None:
     with pytest.raises(pq.InvalidOption, match="is no event; events are WorkerStarted, WorkerStopped, JobStarted"):
         app.on(kind)(print)
+
+
+def test_a_decorator_without_its_call_is_refused_where_it_stands(app: pq.App) -> None:
+    def hear(event: Event) -> None: ...
+
+    with pytest.raises(pq.InvalidOption, match="is no event"):
+        app.on(hear)  # type: ignore[arg-type, type-var] # pyright: ignore[reportArgumentType]
+
+
+def test_nothing_is_listened_to_if_one_of_several_is_no_event(app: pq.App) -> None:
+    with pytest.raises(pq.InvalidOption, match="is no event"):
+        app.on(events.JobFailed, cast("Any", int))(print)
+    assert app.hooks.functions == {}
+
+
+async def test_a_hook_that_is_given_an_event_and_its_base_is_told_once(app: pq.App, drain: Drain) -> None:
+    seen: list[Any] = []
+    app.on(events.JobSucceeded, events.RunEnded, events.JobSucceeded)(seen.append)
+
+    @app.task
+    async def task() -> None: ...
+
+    task.defer()
+    await drain()
+    assert len(seen) == 1
 
 
 def test_to_listen_to_nothing_is_refused(app: pq.App) -> None:

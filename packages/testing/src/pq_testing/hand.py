@@ -16,6 +16,7 @@ from pq_core.connector import Connector, Fetched, JobFilter, Transactional, Work
 from pq_core.context import Stop
 from pq_core.errors import TransactionRequired, WrongConnection
 from pq_core.job import LONGEST_DELAY, Job
+from pq_core.memory.transaction import MemoryTransaction
 from pq_core.outcome import Outcome
 from pq_core.worker.executor import Driven, Executor
 from pq_core.worker.run import Run as Execution
@@ -207,7 +208,13 @@ class Hand:
         await store.rescue(now=now)
 
     async def forsake(self) -> None:
-        """Undo, in a caller's transaction, what the job has done there whose worker died in the midst of it."""
+        """Undo what the job has done whose worker died in the midst of it: in a caller's transaction, or its own.
+
+        One of its own in PostgreSQL has ended with its session.
+        """
+        for held in self._transactions.held:
+            if isinstance(held.connection, MemoryTransaction):
+                held.connection.__exit__(GeneratorExit, None, None)
         savepoint, self._savepoint = self._savepoint, None
         if savepoint is not None:
             await savepoint.rollback()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -191,6 +192,23 @@ def test_a_worker_that_dies_anywhere_leaves_the_work_done_once(
     numbers = [enter.defer() for _ in range(3)]
     run_jobs()
     assert entries(postgres) == numbers
+
+
+@pytest.mark.parametrize("point", range(1, 16))
+def test_a_worker_that_dies_lets_go_of_the_keys_that_its_transaction_in_memory_held(app: pq.App, point: int) -> None:
+    @app.task(name="tell", queueing_lock="tell")
+    async def tell() -> None: ...
+
+    @app.task(name="enter", pass_context=True, delivery="transactional")
+    async def enter(context: pq.JobContext) -> None:
+        await tell.configure(connection=context.connection).defer_async()
+        await asyncio.sleep(0)
+
+    with using(app, chaos=Chaos(crash="everywhere", crash_at=point)) as run_jobs:
+        first = enter.defer()
+        run_jobs()
+        assert [job.task for job in run_jobs.harness.jobs() if job.state == "succeeded"] == ["enter", "tell"]
+        assert app.jobs.get(first).losses <= 1
 
 
 def test_in_a_callers_transaction_a_job_is_a_part_of_that(
