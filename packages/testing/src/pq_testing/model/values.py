@@ -56,7 +56,7 @@ bad_arguments = st.sampled_from(
 )
 
 
-unique_terms = st.fixed_dictionaries(
+unique_terms: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {
         "unique_key": st.sampled_from(("k", "k", "ü 'k'")),
         "unique_scope": st.sampled_from(("waiting", "waiting", "live")),
@@ -76,7 +76,7 @@ words = st.fixed_dictionaries({"fraction": st.sampled_from((None, 0.0, 0.25, 1.0
 @st.composite
 def _new_jobs(draw: st.DrawFn) -> NewJob:
     lock_mode: LockMode = draw(st.sampled_from(("ordered", "mutex")))
-    terms = draw(unique_terms) if draw(st.integers(0, 3)) == 0 else NO_ARGUMENTS
+    terms: dict[str, Any] = draw(unique_terms) if draw(st.integers(0, 3)) == 0 else NO_ARGUMENTS
     return NewJob(
         task=draw(st.sampled_from(("t", "u"))),
         args=draw(arguments),
