@@ -335,8 +335,8 @@ _DEFER_MANY_WITH_TERMS: LiteralString = (
 # JSON as text: most of it is empty, and is then read without a parser.
 _FETCHED_COLUMNS = (
     "id, task, args::text, queue, priority, lock, lock_mode, attempt, claim, losses, max_losses, scheduled_at,"
-    " created_at, started_at, cancel_requested_at, reason, errors::text, metadata::text, delivery, version,"
-    " unique_key, unique_scope, expires_at, progress::text, again, solo, next_in"
+    " created_at, started_at, cancel_requested_at, reason, errors::text, metadata::text, terms::text, again,"
+    " solo, next_in"
 )
 _FETCH = "%s::bigint, %s::text[], %s::int, %s::timestamptz"
 _FINISH = (
@@ -406,7 +406,9 @@ def _read_fetched(rows: list[Row], worker: int) -> Fetched:
     again, solo, next_in = rows.pop()[-3:]
     jobs: list[Job] = []
     for row in rows:
-        args, errors, metadata, _, progress, unreadable = _carried(row[2], row[16], row[17], progress=row[23])
+        terms: dict[str, Any] = {} if row[18] is None else _terms(row[18])
+        said = terms.pop("progress", None)
+        args, errors, metadata, _, progress, unreadable = _carried(row[2], row[16], row[17], None, said)
         job = Job(
             id=row[0],
             task=row[1],
@@ -428,17 +430,21 @@ def _read_fetched(rows: list[Row], worker: int) -> Fetched:
             reason=row[15],
             errors=errors,
             metadata=metadata,
-            delivery=row[18],
-            version=row[19],
-            unique_key=row[20],
-            unique_scope=row[21],
-            expires_at=row[22] and row[22].astimezone(UTC),
             progress=progress,
             unreadable=unreadable,
+            **terms,
         )
         jobs.append(job)
     jobs.sort(key=lambda job: (-job.priority, job.id))
     return Fetched(jobs=jobs, again=again, solo=solo, next_in=next_in)
+
+
+def _terms(text: str) -> dict[str, Any]:
+    """Read what is not as usual with a job; its progress stays JSON text."""
+    terms = {name: value for name, value in load(text).items() if value is not None}
+    if "expires_at" in terms:
+        terms["expires_at"] = datetime.fromisoformat(terms["expires_at"]).astimezone(UTC)
+    return terms
 
 
 def _read_job(row: Row) -> Job:

@@ -47,7 +47,7 @@ begin
         delivery, version, expires_at)
     values (defer.queue, defer.task, defer.args, defer.priority, defer.lock, defer.lock_mode,
         case when due > at then 'scheduled' else 'ready' end, due, at, defer.max_losses, defer.metadata,
-        defer.delivery, defer.version, coalesce(defer.expires_at, at + defer.expires_in))
+        nullif(defer.delivery, 'at_least_once'), nullif(defer.version, 1), coalesce(defer.expires_at, at + defer.expires_in))
     returning id into new_id;
     -- Of a scheduled job too: a worker that knows of it need not look before it is due.
     perform pg_notify(current_schema(), 'queue:' || defer.queue);

@@ -36,7 +36,7 @@ begin
         insert into jobs (queue, task, args, priority, lock, lock_mode, state, scheduled_at, created_at, max_losses, metadata,
             delivery, version, expires_at)
         select g.queue, g.task, g.args, g.priority, g.lock, g.lock_mode, g.state, g.scheduled_at, at, g.max_losses, g.metadata,
-            g.delivery, g.version, g.expires_at
+            nullif(g.delivery, 'at_least_once'), nullif(g.version, 1), g.expires_at
         from given_jobs(
             defer_many.tasks, defer_many.args, defer_many.queues, defer_many.priorities, defer_many.locks, defer_many.lock_modes,
             defer_many.scheduled_ats, defer_many.delays, defer_many.max_losses, defer_many.metadata, at, defer_many.deliveries,

@@ -11,7 +11,7 @@ returns table (
     id bigint, task text, args json, queue text, priority smallint, lock text, lock_mode text, attempt bigint, claim bigint,
     losses smallint, max_losses smallint, scheduled_at timestamptz, created_at timestamptz, started_at timestamptz,
     cancel_requested_at timestamptz, reason text, errors jsonb, metadata json,
-    delivery text, version integer, unique_key text, unique_scope text, expires_at timestamptz, progress json,
+    terms json,
     again boolean, solo boolean, next_in double precision
 )
 language plpgsql security definer
@@ -87,7 +87,9 @@ begin
             where j.id = any (taken.ids) and (j.expires_at <= at and j.attempt = 0) is not true
             returning j.id, j.task, j.args, j.queue, j.priority, j.lock, j.lock_mode, j.attempt, j.claim, j.losses, j.max_losses,
                 j.scheduled_at, j.created_at, j.started_at, j.cancel_requested_at, j.reason, j.errors, j.metadata,
-                j.delivery, j.version, j.unique_key, j.unique_scope, j.expires_at, j.progress,
+                case when num_nonnulls(j.delivery, j.version, j.unique_key, j.expires_at, j.progress) > 0 then json_build_object(
+                    'delivery', j.delivery, 'version', j.version, 'unique_key', j.unique_key, 'unique_scope', j.unique_scope,
+                    'expires_at', j.expires_at, 'progress', j.progress::text) end,
                 null::boolean, null::boolean, null::double precision;
         get diagnostics claimed = row_count;
         wanted := wanted - claimed;
@@ -118,7 +120,7 @@ begin
     return query
         select null::bigint, null::text, null::json, null::text, null::smallint, null::text, null::text, null::bigint, null::bigint,
             null::smallint, null::smallint, null::timestamptz, null::timestamptz, null::timestamptz, null::timestamptz, null::text,
-            null::jsonb, null::json, null::text, null::integer, null::text, null::text, null::timestamptz, null::json,
+            null::jsonb, null::json, null::json,
             more and wanted > 0, last_life and not idle,
             (select extract(epoch from s.scheduled_at - at)::double precision from jobs s
                 where s.state = 'scheduled' order by s.scheduled_at limit 1);

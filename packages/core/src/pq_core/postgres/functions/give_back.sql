@@ -28,7 +28,7 @@ begin
     keyed := array(
         select j.id from jobs j
         where j.id = any (held) and (j.unique_scope = 'waiting') is true and j.cancel_requested_at is null
-            and j.delivery <> 'at_most_once' and j.losses + give_back.lost::integer < j.max_losses);
+            and j.delivery is distinct from 'at_most_once' and j.losses + give_back.lost::integer < j.max_losses);
     if keyed <> '{}' then
         select coalesce(array_agg(r.id order by r.id) filter (where r.twin is not null), '{}'),
             array_agg(r.twin order by r.id) filter (where r.twin is not null), array_agg(r.id) filter (where r.twin is null),

@@ -25,7 +25,7 @@ begin
         perform check_isolation();
     end if;
     update jobs j set
-        task = job.task, args = job.args, version = job.version, metadata = job.metadata, priority = job.priority,
+        task = job.task, args = job.args, version = nullif(job.version, 1), metadata = job.metadata, priority = job.priority,
         state = job.state, scheduled_at = job.scheduled_at, expires_at = job.expires_at
     where j.id = replace_waiting.holder;
     if steps_back then

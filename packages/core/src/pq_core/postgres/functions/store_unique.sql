@@ -19,7 +19,8 @@ begin
             delivery, version, unique_key, unique_scope, expires_at)
         overriding system value
         select new_id, job.queue, job.task, job.args, job.priority, job.lock, job.lock_mode, job.state, job.scheduled_at,
-            store_unique.at, job.max_losses, job.metadata, job.delivery, job.version, job.unique_key, job.unique_scope, job.expires_at
+            store_unique.at, job.max_losses, job.metadata, nullif(job.delivery, 'at_least_once'),
+            nullif(job.version, 1), job.unique_key, job.unique_scope, job.expires_at
         where not exists (select from unique_periods p where p.key = period_key and p.until > store_unique.at)
         on conflict do nothing;
         if found then

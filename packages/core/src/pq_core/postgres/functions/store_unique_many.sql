@@ -30,7 +30,7 @@ begin
                     metadata, delivery, version, unique_key, unique_scope, expires_at)
                 overriding system value
                 select reserved[g.place], g.queue, g.task, g.args, g.priority, g.lock, g.lock_mode, g.state, g.scheduled_at,
-                    store_unique_many.at, g.max_losses, g.metadata, g.delivery, g.version, g.unique_key,
+                    store_unique_many.at, g.max_losses, g.metadata, nullif(g.delivery, 'at_least_once'), nullif(g.version, 1), g.unique_key,
                     case when g.unique_key is not null then g.unique_scope end, g.expires_at
                 from given g
                 where (g.turn = 1 or g.unique_key is null) and not exists (

@@ -1,21 +1,21 @@
 -- What a job may promise or ask for beside a lock and a time.
 --
---   delivery      what its worker's death means for it; see docs/explanation/guarantees.md.
---   version       of its arguments, as the code that deferred it knew them.
+--   delivery      what its worker's death means for it; null: at_least_once. See docs/explanation/guarantees.md.
+--   version       of its arguments, as the code that deferred it knew them; null: 1.
 --   unique_key    no two jobs of one key and scope at once: waiting ones only, or live ones.
 --   expires_at    a job that no worker has started by then is cancelled.
 -- What these may be, defer checks: a constraint is read anew by each statement that inserts, at a cost of about 2 us. Only of times
 -- there must never be any that clients cannot read.
 alter table jobs
-    add column delivery text not null default 'at_least_once',
-    add column version integer not null default 1,
+    add column delivery text,
+    add column version integer,
     add column unique_key text,
     add column unique_scope text,
     add column expires_at timestamptz check (expires_at >= '1900-01-01 00:00+00' and expires_at < '9000-01-01 00:00+00');
 
 alter table finished_jobs
-    add column delivery text not null default 'at_least_once',
-    add column version integer not null default 1,
+    add column delivery text,
+    add column version integer,
     add column unique_key text,
     add column unique_scope text,
     add column expires_at timestamptz;
@@ -27,12 +27,12 @@ create index jobs_expiring on jobs (expires_at) where expires_at is not null and
 create or replace view all_jobs as
     select id, queue, task, args, priority, lock, lock_mode, state, attempt, claim, losses, max_losses, scheduled_at, created_at,
         started_at, null::timestamptz as finished_at, worker, cancel_requested_at, reason, errors, result, progress, metadata,
-        delivery, version, unique_key, unique_scope, expires_at
+        coalesce(delivery, 'at_least_once') as delivery, coalesce(version, 1) as version, unique_key, unique_scope, expires_at
     from jobs
     union all
     select id, queue, task, args, priority, lock, lock_mode, state, attempt, claim, losses, max_losses, scheduled_at, created_at,
         started_at, finished_at, worker, cancel_requested_at, reason, errors, result, progress, metadata,
-        delivery, version, unique_key, unique_scope, expires_at
+        coalesce(delivery, 'at_least_once') as delivery, coalesce(version, 1) as version, unique_key, unique_scope, expires_at
     from finished_jobs;
 
 -- Keys that stay taken for a time, whatever becomes of the job that took them.
