@@ -9,9 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pq_core import events
+from pq_core.answers import Deferred, JobState, Pause, QueueInfo, SchemaStatus
 from pq_core.app import App
 from pq_core.blueprint import Blueprint
-from pq_core.connector import Connector, Deferred, JobState, Pause, QueueInfo, SchemaStatus, WorkerStatus
+from pq_core.connector import Connector
 from pq_core.context import JobContext, current_context
 from pq_core.deferrer import Deferrer
 from pq_core.errors import (
@@ -61,6 +62,7 @@ from pq_core.task import ContextTask, Task
 from pq_core.unique import Unique
 from pq_core.verdicts import Verdict
 from pq_core.waiting import JobHandle
+from pq_core.worker_info import WorkerStatus
 
 if TYPE_CHECKING:
     from pq_core.memory import InMemoryConnector

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
 import attrs
 
+from pq_core.answers import Deferred, SchemaStatus
 from pq_core.blueprint import Blueprint
-from pq_core.connector import Connector, Deferred, SchemaStatus, WorkerStatus, has_transactions
+from pq_core.connector import Connector, has_transactions
 from pq_core.defer_middleware import DeferMiddleware, StoresJobs, check_defer_middleware, surround_defer
 from pq_core.deferrer import DeferOptions, Deferrer, defer_many, defer_many_async, ids_of
 from pq_core.errors import AppNotFound, InvalidOption, shown
@@ -25,6 +26,7 @@ from pq_core.middleware import Middleware, check_common_middleware
 from pq_core.registry import TaskRegistry
 from pq_core.schedule_admin import ScheduleAdmin
 from pq_core.task import Task
+from pq_core.worker_info import WorkerStatus
 
 if TYPE_CHECKING:  # The worker costs anyio, which an app that only defers does not need.
     from pq_core.worker import Worker, WorkerOptions

@@ -26,9 +26,10 @@ from datetime import UTC, datetime
 
 import attrs
 
-from pq_core.connector import MOST_AHEAD, WorkerStatus
+from pq_core.answers import MOST_AHEAD
 from pq_core.errors import shown
 from pq_core.states import State
+from pq_core.worker_info import WorkerStatus
 
 
 @attrs.frozen(kw_only=True)

@@ -24,277 +24,54 @@ them over. (With ``max_losses == 1`` every life is the last one.)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime, timedelta
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
-import attrs
-
-from pq_core.errors import InvalidJob
-from pq_core.given import as_option, check_ids, check_queues, check_states, check_worker
-from pq_core.health import Health
-from pq_core.job import (
-    Job,
-    NewJob,
-    check_delay,
-    check_lock,
-    check_moment,
-    check_name,
-    check_priority,
-    check_unique_key,
-    overwrite,
-    refuse_two_times,
+from pq_core.answers import (
+    MOST_AHEAD,
+    Deferred,
+    Fetched,
+    JobState,
+    Pause,
+    PauseKind,
+    QueueInfo,
+    SchemaStatus,
+    Standing,
+    Status,
 )
-from pq_core.outcome import UNCHANGED, Outcome, Progress, Unchanged
-from pq_core.payload import NO_NAMES, check_mapping, dump_mapping
+from pq_core.health import Health
+from pq_core.job import Job, NewJob
+from pq_core.outcome import Outcome, Progress
 from pq_core.schedule import Move, NewSchedule, Schedule, Ticked
+from pq_core.selection import JobChanges, JobFilter
 from pq_core.states import State
 from pq_core.watch import SyncWatch, Watch
+from pq_core.worker_info import WorkerInfo, WorkerStatus
 
-Status = Literal["new", "skipped", "replaced"]
-"""What became of a job that was to be stored."""
-
-
-@attrs.frozen
-class Deferred:
-    """What became of one `NewJob`.
-
-    Attributes:
-        id: of the job; of the one that was there before, unless the job is new.
-        status: ``new``; ``skipped`` or ``replaced`` if its unique key was taken.
-    """
-
-    id: int
-    status: Status = "new"
-
-
-@attrs.frozen(kw_only=True)
-class Fetched:
-    """What a worker got.
-
-    Attributes:
-        jobs: claimed for it, the first to run first.
-        again: more may be had at once; a worker with free slots fetches again without waiting.
-        solo: a ready job in its last life was passed over, because this worker runs something.
-        next_in: seconds until the next scheduled job of any queue falls due, or None if there is none.
-    """
-
-    jobs: Sequence[Job]
-    again: bool = False
-    solo: bool = False
-    next_in: float | None = None
-
-
-@attrs.frozen
-class JobState:
-    """A job that a verb has changed, and its state after that."""
-
-    id: int
-    state: State
-
-
-@attrs.frozen(kw_only=True)
-class JobFilter:
-    """Which jobs are meant: all that fit every field given; live and ended ones alike.
-
-    Raises:
-        InvalidOption: a value that no job may have. An id may be any whole number.
-
-    .. versionadded:: 0.1
-
-    Attributes:
-        args: names of arguments, with values that the job has for them, too, equal as JSON values: 1 is 1.0 but not
-            true, and the order of an object's names is no difference. Other arguments may be anything.
-        created_after: jobs of that moment or later, as with `scheduled_after`.
-        created_before: jobs of before that moment, as with `scheduled_before`.
-        scheduled_after: of `scheduled_at`, the time when the job was, or is, due.
-    """
-
-    ids: Sequence[int] | None = None
-    queue: str | None = None
-    task: str | None = None
-    states: Sequence[State] | None = None
-    lock: str | None = None
-    args: Mapping[str, Any] | None = None
-    unique_key: str | None = None
-    created_after: datetime | None = None
-    created_before: datetime | None = None
-    scheduled_after: datetime | None = None
-    scheduled_before: datetime | None = None
-
-    def __attrs_post_init__(self) -> None:
-        if self.ids is not None:
-            overwrite(self, ids=check_ids(self.ids))
-        if self.states is not None:
-            overwrite(self, states=check_states(self.states))
-        with as_option():
-            if self.queue is not None:
-                overwrite(self, queue=check_name("queue", self.queue))
-            if self.task is not None:
-                overwrite(self, task=check_name("task", self.task))
-            if self.lock is not None:
-                overwrite(self, lock=check_lock(self.lock))
-            if self.args is not None:
-                dump_mapping(self.args, "args", error=InvalidJob)
-            if self.unique_key is not None:
-                overwrite(self, unique_key=check_unique_key(self.unique_key))
-            for name in ("created_after", "created_before", "scheduled_after", "scheduled_before"):
-                if getattr(self, name) is not None:
-                    check_moment(name, getattr(self, name))
-
-
-@attrs.frozen(kw_only=True)
-class JobChanges:
-    """New values for waiting jobs. `scheduled_at` and `delay` exclude each other; a delay of zero means now.
-
-    A `lock` of None takes the lock away, an `expires_at` of None lets the job wait for ever.
-
-    Raises:
-        InvalidJob: a value that no job may have.
-
-    .. versionadded:: 0.1
-    """
-
-    scheduled_at: datetime | None = None
-    delay: timedelta | None = None
-    queue: str | None = None
-    priority: int | None = None
-    lock: str | Unchanged | None = UNCHANGED
-    expires_at: datetime | Unchanged | None = UNCHANGED
-
-    def __attrs_post_init__(self) -> None:
-        refuse_two_times(self.scheduled_at, self.delay)
-        if self.scheduled_at is not None:
-            check_moment("scheduled_at", self.scheduled_at)
-        if self.delay is not None:
-            check_delay("delay", self.delay)
-        if self.queue is not None:
-            overwrite(self, queue=check_name("queue", self.queue))
-        if self.priority is not None:
-            overwrite(self, priority=check_priority(self.priority))
-        if self.lock is not None and self.lock is not UNCHANGED:
-            overwrite(self, lock=check_lock(self.lock))
-        if self.expires_at is not None and self.expires_at is not UNCHANGED:
-            check_moment("expires_at", self.expires_at)
-
-
-@attrs.frozen(kw_only=True)
-class WorkerInfo:
-    """Who a worker is. The id is a random 63-bit number, so that it needs no trip to the database.
-
-    Raises:
-        InvalidOption: a value that cannot be stored.
-
-    Attributes:
-        queues: the queues it serves; None means every queue.
-        details: what helps an operator to find it: host, process id, version, concurrency.
-    """
-
-    id: int
-    name: str = "worker"
-    queues: Sequence[str] | None = None
-    details: Mapping[str, Any] = attrs.field(factory=NO_NAMES)
-
-    def __attrs_post_init__(self) -> None:
-        overwrite(self, id=check_worker(self.id), queues=check_queues(self.queues))
-        with as_option():
-            overwrite(self, name=check_name("name", self.name))
-            check_mapping(self.details, "details", error=InvalidJob)
-
-
-@attrs.frozen(kw_only=True)
-class WorkerStatus:
-    """A worker that the store knows.
-
-    .. versionadded:: 0.1
-
-    Attributes:
-        info: what it said of itself when it made itself known.
-        started_at: when that was.
-        heartbeat_at: when it was last heard of.
-        lease_until: when it counts as dead, unless it is heard of before.
-        alive: whether that time has not come.
-        running: how many jobs it runs, or holds to run next.
-    """
-
-    info: WorkerInfo
-    started_at: datetime
-    heartbeat_at: datetime
-    lease_until: datetime
-    alive: bool
-    running: int = 0
-
-
-@attrs.frozen(kw_only=True)
-class Standing:
-    """Where a live job stands among others. Of a job that has ended, or never was, only the time is told.
-
-    .. versionadded:: 0.1
-
-    Attributes:
-        at: the time of the store.
-        holder: id of another job that runs under its lock.
-        before: id of the first live job of its lock, by priority, then id, unless that is the job itself.
-        ahead: ready jobs of its queue that come before it by priority, then id; counted up to `MOST_AHEAD`.
-    """
-
-    at: datetime
-    holder: int | None = None
-    before: int | None = None
-    ahead: int = 0
-
-
-MOST_AHEAD = 10_000
-"""Jobs before a job that are counted at most."""
-
-
-@attrs.frozen(kw_only=True)
-class QueueInfo:
-    """One queue: how many of its live jobs are in which state, and whether it is paused."""
-
-    name: str
-    paused: bool
-    counts: Mapping[State, int]
-
-
-PauseKind = Literal["queue", "task", "all"]
-"""What a pause holds: the jobs of a queue, those of a task, or all."""
-
-
-@attrs.frozen
-class Pause:
-    """What is not fetched for now, and since when.
-
-    .. versionadded:: 0.1
-
-    Attributes:
-        name: of the queue or the task; empty if all is paused.
-    """
-
-    kind: PauseKind
-    name: str
-    paused_at: datetime
-
-
-@attrs.frozen(kw_only=True)
-class SchemaStatus:
-    """What is installed. Up to date if `missing` and `outdated` are empty.
-
-    Attributes:
-        version: number of the newest migration applied, 0 if pq is not installed.
-        missing: names of the migrations to apply.
-        outdated: names of the functions to create anew.
-    """
-
-    version: int
-    missing: Sequence[str] = ()
-    outdated: Sequence[str] = ()
-
-    @property
-    def current(self) -> bool:
-        """Whether there is nothing to apply."""
-        return not self.missing and not self.outdated
+__all__ = [
+    "MOST_AHEAD",
+    "Connector",
+    "Deferred",
+    "Fetched",
+    "JobChanges",
+    "JobFilter",
+    "JobState",
+    "Pause",
+    "PauseKind",
+    "QueueInfo",
+    "SchemaStatus",
+    "Standing",
+    "Status",
+    "SyncConnector",
+    "SyncTransactional",
+    "Transactional",
+    "WorkerInfo",
+    "WorkerStatus",
+    "has_transactions",
+]
+"""With the values of the verbs, which stand in `answers`, `selection`, `worker_info`: others import them from here."""
 
 
 class SyncConnector(Protocol):

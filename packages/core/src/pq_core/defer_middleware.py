@@ -14,7 +14,7 @@ from typing import Any, Protocol, Self
 
 import attrs
 
-from pq_core.connector import Deferred
+from pq_core.answers import Deferred
 from pq_core.errors import InvalidOption, shown
 from pq_core.given import several
 from pq_core.job import NewJob

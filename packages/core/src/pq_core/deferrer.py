@@ -8,8 +8,8 @@ from typing import Any, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack
 
 import attrs
 
+from pq_core.answers import Deferred
 from pq_core.binding import Binding
-from pq_core.connector import Deferred
 from pq_core.defer_middleware import StoresJobs
 from pq_core.delays import Delay, as_timedelta
 from pq_core.errors import InvalidArguments, InvalidJob, InvalidOption, shown

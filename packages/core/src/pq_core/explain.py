@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from pq_core.answers import Pause, Standing
 from pq_core.causes import (
     AskedToStop,
     BehindInLine,
@@ -25,11 +26,13 @@ from pq_core.causes import (
     TaskUnknown,
     WorkersBusy,
 )
-from pq_core.connector import Connector, JobFilter, Pause, Standing, SyncConnector, WorkerStatus
+from pq_core.connector import Connector, SyncConnector
 from pq_core.errors import JobNotFound, shown
 from pq_core.given import check_id
 from pq_core.job import Job
+from pq_core.selection import JobFilter
 from pq_core.states import State
+from pq_core.worker_info import WorkerStatus
 
 Answer = TypeVar("Answer")
 Ask = Callable[[Any], Any]

@@ -8,7 +8,8 @@ from typing import Any, TypedDict, Unpack
 
 import attrs
 
-from pq_core.connector import Connector, JobChanges, JobFilter, JobState, Pause
+from pq_core.answers import JobState, Pause
+from pq_core.connector import Connector
 from pq_core.deferrer import refuse_unknown, time_fields
 from pq_core.delays import Delay
 from pq_core.explain import Explanation, explain, explain_async
@@ -16,6 +17,7 @@ from pq_core.given import check_id
 from pq_core.job import Job
 from pq_core.job_search import Call, Ids, Search, Which, change, hold, hold_async, job_filter, meant
 from pq_core.outcome import UNCHANGED, Unchanged
+from pq_core.selection import JobChanges, JobFilter
 from pq_core.states import ENDED, LIVE, WAITING, State
 from pq_core.task import Task
 from pq_core.waiting import JobHandle, Timeout, only

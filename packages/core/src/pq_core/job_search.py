@@ -8,11 +8,12 @@ from typing import Any, TypedDict, TypeVar, cast
 
 import attrs
 
-from pq_core.connector import Connector, JobFilter, SyncConnector
+from pq_core.connector import Connector, SyncConnector
 from pq_core.deferrer import refuse_unknown
 from pq_core.errors import InvalidOption
 from pq_core.given import check_ids, check_states
 from pq_core.job import Job
+from pq_core.selection import JobFilter
 from pq_core.states import State
 from pq_core.task import Task
 

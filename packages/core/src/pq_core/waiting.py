@@ -8,11 +8,12 @@ from time import monotonic
 
 import attrs
 
-from pq_core.connector import Connector, JobFilter, SyncConnector
+from pq_core.connector import Connector, SyncConnector
 from pq_core.delays import Delay, as_wait
 from pq_core.errors import JobNotFound, WaitTimedOut, shown
 from pq_core.given import as_option, check_id
 from pq_core.job import Job
+from pq_core.selection import JobFilter
 
 Timeout = float | timedelta | Delay | None
 """Seconds, a timedelta, or a dict such as ``{"minutes": 5}``; None: for ever."""

@@ -8,7 +8,7 @@ from heapq import heapify, heappop, heapreplace
 
 import attrs
 
-from pq_core.connector import Fetched, WorkerInfo
+from pq_core.answers import Fetched
 from pq_core.errors import InvalidJob, LeaseLost
 from pq_core.given import check_lease, check_limit, check_queues, check_worker
 from pq_core.job import MIN_PRIORITY
@@ -18,6 +18,7 @@ from pq_core.memory.store import Rank, Store
 from pq_core.outcome import Progress, newest
 from pq_core.payload import dump_mapping, load
 from pq_core.states import State
+from pq_core.worker_info import WorkerInfo
 
 LAST_RANK = (-MIN_PRIORITY + 1, 0)
 """Where no job stands: behind all."""

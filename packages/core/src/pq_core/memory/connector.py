@@ -8,20 +8,8 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+from pq_core.answers import Deferred, Fetched, JobState, Pause, QueueInfo, SchemaStatus, Standing
 from pq_core.clock import Clock, utc_now
-from pq_core.connector import (
-    Deferred,
-    Fetched,
-    JobChanges,
-    JobFilter,
-    JobState,
-    Pause,
-    QueueInfo,
-    SchemaStatus,
-    Standing,
-    WorkerInfo,
-    WorkerStatus,
-)
 from pq_core.errors import ConnectorClosed, ForkedConnector, WrongConnection
 from pq_core.health import Health
 from pq_core.job import Job, NewJob
@@ -40,8 +28,10 @@ from pq_core.memory.transaction import MemoryTransaction
 from pq_core.memory.watching import watched, watched_in_thread
 from pq_core.outcome import Outcome, Progress
 from pq_core.schedule import Move, NewSchedule, Schedule, Ticked
+from pq_core.selection import JobChanges, JobFilter
 from pq_core.states import State
 from pq_core.watch import SyncWatch, Watch
+from pq_core.worker_info import WorkerInfo, WorkerStatus
 
 Answer = TypeVar("Answer")
 REASON = "cancelled by request"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 
-from pq_core.connector import Deferred
+from pq_core.answers import Deferred
 from pq_core.errors import InvalidArguments, InvalidJob
 from pq_core.job import NewJob
 from pq_core.memory.draft import Draft

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from pq_core.connector import Deferred
+from pq_core.answers import Deferred
 from pq_core.errors import StoreBusy
 from pq_core.job import NewJob, Scope
 from pq_core.memory.record import Record

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from pq_core.connector import JobState
+from pq_core.answers import JobState
 from pq_core.given import check_worker
 from pq_core.job import LONGEST_DELAY
 from pq_core.memory.expiring import EXPIRED, expire

@@ -7,9 +7,9 @@ from typing import Any
 
 import attrs
 
-from pq_core.connector import JobFilter
 from pq_core.memory.record import Record
 from pq_core.payload import dump, exact, has_args
+from pq_core.selection import JobFilter
 from pq_core.states import State
 
 

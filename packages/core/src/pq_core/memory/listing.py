@@ -9,12 +9,13 @@ from itertools import islice
 
 import attrs
 
-from pq_core.connector import JobFilter, Pause, QueueInfo
+from pq_core.answers import Pause, QueueInfo
 from pq_core.given import check_id, check_limit
 from pq_core.job import Job
 from pq_core.memory.fitting import Sieve
 from pq_core.memory.record import Record
 from pq_core.memory.store import Store
+from pq_core.selection import JobFilter
 from pq_core.states import LIVE, State
 
 

@@ -8,13 +8,14 @@ from datetime import datetime
 
 import attrs
 
-from pq_core.connector import MOST_AHEAD, Standing, WorkerInfo, WorkerStatus
+from pq_core.answers import MOST_AHEAD, Standing
 from pq_core.given import check_id
 from pq_core.health import Health, QueueHealth
 from pq_core.memory.record import Record
 from pq_core.memory.store import Store
 from pq_core.payload import dump, load
 from pq_core.states import State
+from pq_core.worker_info import WorkerInfo, WorkerStatus
 
 
 @attrs.frozen

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import attrs
 
-from pq_core.connector import JobState
+from pq_core.answers import JobState
 from pq_core.errors import StoreBusy
 from pq_core.given import check_ids
 from pq_core.memory.record import Record

@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 
-from pq_core.connector import JobChanges, JobState
+from pq_core.answers import JobState
 from pq_core.given import check_age, check_ids, check_pause, check_reason, check_states, check_steps
 from pq_core.memory.record import Record
 from pq_core.memory.store import Store
 from pq_core.outcome import Unchanged
+from pq_core.selection import JobChanges
 from pq_core.states import ENDED, WAITING, State
 
 

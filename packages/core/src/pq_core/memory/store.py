@@ -13,11 +13,12 @@ from typing import Protocol, TypeVar
 
 import attrs
 
-from pq_core.connector import PauseKind, WorkerInfo
+from pq_core.answers import PauseKind
 from pq_core.job import Scope
 from pq_core.memory.line import Line
 from pq_core.memory.record import Record, ScheduleRecord
 from pq_core.states import State
+from pq_core.worker_info import WorkerInfo
 
 Answer = TypeVar("Answer")
 Answer_co = TypeVar("Answer_co", covariant=True)

@@ -7,7 +7,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
-from pq_core.connector import Deferred
+from pq_core.answers import Deferred
 from pq_core.errors import WrongConnection
 from pq_core.job import NewJob
 from pq_core.memory.concluding import Conclude, Current

@@ -14,11 +14,8 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 from psycopg.types.datetime import TimestamptzLoader
 
-from pq_core.connector import (
-    Deferred,
-    SchemaStatus,
-    SyncConnector,
-)
+from pq_core.answers import Deferred, SchemaStatus
+from pq_core.connector import SyncConnector
 from pq_core.errors import ConnectionFailed, ConnectorError, TransactionRequired, WrongConnection
 from pq_core.job import NewJob
 from pq_core.outcome import Outcome

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, LiteralString
 
-from pq_core.connector import JobFilter
 from pq_core.given import MAX_ID, check_ids
 from pq_core.payload import dump
+from pq_core.selection import JobFilter
 
 _SIMPLE: tuple[tuple[str, LiteralString], ...] = (
     ("queue", "queue = %s"),

@@ -13,11 +13,8 @@ import psycopg
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 
+from pq_core.answers import Deferred, SchemaStatus
 from pq_core.clock import Clock
-from pq_core.connector import (
-    Deferred,
-    SchemaStatus,
-)
 from pq_core.errors import ConnectionFailed, ConnectorError, InvalidOption, shown
 from pq_core.job import NewJob
 from pq_core.outcome import Outcome

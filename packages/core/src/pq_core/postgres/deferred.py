@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from pq_core.connector import Deferred, Status
+from pq_core.answers import Deferred, Status
 from pq_core.job import NewJob
 from pq_core.unique import already_deferred
 

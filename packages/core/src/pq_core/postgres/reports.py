@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pq_core.connector import Standing, WorkerInfo, WorkerStatus
+from pq_core.answers import Standing
 from pq_core.health import Health, Pin, QueueHealth
 from pq_core.payload import load
+from pq_core.worker_info import WorkerInfo, WorkerStatus
 
 Row = tuple[Any, ...]
 

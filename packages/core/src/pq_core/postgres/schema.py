@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import attrs
 
-from pq_core.connector import SchemaStatus
+from pq_core.answers import SchemaStatus
 from pq_core.errors import InvalidOption, SchemaMissing, SchemaTooNew
 from pq_core.given import as_option
 from pq_core.job import check_name

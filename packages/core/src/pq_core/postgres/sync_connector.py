@@ -15,17 +15,7 @@ import psycopg
 from psycopg.rows import tuple_row
 from psycopg_pool import ConnectionPool
 
-from pq_core.connector import (
-    Deferred,
-    JobChanges,
-    JobFilter,
-    JobState,
-    Pause,
-    QueueInfo,
-    SchemaStatus,
-    Standing,
-    WorkerStatus,
-)
+from pq_core.answers import Deferred, JobState, Pause, QueueInfo, SchemaStatus, Standing
 from pq_core.errors import ConnectionFailed
 from pq_core.health import Health
 from pq_core.job import Job, NewJob
@@ -42,8 +32,10 @@ from pq_core.postgres.statements import Statement
 from pq_core.postgres.transactions import IDLE, MOST, guarded, transaction
 from pq_core.postgres.watching import watched_in_thread
 from pq_core.schedule import Move, NewSchedule, Schedule, Ticked
+from pq_core.selection import JobChanges, JobFilter
 from pq_core.states import State
 from pq_core.watch import SyncWatch
+from pq_core.worker_info import WorkerStatus
 
 T = TypeVar("T")
 

@@ -7,24 +7,16 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from pq_core.connector import (
-    Fetched,
-    JobChanges,
-    JobFilter,
-    JobState,
-    Pause,
-    QueueInfo,
-    Standing,
-    WorkerInfo,
-    WorkerStatus,
-)
+from pq_core.answers import Fetched, JobState, Pause, QueueInfo, Standing
 from pq_core.health import Health
 from pq_core.job import Job
 from pq_core.outcome import Progress
 from pq_core.postgres.link import Link
 from pq_core.postgres.statements import Statement
 from pq_core.schedule import Move, NewSchedule, Schedule, Ticked
+from pq_core.selection import JobChanges, JobFilter
 from pq_core.states import State
+from pq_core.worker_info import WorkerInfo, WorkerStatus
 
 T = TypeVar("T")
 

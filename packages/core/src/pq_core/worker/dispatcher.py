@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
-from pq_core.connector import Connector, Fetched, WorkerInfo
+from pq_core.answers import Fetched
+from pq_core.connector import Connector
 from pq_core.errors import LeaseLost, StoreBusy
 from pq_core.log import fields
 from pq_core.worker.backoff import Backoff
@@ -17,6 +18,7 @@ from pq_core.worker.bell import Bell
 from pq_core.worker.inventory import Inventory
 from pq_core.worker.slots import Slots, clock
 from pq_core.worker.writer import Writer
+from pq_core.worker_info import WorkerInfo
 
 logger = logging.getLogger("pq_core.worker")
 

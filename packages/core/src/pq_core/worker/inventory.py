@@ -9,9 +9,10 @@ import logging
 from collections.abc import Callable
 from time import monotonic
 
-from pq_core.connector import Connector, JobFilter
+from pq_core.connector import Connector
 from pq_core.log import fields
 from pq_core.outcome import Outcome
+from pq_core.selection import JobFilter
 from pq_core.states import State
 
 logger = logging.getLogger("pq_core.worker")

@@ -14,7 +14,7 @@ from time import monotonic
 
 import anyio
 
-from pq_core.connector import Connector, WorkerInfo
+from pq_core.connector import Connector
 from pq_core.events import Hooks
 from pq_core.log import fields
 from pq_core.worker.backoff import Backoff
@@ -23,6 +23,7 @@ from pq_core.worker.losses import tell_of_losses
 from pq_core.worker.retention import Forgetting, Retention, forget, plan
 from pq_core.worker.slots import Slots
 from pq_core.worker.words import Words, as_progress
+from pq_core.worker_info import WorkerInfo
 
 logger = logging.getLogger("pq_core.worker")
 

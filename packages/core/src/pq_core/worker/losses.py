@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pq_core.connector import Connector, JobFilter, JobState
+from pq_core.answers import JobState
+from pq_core.connector import Connector
 from pq_core.errors import WorkerLost
 from pq_core.events import Hooks, JobFailed
 from pq_core.job import Job
+from pq_core.selection import JobFilter
 from pq_core.states import State
 
 PAGE = 1_000

@@ -6,7 +6,7 @@ import logging
 
 import anyio
 
-from pq_core.connector import Connector, WorkerInfo
+from pq_core.connector import Connector
 from pq_core.errors import ConnectionFailed, ConnectorClosed
 from pq_core.events import Hooks, WorkerStarted, WorkerStopped
 from pq_core.log import fields
@@ -14,6 +14,7 @@ from pq_core.worker.backoff import Backoff
 from pq_core.worker.keeper import Keeper
 from pq_core.worker.losses import tell_of_losses
 from pq_core.worker.writer import Writer
+from pq_core.worker_info import WorkerInfo
 
 logger = logging.getLogger("pq_core.worker")
 

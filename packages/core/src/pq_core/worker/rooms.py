@@ -15,7 +15,7 @@ from typing import Any, cast
 import anyio
 from anyio.abc import TaskGroup
 
-from pq_core.connector import Connector, Transactional, WorkerInfo
+from pq_core.connector import Connector, Transactional
 from pq_core.context import Host
 from pq_core.errors import ConnectorError
 from pq_core.log import call_text, fields
@@ -35,6 +35,7 @@ from pq_core.worker.threads import Threads
 from pq_core.worker.ticking import Ticker
 from pq_core.worker.transactional import Transactions
 from pq_core.worker.writer import Writer
+from pq_core.worker_info import WorkerInfo
 
 logger = logging.getLogger("pq_core.worker")
 
