@@ -86,6 +86,15 @@ def pytest_postgresql(session: nox.Session) -> None:
 
 
 @nox.session
+def node(session: nox.Session) -> None:
+    """Run what the documentation says of deferring from Node.js. Needs npm."""
+    modules = Path(session.create_tmp()).resolve()
+    session.run("npm", "install", "--no-save", "--prefix", str(modules), "pg", external=True)
+    session.env["PQ_NODE_MODULES"] = str(modules / "node_modules")
+    run_pytest(session, "packages/core/tests/postgres/test_plain_sql.py")
+
+
+@nox.session
 def coverage(session: nox.Session) -> None:
     """Report what the tests measured with PQ_COVERAGE=1 have missed."""
     install_group(session, "tests")
