@@ -1,13 +1,90 @@
-"""What the database answers to jobs that were to be stored."""
+"""Jobs that are to be stored, as the database is given them and as it answers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from datetime import timedelta
+from typing import Any, LiteralString, TypeVar, cast
 
 from pq_core.answers import Deferred, Status
+from pq_core.errors import InvalidArguments, InvalidJob
 from pq_core.job import NewJob
+from pq_core.payload import dump_mapping
 from pq_core.unique import already_deferred
+
+T = TypeVar("T")
+
+DEFER = "%s, %s::json, %s, %s::smallint, %s, %s, %s::timestamptz, %s::interval, %s::smallint, %s::json, %s::timestamptz"
+DEFER_WITH_TERMS: LiteralString = f"{DEFER}, %s, %s::int, %s, %s, %s::interval, %s, %s::timestamptz, %s::interval"
+DEFER_MANY = (
+    "%s::text[], %s::text[], %s::text[], %s::smallint[], %s::text[], %s::text[], %s::timestamptz[], %s::float8[],"
+    " %s::smallint[], %s::text[], %s::timestamptz"
+)
+DEFER_MANY_WITH_TERMS: LiteralString = (
+    f"{DEFER_MANY}, %s::text[], %s::int[], %s::text[], %s::text[], %s::float8[], %s::text[], %s::timestamptz[],"
+    " %s::float8[]"
+)
+
+
+def job_values(job: NewJob) -> list[Any]:
+    """Return what `DEFER` takes of one job, all but the time.
+
+    Raises:
+        InvalidArguments, InvalidJob: arguments or metadata cannot be stored.
+    """
+    args, metadata = _payload(job)
+    return [
+        *(job.task, args, job.queue, job.priority, job.lock, job.lock_mode, job.scheduled_at, job.delay),
+        *(job.max_losses, metadata),
+    ]
+
+
+def term_values(job: NewJob) -> list[Any]:
+    """Return what `DEFER_WITH_TERMS` takes after that."""
+    return [
+        *(job.delivery, job.version, job.unique_key, job.unique_scope, job.unique_period),
+        *(job.on_conflict, job.expires_at, job.expires_in),
+    ]
+
+
+def job_columns(jobs: Sequence[NewJob]) -> list[Any]:
+    """Return one list for each parameter of `DEFER_MANY`, all but the time.
+
+    Raises:
+        InvalidArguments, InvalidJob: of the first job whose arguments or metadata cannot be stored, with its place.
+    """
+    payloads: list[tuple[str, str]] = []
+    for place, job in enumerate(jobs):
+        try:
+            payloads.append(_payload(job))
+        except InvalidJob as refused:
+            raise refused.at(place) from None
+    return [
+        _once_if_alike([job.task for job in jobs]),
+        [args for args, _ in payloads],
+        _once_if_alike([job.queue for job in jobs]),
+        _once_if_alike([job.priority for job in jobs]),
+        _once_if_alike([job.lock for job in jobs]),
+        _once_if_alike([job.lock_mode for job in jobs]),
+        _once_if_alike([job.scheduled_at for job in jobs]),
+        _once_if_alike([_seconds(job.delay) for job in jobs]),
+        _once_if_alike([job.max_losses for job in jobs]),
+        _once_if_alike([metadata for _, metadata in payloads]),
+    ]
+
+
+def term_columns(jobs: Sequence[NewJob]) -> list[Any]:
+    """Return one list for each parameter that `DEFER_MANY_WITH_TERMS` takes after that."""
+    return [
+        _once_if_alike([job.delivery for job in jobs]),
+        _once_if_alike([job.version for job in jobs]),
+        _once_if_alike([job.unique_key for job in jobs]),
+        _once_if_alike([job.unique_scope for job in jobs]),
+        _once_if_alike([_seconds(job.unique_period) for job in jobs]),
+        _once_if_alike([job.on_conflict for job in jobs]),
+        _once_if_alike([job.expires_at for job in jobs]),
+        _once_if_alike([_seconds(job.expires_in) for job in jobs]),
+    ]
 
 
 def read_deferred(
@@ -29,3 +106,19 @@ def read_deferred(
         place = statuses.index("taken")
         raise already_deferred(jobs[place], ids[place], place if len(jobs) > 1 else None)
     return [Deferred(cast("int", id_), cast("Status", status)) for id_, status in zip(ids, statuses, strict=True)]
+
+
+def _payload(job: NewJob) -> tuple[str, str]:
+    return (
+        dump_mapping(job.args, "args", error=InvalidArguments),
+        dump_mapping(job.metadata, "metadata", error=InvalidJob),
+    )
+
+
+def _once_if_alike(values: list[T]) -> list[T]:
+    """Return one value for all, which the function takes too, if all are equal: most batches are of one task."""
+    return values[:1] if values.count(values[0]) == len(values) else values
+
+
+def _seconds(length: timedelta | None) -> float | None:
+    return None if length is None else length.total_seconds()

@@ -1,13 +1,14 @@
-"""What the database reports of workers, of a job's standing and of its own health, read."""
+"""What the database reports of workers and queues, of a job's standing and of its own health, read."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pq_core.answers import Standing
+from pq_core.answers import QueueInfo, Standing
 from pq_core.health import Health, Pin, QueueHealth
 from pq_core.payload import load
+from pq_core.states import State
 from pq_core.worker_info import WorkerInfo, WorkerStatus
 
 Row = tuple[Any, ...]
@@ -24,6 +25,13 @@ def read_worker(row: Row) -> WorkerStatus:
         alive=alive,
         running=running,
     )
+
+
+def read_queue(row: Row) -> QueueInfo:
+    """Read a row of queue_counts()."""
+    name, paused, scheduled, ready, blocked, running = row
+    live = {State.SCHEDULED: scheduled, State.READY: ready, State.BLOCKED: blocked, State.RUNNING: running}
+    return QueueInfo(name=name, paused=paused, counts=live)
 
 
 def read_standing(rows: list[Row]) -> Standing:

@@ -8,21 +8,9 @@ from typing import Any, Generic, LiteralString, TypeVar, cast
 
 import attrs
 
+from pq_core.answers import MOST_AHEAD, Deferred, Fetched, JobState, Pause, QueueInfo, Standing
 from pq_core.clock import Clock
-from pq_core.connector import (
-    MOST_AHEAD,
-    Deferred,
-    Fetched,
-    JobChanges,
-    JobFilter,
-    JobState,
-    Pause,
-    QueueInfo,
-    Standing,
-    WorkerInfo,
-    WorkerStatus,
-)
-from pq_core.errors import InvalidArguments, InvalidJob
+from pq_core.errors import InvalidJob
 from pq_core.given import (
     MAX_ID,
     check_age,
@@ -40,22 +28,29 @@ from pq_core.given import (
 from pq_core.health import Health
 from pq_core.job import LONGEST_DELAY, Job, NewJob
 from pq_core.outcome import UNCHANGED, Outcome, Progress, newest
-from pq_core.payload import dump, dump_mapping, load
+from pq_core.payload import dump, dump_mapping
 from pq_core.postgres.conditions import condition, plain_ids
-from pq_core.postgres.deferred import read_deferred
-from pq_core.postgres.reports import read_health, read_standing, read_worker
+from pq_core.postgres.deferred import (
+    DEFER,
+    DEFER_MANY,
+    DEFER_MANY_WITH_TERMS,
+    DEFER_WITH_TERMS,
+    job_columns,
+    job_values,
+    read_deferred,
+    term_columns,
+    term_values,
+)
+from pq_core.postgres.jobs import FETCHED_COLUMNS, JOB_COLUMNS, read_fetched, read_ids, read_job, read_states
+from pq_core.postgres.reports import read_health, read_queue, read_standing, read_worker
 from pq_core.postgres.schedules import SCHEDULE_COLUMNS, move_columns, put_columns, read_schedules, read_ticked
 from pq_core.schedule import Move, NewSchedule, Schedule, Ticked, check_schedule_ids
+from pq_core.selection import JobChanges, JobFilter
 from pq_core.states import State
+from pq_core.worker_info import WorkerInfo, WorkerStatus
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
-
-_JOB_COLUMNS = (
-    "id, task, args::text, queue, priority, lock, lock_mode, state, attempt, claim, losses, max_losses, scheduled_at,"
-    " created_at, started_at, finished_at, worker, cancel_requested_at, errors::text, result::text, reason,"
-    " metadata::text, progress::text, delivery, version, unique_key, unique_scope, expires_at"
-)
 
 
 @attrs.frozen
@@ -84,56 +79,24 @@ class Statements:
     def defer(self, jobs: Sequence[NewJob], now: datetime | None) -> Statement[list[Deferred]]:
         if len(jobs) == 1:
             # A scalar call costs the database about two thirds of what arrays of one do.
-            (job,) = jobs
-            args, metadata = _payload(job)
-            parameters = [
-                *(job.task, args, job.queue, job.priority, job.lock, job.lock_mode, job.scheduled_at, job.delay),
-                *(job.max_losses, metadata, self._time(now)),
-            ]
-            if job.has_usual_terms:
-                return self._call("defer", _DEFER, parameters, lambda rows: [Deferred(rows[0][0])])
-            parameters += [job.delivery, job.version, job.unique_key, job.unique_scope, job.unique_period]
-            parameters += [job.on_conflict, job.expires_at, job.expires_in]
-            if job.unique_key is not None:
-                return self._call(
-                    "defer_unique",
-                    _DEFER_WITH_TERMS,
-                    parameters,
-                    lambda rows: read_deferred(jobs, *zip(*rows, strict=True)),
-                )
-            return self._call("defer", _DEFER_WITH_TERMS, parameters, lambda rows: [Deferred(rows[0][0])])
-        payloads: list[tuple[str, str]] = []
-        for place, job in enumerate(jobs):
-            try:
-                payloads.append(_payload(job))
-            except InvalidJob as refused:
-                raise refused.at(place) from None
-        columns = [
-            _once_if_alike([job.task for job in jobs]),
-            [args for args, _ in payloads],
-            _once_if_alike([job.queue for job in jobs]),
-            _once_if_alike([job.priority for job in jobs]),
-            _once_if_alike([job.lock for job in jobs]),
-            _once_if_alike([job.lock_mode for job in jobs]),
-            _once_if_alike([job.scheduled_at for job in jobs]),
-            _once_if_alike([_seconds(job.delay) for job in jobs]),
-            _once_if_alike([job.max_losses for job in jobs]),
-            _once_if_alike([metadata for _, metadata in payloads]),
-            self._time(now),
-        ]
+            return self._defer_one(jobs, now)
+        columns = [*job_columns(jobs), self._time(now)]
         if all(job.has_usual_terms for job in jobs):
-            return self._call("defer_many", _DEFER_MANY, columns, lambda rows: read_deferred(jobs, *rows[0]))
-        columns += [
-            _once_if_alike([job.delivery for job in jobs]),
-            _once_if_alike([job.version for job in jobs]),
-            _once_if_alike([job.unique_key for job in jobs]),
-            _once_if_alike([job.unique_scope for job in jobs]),
-            _once_if_alike([_seconds(job.unique_period) for job in jobs]),
-            _once_if_alike([job.on_conflict for job in jobs]),
-            _once_if_alike([job.expires_at for job in jobs]),
-            _once_if_alike([_seconds(job.expires_in) for job in jobs]),
-        ]
-        return self._call("defer_many", _DEFER_MANY_WITH_TERMS, columns, lambda rows: read_deferred(jobs, *rows[0]))
+            return self._call("defer_many", DEFER_MANY, columns, lambda rows: read_deferred(jobs, *rows[0]))
+        columns += term_columns(jobs)
+        return self._call("defer_many", DEFER_MANY_WITH_TERMS, columns, lambda rows: read_deferred(jobs, *rows[0]))
+
+    def _defer_one(self, jobs: Sequence[NewJob], now: datetime | None) -> Statement[list[Deferred]]:
+        (job,) = jobs
+        values = [*job_values(job), self._time(now)]
+        if job.has_usual_terms:
+            return self._call("defer", DEFER, values, lambda rows: [Deferred(rows[0][0])])
+        values += term_values(job)
+        if job.unique_key is None:
+            return self._call("defer", DEFER_WITH_TERMS, values, lambda rows: [Deferred(rows[0][0])])
+        return self._call(
+            "defer_unique", DEFER_WITH_TERMS, values, lambda rows: read_deferred(jobs, *zip(*rows, strict=True))
+        )
 
     def fetch(self, worker: int, queues: Sequence[str] | None, limit: int, now: datetime | None) -> Statement[Fetched]:
         names = check_queues(queues)
@@ -143,8 +106,8 @@ class Statements:
             check_limit(limit, 1),
             self._time(now),
         ]
-        text = f"select {_FETCHED_COLUMNS} from {self.prefix}.fetch({_FETCH})"  # noqa: S608 - the prefix is quoted
-        return Statement(text, parameters, lambda rows: _read_fetched(rows, worker))
+        text = f"select {FETCHED_COLUMNS} from {self.prefix}.fetch({_FETCH})"  # noqa: S608 - the prefix is quoted
+        return Statement(text, parameters, lambda rows: read_fetched(rows, worker))
 
     def finish(self, outcomes: Sequence[Outcome], now: datetime | None) -> Statement[list[int]]:
         ordered = _by_job(outcomes)
@@ -165,7 +128,7 @@ class Statements:
             _unless_all([outcome.delivery for outcome in ordered]),
             _unless_all([outcome.progress for outcome in ordered]),
         ]
-        return self._call("finish", _FINISH, parameters, _read_ids)
+        return self._call("finish", _FINISH, parameters, read_ids)
 
     def heartbeat(
         self, worker: WorkerInfo, lease: timedelta, progress: Sequence[Progress], now: datetime | None
@@ -182,13 +145,13 @@ class Statements:
             [_within(word.claim) for word in said] or None,
             [word.text for word in said] or None,
         ]
-        return self._call("heartbeat", _HEARTBEAT, parameters, _read_ids)
+        return self._call("heartbeat", _HEARTBEAT, parameters, read_ids)
 
     def rescue(self, now: datetime | None) -> Statement[list[JobState]]:
-        return self._call("rescue", "%s::timestamptz", [self._time(now)], _read_states)
+        return self._call("rescue", "%s::timestamptz", [self._time(now)], read_states)
 
     def leave(self, worker: int, now: datetime | None) -> Statement[list[JobState]]:
-        return self._call("leave", "%s::bigint, %s::timestamptz", [check_worker(worker), self._time(now)], _read_states)
+        return self._call("leave", "%s::bigint, %s::timestamptz", [check_worker(worker), self._time(now)], read_states)
 
     def await_end(self, job_id: int) -> Statement[None]:
         return self._call("await_end", "%s::bigint", [_within(check_id(job_id))], lambda _: None)
@@ -198,8 +161,8 @@ class Statements:
         first, most = check_id(after, "after"), check_limit(limit)
         fits, parameters = condition(which, self.prefix)
         source = f"{self.prefix}.all_jobs where id > %s{fits}"
-        text = f"select {_JOB_COLUMNS} from {source} order by id limit %s"  # noqa: S608 - the prefix is quoted
-        return Statement(text, [_within(first), *parameters, most], lambda rows: [_read_job(row) for row in rows])
+        text = f"select {JOB_COLUMNS} from {source} order by id limit %s"  # noqa: S608 - the prefix is quoted
+        return Statement(text, [_within(first), *parameters, most], lambda rows: [read_job(row) for row in rows])
 
     def count(self, which: JobFilter, now: datetime | None) -> Statement[dict[State, int]]:
         _check(now)
@@ -209,10 +172,10 @@ class Statements:
 
     def cancel(self, ids: Sequence[int], reason: str, now: datetime | None) -> Statement[list[JobState]]:
         parameters = [plain_ids(ids), check_reason(reason), self._time(now)]
-        return self._call("cancel", "%s::bigint[], %s::text, %s::timestamptz", parameters, _read_states)
+        return self._call("cancel", "%s::bigint[], %s::text, %s::timestamptz", parameters, read_states)
 
     def retry(self, ids: Sequence[int], now: datetime | None) -> Statement[list[JobState]]:
-        return self._call("retry", "%s::bigint[], %s::timestamptz", [plain_ids(ids), self._time(now)], _read_states)
+        return self._call("retry", "%s::bigint[], %s::timestamptz", [plain_ids(ids), self._time(now)], read_states)
 
     def reschedule(self, ids: Sequence[int], changes: JobChanges, now: datetime | None) -> Statement[list[JobState]]:
         parameters = [
@@ -227,7 +190,7 @@ class Statements:
             changes.expires_at is not UNCHANGED,
             None if changes.expires_at is UNCHANGED else changes.expires_at,
         ]
-        return self._call("reschedule", _RESCHEDULE, parameters, _read_states)
+        return self._call("reschedule", _RESCHEDULE, parameters, read_states)
 
     def prune(
         self, older_than: timedelta | None, states: Sequence[State] | None, limit: int | None, now: datetime | None
@@ -253,11 +216,11 @@ class Statements:
 
     def queues(self, now: datetime | None) -> Statement[list[QueueInfo]]:
         _check(now)
-        return self._call("queue_counts", "", [], lambda rows: [_read_queue(row) for row in rows])
+        return self._call("queue_counts", "", [], lambda rows: [read_queue(row) for row in rows])
 
     def purge(self, ids: Sequence[int], now: datetime | None) -> Statement[list[int]]:
         _check(now)
-        return self._call("purge", "%s::bigint[]", [plain_ids(ids)], _read_ids)
+        return self._call("purge", "%s::bigint[]", [plain_ids(ids)], read_ids)
 
     def pause(self, queue: str | None, task: str | None, now: datetime | None, *, everything: bool) -> Statement[None]:
         kind, name = check_pause(queue, task, everything)
@@ -320,24 +283,6 @@ class Statements:
         return Statement(text, parameters, read)
 
 
-_DEFER = (
-    "%s, %s::json, %s, %s::smallint, %s, %s, %s::timestamptz, %s::interval, %s::smallint, %s::json, %s::timestamptz"
-)
-_DEFER_WITH_TERMS: LiteralString = f"{_DEFER}, %s, %s::int, %s, %s, %s::interval, %s, %s::timestamptz, %s::interval"
-_DEFER_MANY = (
-    "%s::text[], %s::text[], %s::text[], %s::smallint[], %s::text[], %s::text[], %s::timestamptz[], %s::float8[],"
-    " %s::smallint[], %s::text[], %s::timestamptz"
-)
-_DEFER_MANY_WITH_TERMS: LiteralString = (
-    f"{_DEFER_MANY}, %s::text[], %s::int[], %s::text[], %s::text[], %s::float8[], %s::text[], %s::timestamptz[],"
-    " %s::float8[]"
-)
-# JSON as text: most of it is empty, and is then read without a parser.
-_FETCHED_COLUMNS = (
-    "id, task, args::text, queue, priority, lock, lock_mode, attempt, claim, losses, max_losses, scheduled_at,"
-    " created_at, started_at, cancel_requested_at, reason, errors::text, metadata::text, terms::text, again,"
-    " solo, next_in"
-)
 _FETCH = "%s::bigint, %s::text[], %s::int, %s::timestamptz"
 _FINISH = (
     "%s::bigint[], %s::bigint[], %s::text[], %s::bool[], %s::float8[], %s::text[], %s::smallint[], %s::bool[],"
@@ -367,13 +312,6 @@ def quote(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
 
 
-def _payload(job: NewJob) -> tuple[str, str]:
-    return (
-        dump_mapping(job.args, "args", error=InvalidArguments),
-        dump_mapping(job.metadata, "metadata", error=InvalidJob),
-    )
-
-
 def _by_job(outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Return one outcome a job, in order of ids: of the newest claim, as only that one can be current."""
     newest: dict[int, Outcome] = {}
@@ -384,122 +322,10 @@ def _by_job(outcomes: Sequence[Outcome]) -> list[Outcome]:
     return [newest[id_] for id_ in sorted(newest) if 0 < id_ <= MAX_ID]
 
 
-def _once_if_alike(values: list[T]) -> list[T]:
-    """Return one value for all, which the function takes too, if all are equal: most batches are of one task."""
-    return values[:1] if values.count(values[0]) == len(values) else values
-
-
 def _unless_all(values: list[T], usual: object = None) -> list[T] | None:
     """Return None, which the function reads as the usual value everywhere, if every value is that."""
     return None if values.count(cast("T", usual)) == len(values) else values
 
 
-def _seconds(length: timedelta | None) -> float | None:
-    return None if length is None else length.total_seconds()
-
-
 def _within(id_: int) -> int:
     return max(-MAX_ID, min(id_, MAX_ID))
-
-
-def _read_fetched(rows: list[Row], worker: int) -> Fetched:
-    again, solo, next_in = rows.pop()[-3:]
-    jobs: list[Job] = []
-    for row in rows:
-        terms: dict[str, Any] = {} if row[18] is None else _terms(row[18])
-        said = terms.pop("progress", None)
-        args, errors, metadata, _, progress, unreadable = _carried(row[2], row[16], row[17], None, said)
-        job = Job(
-            id=row[0],
-            task=row[1],
-            args=args,
-            queue=row[3],
-            priority=row[4],
-            lock=row[5],
-            lock_mode=row[6],
-            state=State.RUNNING,
-            attempt=row[7],
-            claim=row[8],
-            losses=row[9],
-            max_losses=row[10],
-            scheduled_at=row[11].astimezone(UTC),
-            created_at=row[12].astimezone(UTC),
-            started_at=row[13].astimezone(UTC),
-            worker=worker,
-            cancel_requested_at=row[14] and row[14].astimezone(UTC),
-            reason=row[15],
-            errors=errors,
-            metadata=metadata,
-            progress=progress,
-            unreadable=unreadable,
-            **terms,
-        )
-        jobs.append(job)
-    jobs.sort(key=lambda job: (-job.priority, job.id))
-    return Fetched(jobs=jobs, again=again, solo=solo, next_in=next_in)
-
-
-def _terms(text: str) -> dict[str, Any]:
-    """Read what is not as usual with a job; its progress stays JSON text."""
-    terms = {name: value for name, value in load(text).items() if value is not None}
-    if "expires_at" in terms:
-        terms["expires_at"] = datetime.fromisoformat(terms["expires_at"]).astimezone(UTC)
-    return terms
-
-
-def _read_job(row: Row) -> Job:
-    names = (name.strip().removesuffix("::text") for name in _JOB_COLUMNS.split(","))
-    values: dict[str, Any] = {
-        name: value.astimezone(UTC) if isinstance(value, datetime) else value
-        for name, value in zip(names, row, strict=True)
-    }
-    carried = _carried(*(values[name] for name in _CARRIED))
-    values |= zip((*_CARRIED, "unreadable"), carried, strict=True)
-    values["state"] = State(values["state"])
-    return Job(**values)
-
-
-_CARRIED = ("args", "errors", "metadata", "result", "progress")
-
-
-def _carried(
-    args: str, errors: str, metadata: str, result: str | None = None, progress: str | None = None
-) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any], Any, Any, str | None]:
-    """Read a job's JSON, and say why it could not be read, if so.
-
-    Written by hand, it may nest deeper or have longer numbers than Python takes. One such job must not keep others from
-    being fetched.
-    """
-    try:
-        return (
-            {} if args == "{}" else _object(args),
-            [] if errors == "[]" else load(errors),
-            {} if metadata == "{}" else _object(metadata),
-            None if result is None else load(result),
-            None if progress is None else load(progress),
-            None,
-        )
-    except (ValueError, RecursionError) as reason:
-        return {}, [], {}, None, None, f"what is stored of the job cannot be read: {reason}"
-
-
-def _object(text: str) -> dict[str, Any]:
-    value: dict[str, Any] = load(text)
-    if type(value) is not dict:
-        msg = f"{text[:80]} is not a JSON object"
-        raise ValueError(msg)
-    return value
-
-
-def _read_ids(rows: list[Row]) -> list[int]:
-    return [row[0] for row in rows]
-
-
-def _read_states(rows: list[Row]) -> list[JobState]:
-    return [JobState(id_, State(state)) for id_, state in rows]
-
-
-def _read_queue(row: Row) -> QueueInfo:
-    name, paused, scheduled, ready, blocked, running = row
-    live = {State.SCHEDULED: scheduled, State.READY: ready, State.BLOCKED: blocked, State.RUNNING: running}
-    return QueueInfo(name=name, paused=paused, counts=live)
