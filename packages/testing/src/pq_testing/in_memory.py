@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pq_core.clock import Clock
 from pq_core.memory import InMemoryConnector
-from pq_core.memory.connector import SyncInMemoryConnector
+from pq_core.memory.sync_connector import SyncInMemoryConnector
 
 
 class OpenInMemoryConnector(InMemoryConnector):
