@@ -105,6 +105,7 @@ class Drain:
             raise in_own_frames(self._interruption)
         if self.until is not None and not self.over and self.until > self.harness.clock.now():
             self.harness.clock.move_to(self.until)
+            await self.connector.rescue(now=self.until)  # ends what nobody could start and has expired, as workers do
         return self._conclude(self.harness.clock.now() - began, await self._still_waiting())
 
     def hire(self) -> Hand:

@@ -60,6 +60,18 @@ def test_jobs_that_jobs_defer_run_in_the_same_drain(app: pq.App, run_jobs: RunJo
     assert [run.result for run in run_jobs().succeeded] == [3, 2, 1, 0]
 
 
+def test_what_nobody_could_start_has_expired_when_the_time_is_over(app: pq.App, run_jobs: RunJobs) -> None:
+    @app.task(name="notify", expires_in={"minutes": 5})
+    def notify() -> None: ...
+
+    number = notify.defer()
+    app.jobs.pause(task=notify)
+    assert len(run_jobs(until="4m")) == 0
+    assert app.jobs.get(number).state == "blocked"
+    assert len(run_jobs(until="1m")) == 0
+    assert (app.jobs.get(number).state, app.jobs.get(number).reason) == ("cancelled", "expired")
+
+
 def test_time_stands_still_without_until(app: pq.App, run_jobs: RunJobs) -> None:
     @app.task(name="later")
     def later() -> None: ...
