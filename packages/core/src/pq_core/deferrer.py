@@ -13,7 +13,7 @@ from pq_core.binding import Binding
 from pq_core.defer_middleware import StoresJobs
 from pq_core.delays import Delay, as_timedelta
 from pq_core.errors import InvalidArguments, InvalidJob, InvalidOption, shown
-from pq_core.job import LockMode, NewJob, check_moment
+from pq_core.job import LockMode, NewJob, changed, check_moment
 from pq_core.unique import Unique, as_unique, check_unique
 
 P = ParamSpec("P")
@@ -88,12 +88,12 @@ class Deferrer(Generic[P]):
                 f"version {shown(options['version'])} of task {self.template.task!r}: that of its arguments is "
                 f"{self.template.version}, as the task says; to give others, defer by its name where it is not defined"
             )
-        template = attrs.evolve(self.template, **_fields(options))
+        template = changed(self.template, **_fields(options))
         connection, unique = options.get("connection", self.connection), self.unique
         if "unique" in options or "queueing_lock" in options:
             unique = as_unique(options.get("unique"), options.get("queueing_lock"))
             check_unique(unique, template.task, None if self.binding is None else self.binding.stored_names)
-        return attrs.evolve(self, template=template, connection=connection, unique=unique)
+        return Deferrer(self.home, template, self.binding, connection, unique)
 
     def job(self, /, *args: P.args, **kwargs: P.kwargs) -> NewJob:
         """Return the job without storing it, for `app.defer_many`.
@@ -153,9 +153,9 @@ class Deferrer(Generic[P]):
         else:
             given = dict(kwargs)
         if self.unique is None:
-            return attrs.evolve(self.template, task=name, args=given)
+            return changed(self.template, task=name, args=given)
         terms = self.unique.fields_for(name, self.template.queue, given)
-        return attrs.evolve(self.template, task=name, args=given, **terms)
+        return changed(self.template, task=name, args=given, **terms)
 
 
 def ids_of(deferred: Iterable[Deferred]) -> list[int]:

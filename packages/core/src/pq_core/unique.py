@@ -83,9 +83,14 @@ class Unique:
         """Return the task's name, and a hash: of the JSON, so that 1 and 1.0 differ, a tuple and a list do not."""
         if self.args is not True:
             args = {name: args[name] for name in cast("tuple[str, ...]", self.args or ()) if name in args}
-        carried = load(dump_mapping(args, "args", error=InvalidArguments))
-        text = json.dumps([task, queue, carried], sort_keys=True, separators=(",", ":"))
+        try:
+            text = _encode([task, queue, {**args}])
+        except Exception:  # noqa: BLE001 - of what JSON cannot carry, the next line says what it is
+            text = _encode([task, queue, load(dump_mapping(args, "args", error=InvalidArguments))])
         return f"{task[:_LONGEST_PREFIX]}:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+_encode = json.JSONEncoder(sort_keys=True, allow_nan=False, separators=(",", ":")).encode
 
 
 def as_unique(unique: object, queueing_lock: str | None = None) -> Unique | None:

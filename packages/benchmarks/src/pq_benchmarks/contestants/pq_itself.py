@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
@@ -12,6 +13,8 @@ from pq_benchmarks.contestants.contestant import Client, Contestant
 from pq_benchmarks.tally import Tally
 
 tally = Tally(Path(os.environ["BENCH_TALLY"])) if "BENCH_TALLY" in os.environ else None
+KEYED = "BENCH_KEYS" in os.environ
+keys = (f"{os.getpid()} {number}" for number in itertools.count())
 app = pq.App(connector=pq.PsycopgConnector(os.environ["BENCH_DSN"]))
 
 
@@ -20,6 +23,13 @@ async def noop(probe: int | None = None) -> None:
     """Note the start, and nothing else."""
     if tally is not None:
         tally.tick(probe)
+
+
+@app.task(unique=True)
+async def keyed(key: str) -> None:  # noqa: ARG001 - what makes each job unlike the others
+    """Note the start of a job with a unique key."""
+    if tally is not None:
+        tally.tick(None)
 
 
 class PQClient(Client):
@@ -31,6 +41,8 @@ class PQClient(Client):
 
     async def defer_batch(self, size: int) -> object:
         """Enqueue many."""
+        if KEYED:
+            return await keyed.batch_defer_async([{"key": next(keys)} for _ in range(size)])
         nothing: dict[str, int] = {}
         return await noop.batch_defer_async([nothing] * size)
 

@@ -7,7 +7,8 @@ from pq_benchmarks.scenarios.idle import IDLE
 from pq_benchmarks.scenarios.importing import IMPORTING
 from pq_benchmarks.scenarios.scenario import Scenario
 from pq_benchmarks.scenarios.testing import TESTING
+from pq_benchmarks.scenarios.unique import UNIQUES
 
-SCENARIOS: tuple[Scenario, ...] = (DRAIN, *CROWDED_DRAINS, *ENQUEUES, IDLE, IMPORTING, TESTING)
+SCENARIOS: tuple[Scenario, ...] = (DRAIN, *CROWDED_DRAINS, *ENQUEUES, *UNIQUES, IDLE, IMPORTING, TESTING)
 
 __all__ = ["SCENARIOS", "Scenario"]
