@@ -5,15 +5,13 @@ A bell lives only as long as its listener listens, so none is left behind in a l
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Collection
-from contextlib import suppress
+from collections.abc import Collection
 from typing import TYPE_CHECKING
+
+from pq_core.event_loop import call_soon_in_loop
 
 if TYPE_CHECKING:
     import anyio
-
-_Caller = Callable[[Callable[[], None]], object]
 
 
 class Bell:
@@ -29,7 +27,7 @@ class Bell:
         self.deaf = False
         self._rings = _event()
         self._rung = False
-        self._call_in_loop: _Caller = _caller_of_this_loop()
+        self._call_in_loop = call_soon_in_loop()
 
     def ring(self, queues: Collection[str]) -> None:
         """Ring, if it is for one of `queues`. Many rings before the listener wakes are one."""
@@ -60,15 +58,3 @@ def _event() -> anyio.Event:
     import anyio  # A caller that only defers shall not pay for it.
 
     return anyio.Event()
-
-
-def _caller_of_this_loop() -> _Caller:
-    # trio first: as a guest of an asyncio loop it sees that loop running, but must be woken itself.
-    if "trio" in sys.modules:
-        import trio
-
-        with suppress(RuntimeError):
-            return trio.lowlevel.current_trio_token().run_sync_soon
-    import asyncio
-
-    return asyncio.get_running_loop().call_soon_threadsafe

@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 
-from pq_core.worker.threads import call_soon_in_loop
+from pq_core.event_loop import call_soon_in_loop
 
 
 class StopRequest:

@@ -6,7 +6,6 @@ worker from ever stopping. These do not. There are never more than the worker ru
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import threading
 from collections.abc import Callable
@@ -15,6 +14,8 @@ from typing import Any
 
 import anyio
 import attrs
+
+from pq_core.event_loop import Caller, call_soon_in_loop
 
 _numbers = itertools.count(1)
 
@@ -71,7 +72,7 @@ class Threads:
         return calls
 
 
-def _work(calls: SimpleQueue[Call | None], soon: Callable[[Callable[[], None]], Any]) -> None:
+def _work(calls: SimpleQueue[Call | None], soon: Caller) -> None:
     while (call := calls.get()) is not None:
         call.perform()
         try:
@@ -79,13 +80,3 @@ def _work(calls: SimpleQueue[Call | None], soon: Callable[[Callable[[], None]], 
         except RuntimeError:  # the loop has ended: nobody waits any more
             return
         del call
-
-
-def call_soon_in_loop() -> Callable[[Callable[[], None]], Any]:
-    """Return the function that other threads call to have something called in this event loop. It never waits."""
-    try:
-        return asyncio.get_running_loop().call_soon_threadsafe
-    except RuntimeError:
-        from trio.lowlevel import current_trio_token
-
-        return current_trio_token().run_sync_soon
