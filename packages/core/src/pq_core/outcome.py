@@ -39,6 +39,21 @@ UNCHANGED: Final = Unchanged.UNCHANGED
 """Says that a field keeps its value, where None is a value of its own."""
 
 
+def check_transfer(
+    queue: str | None, priority: int | None, lock: str | Unchanged | None
+) -> tuple[str | None, int | None, str | Unchanged | None]:
+    """Return, as plain values, to which queue, priority and lock a job is moved; queue and priority None: it stays.
+
+    Raises:
+        InvalidJob: a value that no job may have.
+    """
+    return (
+        None if queue is None else check_name("queue", queue),
+        None if priority is None else check_priority(priority),
+        lock if lock is None or lock is UNCHANGED else check_lock(lock),
+    )
+
+
 @attrs.frozen(kw_only=True)
 class Outcome:
     """The end of one run, fenced by (job id, claim): if that claim is not current any more, it changes nothing.
@@ -101,9 +116,7 @@ class Outcome:
         """
         with _naming(job):
             check_delay("delay", delay)
-            queue = None if queue is None else check_name("queue", queue)
-            priority = None if priority is None else check_priority(priority)
-            lock = lock if lock is None or lock is UNCHANGED else check_lock(lock)
+            queue, priority, lock = check_transfer(queue, priority, lock)
         return cls(
             job_id=job.id,
             claim=job.claim,

@@ -13,8 +13,8 @@ import attrs
 from pq_core.delays import Delay, as_wait
 from pq_core.errors import InvalidOption, shown
 from pq_core.given import as_option, several
-from pq_core.job import LONGEST_DELAY, Job, check_lock, check_moment, check_name, check_priority, overwrite
-from pq_core.outcome import UNCHANGED, Unchanged
+from pq_core.job import LONGEST_DELAY, Job, check_moment, overwrite
+from pq_core.outcome import UNCHANGED, Unchanged, check_transfer
 
 
 @attrs.frozen(kw_only=True)
@@ -50,12 +50,8 @@ class RetryDecision:
                 as_wait(self.retry_in, "retry_in")
             if self.retry_at is not None:
                 check_moment("retry_at", self.retry_at)
-            if self.queue is not None:
-                overwrite(self, queue=check_name("queue", self.queue))
-            if self.priority is not None:
-                overwrite(self, priority=check_priority(self.priority))
-            if self.lock is not None and self.lock is not UNCHANGED:
-                overwrite(self, lock=check_lock(self.lock))
+            queue, priority, lock = check_transfer(self.queue, self.priority, self.lock)
+            overwrite(self, queue=queue, priority=priority, lock=lock)
 
     def delay(self, now: datetime) -> timedelta:
         """Return how long to wait, counted from `now` (aware); never negative."""

@@ -15,12 +15,11 @@ from pq_core.job import (
     check_lock,
     check_moment,
     check_name,
-    check_priority,
     check_unique_key,
     overwrite,
     refuse_two_times,
 )
-from pq_core.outcome import UNCHANGED, Unchanged
+from pq_core.outcome import UNCHANGED, Unchanged, check_transfer
 from pq_core.payload import dump_mapping
 from pq_core.states import State
 
@@ -100,11 +99,7 @@ class JobChanges:
             check_moment("scheduled_at", self.scheduled_at)
         if self.delay is not None:
             check_delay("delay", self.delay)
-        if self.queue is not None:
-            overwrite(self, queue=check_name("queue", self.queue))
-        if self.priority is not None:
-            overwrite(self, priority=check_priority(self.priority))
-        if self.lock is not None and self.lock is not UNCHANGED:
-            overwrite(self, lock=check_lock(self.lock))
+        queue, priority, lock = check_transfer(self.queue, self.priority, self.lock)
+        overwrite(self, queue=queue, priority=priority, lock=lock)
         if self.expires_at is not None and self.expires_at is not UNCHANGED:
             check_moment("expires_at", self.expires_at)
