@@ -123,7 +123,7 @@ class Executor:
         if job.version > plan.version:
             self._journal.version_unknown(job, plan.version, UNKNOWN_TASK_DELAY)
             return Outcome.released(job, UNKNOWN_TASK_DELAY)
-        if plan.task.delivery == "at_most_once" and not runs_once(job):
+        if plan.runs_once and not runs_once(job):
             # Deferred before the task was declared so: the store must know it before the run, or would run it again.
             return attrs.evolve(Outcome.released(job), delivery="at_most_once")
         self._journal.started(job)
@@ -155,10 +155,9 @@ class Executor:
         if plan.own_process and self._processes is not None:
             return await self._processes.run(run, plan.timeout, args, kwargs)
         call = partial(self._in_transaction, run, plan) if plan.transactional else plan.call
-        performing = partial(call, context, args, kwargs)
         if not plan.is_async:
-            return await self._threads.run(partial(surroundings.run, performing))
-        awaitable = surroundings.run(performing)
+            return await self._threads.run(partial(surroundings.run, call, context, args, kwargs))
+        awaitable = surroundings.run(call, context, args, kwargs)
         coroutine: Driven = awaitable if inspect.iscoroutine(awaitable) else _awaiting(awaitable)
         if self._drive is not None:
             coroutine = self._drive(run, coroutine)
@@ -195,7 +194,7 @@ class Executor:
         if ended.outcome is None:
             return self._stopped(plan, run, None)
         if ended.outcome.written:
-            self._succeeded(run)
+            self._journal.succeeded(run)
         elif ended.outcome.written is False:
             self._journal.lost(run.job.id, run.job.claim, ended.outcome.kind)
         return ended.outcome
@@ -209,18 +208,13 @@ class Executor:
             outcome = self._success(plan, run, result)
         except BaseException as error:  # noqa: BLE001 - encoding runs methods of the result, which is the user's
             return self._failed(plan, run, _unstorable(result, error))
-        self._succeeded(run)
+        self._journal.succeeded(run)
         return outcome
 
     def _success(self, plan: Plan, run: Run, result: Any) -> Outcome:
         kept = result if plan.store_result else None
         outcome = Outcome.succeeded(run.job, kept, keep=plan.keep_success, most=self._max_result)
         return outcome if run.progress is None else _with_progress(outcome, run)
-
-    def _succeeded(self, run: Run) -> None:
-        if run.deadline is not None and (late := run.timer() - run.deadline) > 0:
-            self._journal.late(run, late)
-        self._journal.succeeded(run)
 
     def _after_error(self, plan: Plan, run: Run, error: BaseException, arguments: Arguments) -> Outcome:
         verdict = verdict_in(error)

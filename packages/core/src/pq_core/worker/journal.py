@@ -52,7 +52,9 @@ class Journal:
             self.hooks.tell(JobStarted(worker=self.worker, job=job))
 
     def succeeded(self, run: Run) -> None:
-        """Say that a job succeeded."""
+        """Say that a job succeeded, and how late, if that was after its time was up."""
+        if run.deadline is not None and (late := run.timer() - run.deadline) > 0:
+            self._late(run, late)
         if logger.isEnabledFor(logging.INFO):
             self._write(logging.INFO, "job_succeeded", "Job %s succeeded", run.job, seconds=_seconds(run))
         if JobSucceeded in self.hooks.functions:
@@ -140,15 +142,6 @@ class Journal:
         if JobReleased in self.hooks.functions:
             self.hooks.tell(JobReleased(worker=self.worker, job=job, seconds=0.0, delay=delay))
 
-    def late(self, run: Run, seconds: float) -> None:
-        """Say that a job has ended after its time was up, and had not noticed."""
-        if logger.isEnabledFor(logging.WARNING):
-            message = (
-                f"Job %s returned {seconds:.3g} s after its timeout, which it has not noticed; its result stands. "
-                "A sync task has to ask context.should_stop()"
-            )
-            self._write(logging.WARNING, "job_late", message, run.job, seconds=_seconds(run))
-
     def undone(self, job: Job, error: BaseException) -> None:
         """Say that a job's transaction could not be begun, or that it is not known to be committed."""
         if logger.isEnabledFor(logging.WARNING):
@@ -179,6 +172,14 @@ class Journal:
         )
         if OutcomeLost in self.hooks.functions:
             self.hooks.tell(OutcomeLost(worker=self.worker, job_id=job_id, claim=claim, kind=kind))
+
+    def _late(self, run: Run, seconds: float) -> None:
+        if logger.isEnabledFor(logging.WARNING):
+            message = (
+                f"Job %s returned {seconds:.3g} s after its timeout, which it has not noticed; its result stands. "
+                "A sync task has to ask context.should_stop()"
+            )
+            self._write(logging.WARNING, "job_late", message, run.job, seconds=_seconds(run))
 
     def _write(
         self, level: int, action: str, message: str, job: Job, error: BaseException | None = None, **more: Any

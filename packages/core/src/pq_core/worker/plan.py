@@ -27,6 +27,7 @@ class Plan:
         call: the function inside all middleware: of a context, and of the positional and keyword arguments beside it.
         version: of the arguments that the function takes.
         timeout: seconds that a run may take; None: as long as it likes.
+        runs_once: whether it never runs again.
         transactional: whether it runs, and ends, in a transaction.
         own_process: whether it runs in a process of its own.
         keep_success: whether a job that succeeded, or was cancelled, stays stored.
@@ -40,6 +41,7 @@ class Plan:
     version: int
     timeout: float | None
     store_result: bool
+    runs_once: bool
     transactional: bool
     own_process: bool
     keep_success: bool
@@ -93,6 +95,7 @@ def make_plan(app: Host, name: str, keep: Keep) -> Plan:
         version=task.version,
         timeout=None if task.timeout is None else task.timeout.total_seconds(),
         store_result=task.store_result,
+        runs_once=task.delivery == "at_most_once",
         transactional=task.delivery == "transactional",
         own_process=task.executor == "process",
         keep_success=keep == "all",
