@@ -1,5 +1,7 @@
 """Change many jobs at once, delete personal data, let jobs expire, and pause a task, a queue or everything."""
 
+from datetime import UTC, datetime
+
 import pq_core as pq
 
 app = pq.App(connector=pq.InMemoryConnector())
@@ -42,6 +44,6 @@ if __name__ == "__main__":
     assert app.jobs.count(task=send)[pq.State.SUCCEEDED] == 20
 
     # A job that no worker has started in time is cancelled.
-    late = send.configure(expires_in={"seconds": 0}).defer(user=1, text="too late")
+    late = send.configure(expires_at=datetime.now(UTC)).defer(user=1, text="too late")
     app.run_worker(wait=False)
     assert app.jobs.get(late).reason == "expired"

@@ -89,6 +89,7 @@ class Deferrer(Generic[P]):
                 f"{self.template.version}, as the task says; to give others, defer by its name where it is not defined"
             )
         template = changed(self.template, **_fields(options))
+        check_time_to_start(template)
         connection, unique = options.get("connection", self.connection), self.unique
         if "unique" in options or "queueing_lock" in options:
             unique = as_unique(options.get("unique"), options.get("queueing_lock"))
@@ -204,6 +205,28 @@ def _fields(options: DeferOptions) -> dict[str, Any]:
         length = None if given is None else as_timedelta(given, "expires_in")
         fields |= {"expires_at": options.get("expires_at"), "expires_in": length}
     return fields
+
+
+def check_time_to_start(job: NewJob) -> None:
+    """Refuse a job that would have expired when it is due: nobody means that.
+
+    Raises:
+        InvalidJob: it is such a one.
+    """
+    if job.expires_in is not None and job.expires_in <= (job.delay or timedelta(0)):
+        due = "" if not job.delay else f" after schedule_in {shown(job.delay)}"
+        raise InvalidJob(
+            f"expires_in {shown(job.expires_in)} leaves no time to start{due}; give more, or None for any",
+            field="expires_in",
+            value=job.expires_in,
+        )
+    if job.expires_at is not None and job.scheduled_at is not None and job.expires_at <= job.scheduled_at:
+        raise InvalidJob(
+            f"expires_at {shown(job.expires_at)} leaves no time to start after schedule_at {shown(job.scheduled_at)}; "
+            "give a later one, or None for any",
+            field="expires_at",
+            value=job.expires_at,
+        )
 
 
 _ALIKE = frozenset({"queue", "priority", "lock", "lock_mode", "metadata", "version"})

@@ -260,7 +260,7 @@ class Hooks:
             self._also(error)
 
 
-def check_kind(kind: object) -> None:
+def check_kind(kind: Any) -> None:
     """Refuse what is no class of events.
 
     Raises:

@@ -11,7 +11,7 @@ import attrs
 
 from pq_core.binding import Binding, binding_of
 from pq_core.context import JobContext, Keep, RunsIn
-from pq_core.deferrer import DeferOptions, Deferrer, Home, refuse_unknown
+from pq_core.deferrer import DeferOptions, Deferrer, Home, check_time_to_start, refuse_unknown
 from pq_core.delays import Delay, as_limit, as_timedelta
 from pq_core.errors import InvalidOption, shown
 from pq_core.given import as_option, several
@@ -155,6 +155,7 @@ class Task(Generic[P, R]):
             )
         overwrite(self, aliases=tuple(check_name("alias", alias) for alias in self.aliases))
         plain = self.deferrer.template
+        check_time_to_start(plain)
         overwrite(self, name=plain.task, queue=plain.queue, lock=plain.lock, lock_mode=plain.lock_mode)
         overwrite(self, priority=plain.priority, max_losses=plain.max_losses, delivery=plain.delivery)
         if self.delivery == "at_most_once" and self.retry is not None:

@@ -225,6 +225,27 @@ def test_an_expiry_is_a_moment_or_a_wait_and_the_later_word_counts(app: pq.App, 
 
 @pytest.mark.parametrize(
     "options",
+    [
+        {"schedule_in": {"hours": 2}, "expires_in": HOUR},
+        {"schedule_in": {"minutes": 5}},  # the task's jobs expire then
+        {"schedule_at": NOON, "expires_at": NOON},
+        {"expires_in": {"minutes": 0}},
+    ],
+)
+def test_a_job_that_would_expire_before_it_is_due_is_refused(app: pq.App, options: Any) -> None:
+    task = index_task(app, expires_in={"minutes": 5})
+    with pytest.raises(pq.InvalidJob, match=r"expires_(in|at) .* no time"):
+        task.configure(**options)
+    task.configure(**options | {"expires_in": {"days": 1}, "expires_at": None})
+
+
+def test_a_task_whose_jobs_have_no_time_to_start_is_refused(app: pq.App) -> None:
+    with pytest.raises(pq.InvalidOption, match=r"expires_in .* no time to start"):
+        index_task(app, expires_in={"minutes": 0})
+
+
+@pytest.mark.parametrize(
+    "options",
     [{"expires_at": NOON, "expires_in": HOUR}, {"expires_at": NOON.replace(tzinfo=None)}, {"expires_in": -HOUR}],
 )
 def test_an_expiry_that_no_job_may_have_is_refused(app: pq.App, options: dict[str, Any]) -> None:
