@@ -19,7 +19,7 @@ from pq_testing.run_jobs import RunJobs
 
 if TYPE_CHECKING:  # Most tests leave their workers alone.
     from pq_testing.chaos.redeliver import Redelivery
-    from pq_testing.stage import Staged
+    from pq_testing.staged import Staged
 
 blocks: list[RunJobs] = []
 """What runs the jobs of each block of :func:`using` that is open; the latest is the last."""

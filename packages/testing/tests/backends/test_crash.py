@@ -13,7 +13,7 @@ import pq_core as pq
 from pq_testing import Clock
 from pq_testing.backends.postgres import PostgresBackend
 from pq_testing.script import Cue, Point, Scene, Script
-from pq_testing.stage import Staged
+from pq_testing.staged import Staged
 from pq_testing.swap import using
 
 PROJECT = """

@@ -14,7 +14,7 @@ import pq_core as pq
 from pq_testing import RunJobs
 from pq_testing.chaos.conducting import staged
 from pq_testing.disturbances import Chaos
-from pq_testing.stage import Staged
+from pq_testing.staged import Staged
 from pq_testing.swap import using
 
 Test = Callable[[RunJobs], None]

@@ -26,7 +26,7 @@ from pq_testing.explore.course import NotDeterministic
 from pq_testing.explore.search import Explored, run_test
 from pq_testing.explore.sleep import Sleep
 from pq_testing.script import Cue, Point, Scene, Script
-from pq_testing.stage import Staged
+from pq_testing.staged import Staged
 from pq_testing.swap import using
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

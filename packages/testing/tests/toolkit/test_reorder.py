@@ -6,7 +6,7 @@ import pytest
 
 import pq_core as pq
 from pq_testing.disturbances import Chaos
-from pq_testing.stage import Staged
+from pq_testing.staged import Staged
 from pq_testing.swap import using
 
 USUAL = list(range(6))

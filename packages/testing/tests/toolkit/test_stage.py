@@ -19,8 +19,8 @@ import trio
 import pq_core as pq
 from pq_testing import RunJobs, own_loop
 from pq_testing.errors import DrainError
-from pq_testing.script import Action, Cue, Point, Scene, Script, UsualOrder, usual
-from pq_testing.stage import Staged, Step
+from pq_testing.script import Action, Cue, Point, Scene, Script, Step, UsualOrder, usual
+from pq_testing.staged import Staged
 from pq_testing.swap import using
 
 

@@ -6,7 +6,7 @@ from pq_testing.chaos.crash import CrashAt, RandomCrashes
 from pq_testing.chaos.reorder import WORKERS, RandomOrder
 from pq_testing.disturbances import Chaos
 from pq_testing.script import UsualOrder
-from pq_testing.stage import Staged
+from pq_testing.staged import Staged
 
 
 def staged(chaos: Chaos) -> Staged | None:

@@ -28,7 +28,7 @@ from pq_testing.explore.sleep import Asleep, Step
 from pq_testing.explore.timeline import timeline
 from pq_testing.harness import Harness
 from pq_testing.script import Action
-from pq_testing.stage import Staged
+from pq_testing.staged import Staged
 
 SIMPLER = 500
 """Schedules that are run, after one has failed, to see whether a simpler one does."""
