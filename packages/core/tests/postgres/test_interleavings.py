@@ -417,6 +417,26 @@ def test_jobs_that_may_not_run_and_whose_lock_a_stranger_has_in_hand_keep_no_oth
     assert set(one.state(*unfit)) == {"cancelled" if why == "expired" else "blocked"}
 
 
+def test_a_batch_takes_the_jobs_that_it_replaces_by_id_and_the_locks_that_they_free_last(sessions: Two) -> None:
+    one, two = sessions
+    z, a = (
+        one.do("select pq.defer('t', unique_key => %s, lock => %s, priority => 5::smallint)", key, key)[0][0]
+        for key in "za"
+    )
+    two.begin()
+    two.do("select from pq.jobs where id = %s for update", z)
+    batch = one.start(
+        "select statuses from pq.defer_many(array['t'], array['{}', '{}'], array['q'], array[0::smallint],"
+        " array[null], array['ordered'], array[null::timestamptz], array[0], array[3::smallint], array['{}'],"
+        " unique_keys => array['a', 'z'], on_conflicts => array['replace'])"
+    )
+    assert one.waits_for(two)
+    two.do("select from pq.jobs where id = %s for update nowait", a)
+    two.do("select pq.cancel(array[%s::bigint])", two.defer("a"))
+    two.commit()
+    assert batch.result(DEADLINE) == [(["replaced", "replaced"],)]
+
+
 def test_a_purge_that_waited_for_a_claim_leaves_the_job_alone(sessions: Two) -> None:
     one, two = sessions
     job = one.defer(None)

@@ -16,11 +16,12 @@ declare
     at constant timestamptz := coalesce(defer_unique.now, statement_timestamp());
     due constant timestamptz := coalesce(defer_unique.scheduled_at, at + coalesce(defer_unique.delay, '0'));
     awake text;
+    freed bigint[];
 begin
     perform check_job(defer_unique.task, defer_unique.queue, defer_unique.lock, defer_unique.args::text);
     perform check_terms(defer_unique.delivery, defer_unique.version);
     perform check_unique(defer_unique.unique_key, defer_unique.unique_scope, defer_unique.unique_period, defer_unique.on_conflict);
-    select s.id, s.status, s.awake into defer_unique.id, defer_unique.status, awake
+    select s.id, s.status, s.awake, s.freed into defer_unique.id, defer_unique.status, awake, freed
     from store_unique(
         row(
             null, defer_unique.queue, defer_unique.task, defer_unique.args, defer_unique.priority, defer_unique.lock,
@@ -31,5 +32,6 @@ begin
     if awake is not null then
         perform pg_notify(current_schema(), 'queue:' || awake);
     end if;
+    perform wake(freed);
 end
 $$;

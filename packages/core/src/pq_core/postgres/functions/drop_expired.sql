@@ -1,6 +1,7 @@
--- End a waiting job that was not started in time, unless somebody else has ended or started it meanwhile. Part of store_unique.
+-- End a waiting job that was not started in time, unless somebody else has ended or started it meanwhile; return the locks to
+-- wake. Part of store_unique.
 create or replace function drop_expired(job bigint, at timestamptz)
-returns void
+returns bigint[]
 language plpgsql
 as $$
 #variable_conflict use_column
@@ -10,8 +11,6 @@ begin
     perform from jobs j
     where j.id = drop_expired.job and (j.state <> 'running') is true and j.attempt = 0 and j.expires_at <= drop_expired.at
     for update;
-    if found then
-        perform wake(bury(array[drop_expired.job], 'cancelled', 'expired', drop_expired.at));
-    end if;
+    return case when found then bury(array[drop_expired.job], 'cancelled', 'expired', drop_expired.at) end;
 end
 $$;

@@ -1,9 +1,10 @@
--- Store a job with a unique key, unless that is taken; see defer_unique for the answer. `awake`: a queue to announce.
+-- Store a job with a unique key, unless that is taken; see defer_unique for the answer. `awake`: a queue to announce. `freed`: locks
+-- that the caller wakes when it needs no more rows.
 --
 -- An insert that meets a key of somebody's open transaction waits for the end of it. One that is in the way of a job that is there
 -- stores nothing; then this looks who that is, and if it is gone by then, or just began to run, tries again. Whoever has inserted a
 -- job has the key until the transaction ends, so what it then reads and writes of the key's period nobody else changes.
-create or replace function store_unique(job new_job, at timestamptz, out id bigint, out status text, out awake text)
+create or replace function store_unique(job new_job, at timestamptz, out id bigint, out status text, out awake text, out freed bigint[])
 language plpgsql
 set jit = off set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -13,6 +14,7 @@ declare
     period_key constant text := job.unique_scope || ':' || job.unique_key;
     new_id constant bigint := coalesce(job.id, nextval('jobs_id_seq'));
     holder record;
+    replaced record;
 begin
     for attempt in 1..1000 loop
         insert into jobs (id, queue, task, args, priority, lock, lock_mode, state, scheduled_at, created_at, max_losses, metadata,
@@ -53,12 +55,14 @@ begin
             end if;
         elsif holder.attempt = 0 and holder.state <> 'running' and holder.expires_at <= store_unique.at then
             -- It will never run; that nobody has ended it yet is no reason to refuse another.
-            perform drop_expired(holder.id, store_unique.at);
+            freed := freed || drop_expired(holder.id, store_unique.at);
         elsif job.on_conflict = 'replace' and holder.state <> 'running' then
-            awake := replace_waiting(holder.id, job);
-            if awake is not null then
+            replaced := replace_waiting(holder.id, job);
+            if replaced.queue is not null then
                 id := holder.id;
                 status := 'replaced';
+                awake := replaced.queue;
+                freed := freed || replaced.freed;
                 return;
             end if;
         else

@@ -1,9 +1,10 @@
 -- Store jobs of which some have unique keys; see defer_many for the answer.
 --
 -- All insert in the order of keys, so that two batches wait for each other in one direction only; ids are reserved first, and keep
--- the order of the batch. First goes in, at once, what meets nobody: the first job of each key. Then each that has met somebody is
--- seen to by itself. One of these may come back to a key of which the holder went away, behind keys that it has already: if that
--- makes a deadlock, the batch begins anew.
+-- the order of the batch. Jobs that may be replaced are taken before that, in the order of ids, and locks are woken after it, as
+-- everybody does who changes several jobs. First goes in, at once, what meets nobody: the first job of each key. Then each that
+-- has met somebody is seen to by itself. One of these may come back to a key of which the holder went away, behind keys that it
+-- has already: if that makes a deadlock, the batch begins anew.
 create or replace function store_unique_many(given new_job[], at timestamptz, out ids bigint[], out statuses text[])
 language plpgsql
 set jit = off set plan_cache_mode = force_generic_plan
@@ -15,6 +16,7 @@ declare
     kept bigint[];
     late bigint[];
     awake text[];
+    freed bigint[];
     job new_job;
     met record;
     refused bigint;
@@ -22,6 +24,20 @@ declare
 begin
     for attempt in 1..5 loop
         begin
+            if exists (select from unnest(store_unique_many.given) g where g.on_conflict = 'replace') then
+                perform from jobs j
+                where (j.state <> 'running') is true and j.id = any (array(
+                    select h.id from unnest(store_unique_many.given) g, lateral (
+                        select o.id from jobs o
+                        where o.unique_key = g.unique_key and o.unique_scope = 'live' and g.unique_scope = 'live'
+                        union all
+                        select o.id from jobs o
+                        where o.unique_key = g.unique_key and o.unique_scope = 'waiting' and o.state in ('scheduled', 'ready', 'blocked')
+                            and g.unique_scope = 'waiting') h
+                    where g.on_conflict = 'replace'))
+                order by j.id for update;
+            end if;
+            freed := '{}';
             with given as (
                 select g.*, row_number() over (partition by g.unique_key, g.unique_scope order by g.place) as turn
                 from unnest(store_unique_many.given) g
@@ -71,6 +87,7 @@ begin
                 met := store_unique(job, store_unique_many.at);
                 ids[job.place] := met.id;
                 statuses[job.place] := met.status;
+                freed := freed || met.freed;
                 if met.awake is not null then
                     awake := array_append(awake, met.awake);
                 end if;
@@ -83,6 +100,7 @@ begin
                 raise exception 'a unique key is taken' using errcode = 'PQ004';
             end if;
             perform announce(awake);
+            perform wake(freed);
             return;
         exception
             when sqlstate 'PQ004' then
