@@ -99,24 +99,8 @@ class Link:
         if clock is not None and not callable(clock):
             msg = f"clock {shown(clock)} is not a function that tells the time, such as lambda: datetime.now(UTC)"
             raise InvalidOption(msg)
-        if not isinstance(dsn, str):  # pyright: ignore[reportUnnecessaryIsInstance] - users need no type checker
-            msg = f"the connection string is a {type(dsn).__qualname__}, not a text such as 'dbname=mine'"
-            raise InvalidOption(msg)
-        try:
-            given = conninfo_to_dict(dsn, **keywords)
-            for variable, keyword in _ENVIRONMENT.items():
-                if variable in os.environ:
-                    given.setdefault(keyword, os.environ[variable])
-            settings: dict[str, Any] = _DEFAULTS | given
-            conninfo = make_conninfo(**settings)
-            if "\x00" in f"{dsn}{conninfo}":
-                raise ValueError("it holds a NUL character")  # noqa: TRY301 - libpq would stop reading there
-        except (psycopg.Error, ValueError, TypeError) as fault:
-            why = " ".join(str(fault).split())
-            msg = f"the connection string, or a keyword beside it, is not one that libpq takes: {why}"
-            raise InvalidOption(msg) from None
         return cls(
-            conninfo=conninfo,
+            conninfo=_combined(dsn, keywords),
             schema=schema,
             min_size=min_size,
             max_size=max_size,
@@ -167,6 +151,27 @@ class Link:
     def connection_options(self) -> dict[str, Any]:
         """Keywords for a connection of either colour."""
         return {"autocommit": True, "prepare_threshold": 5 if self.preparing else None}
+
+
+def _combined(dsn: object, keywords: dict[str, Any]) -> str:
+    """Return a connection string with the keywords beside it, the environment's, and our defaults."""
+    if not isinstance(dsn, str):
+        msg = f"the connection string is a {type(dsn).__qualname__}, not a text such as 'dbname=mine'"
+        raise InvalidOption(msg)
+    try:
+        given = conninfo_to_dict(dsn, **keywords)
+        for variable, keyword in _ENVIRONMENT.items():
+            if variable in os.environ:
+                given.setdefault(keyword, os.environ[variable])
+        settings: dict[str, Any] = _DEFAULTS | given
+        conninfo = make_conninfo(**settings)
+        if "\x00" in f"{dsn}{conninfo}":
+            raise ValueError("it holds a NUL character")  # noqa: TRY301 - libpq would stop reading there
+    except (psycopg.Error, ValueError, TypeError) as fault:
+        why = " ".join(str(fault).split())
+        msg = f"the connection string, or a keyword beside it, is not one that libpq takes: {why}"
+        raise InvalidOption(msg) from None
+    return conninfo
 
 
 def _is_seconds(value: object) -> bool:

@@ -62,28 +62,17 @@ class Rooms:
         self.info = _identify(app, settings)
         self.threads = Threads()
         self.processes = Processes(app, threads=self.threads, worker_name=settings.name)
-        journal = Journal(settings.name, arguments=settings.log_arguments, hooks=app.hooks)
-        patience = max(settings.lease, LEAST_PATIENCE)
         self.transactions = Transactions(cast("Transactional", self.connector))
-        self._transaction_warning = settings.transaction_warning
-        self._journal = journal
+        self._settings = settings
+        self._patience = max(settings.lease, LEAST_PATIENCE)
+        self._journal = Journal(settings.name, arguments=settings.log_arguments, hooks=app.hooks)
         self.writer = Writer(
-            self.connector, batch=settings.batch, patience=patience, journal=journal, written=self.look
+            self.connector, batch=settings.batch, patience=self._patience, journal=self._journal, written=self.look
         )
         self.slots = Slots(
             concurrency=settings.concurrency,
             most_ahead=2 * settings.batch,
-            execute=Executor(
-                app,
-                worker_name=settings.name,
-                keep=settings.keep,
-                threads=self.threads,
-                journal=journal,
-                state=state,
-                max_result=settings.max_result_bytes,
-                transactions=self.transactions,
-                processes=self.processes,
-            ).execute,
+            execute=self._executor(app, state).execute,
             done=Recycling(
                 max_jobs=settings.max_jobs, max_memory=settings.max_memory, recycle=partial(self._recycle, recycle)
             ).watched(self.writer.put),
@@ -93,19 +82,44 @@ class Rooms:
             self.connector,
             self.info,
             lease=settings.lease,
-            patience=patience,
+            patience=self._patience,
             retention=settings.retention,
             slots=self.slots,
             woken=self.look,
             hooks=app.hooks,
         )
-        self.dispatcher = Dispatcher(
+        self.dispatcher = self._dispatcher()
+        self.scheduler = Scheduler(
+            Ticker(connector=self.connector, declared=app.declared_schedules()),
+            interval=settings.poll_interval,
+            patience=self._patience,
+            name=settings.name,
+        )
+        self.presence = Presence(self.connector, self.info, keeper=self.keeper, writer=self.writer, hooks=app.hooks)
+        self._workshop_empty = anyio.Event()
+        self._workshop_empty.set()
+
+    def _executor(self, app: Host, state: Any) -> Executor:
+        return Executor(
+            app,
+            worker_name=self._settings.name,
+            keep=self._settings.keep,
+            threads=self.threads,
+            journal=self._journal,
+            state=state,
+            max_result=self._settings.max_result_bytes,
+            transactions=self.transactions,
+            processes=self.processes,
+        )
+
+    def _dispatcher(self) -> Dispatcher:
+        return Dispatcher(
             self.connector,
             self.info,
-            wait=settings.wait,
-            poll_interval=settings.poll_interval,
-            batch=settings.batch,
-            patience=patience,
+            wait=self._settings.wait,
+            poll_interval=self._settings.poll_interval,
+            batch=self._settings.batch,
+            patience=self._patience,
             slots=self.slots,
             writer=self.writer,
             inventory=Inventory(
@@ -113,21 +127,10 @@ class Rooms:
                 self.info.id,
                 claims=lambda: self.slots.claims | self.writer.claims,
                 release=self.writer.put,
-                settled=settings.lease,
+                settled=self._settings.lease,
             ),
             renew=self.keeper.beat,
         )
-        self.scheduler = Scheduler(
-            Ticker(connector=self.connector, declared=app.declared_schedules()),
-            interval=settings.poll_interval,
-            patience=patience,
-            name=settings.name,
-        )
-        self.presence = Presence(self.connector, self.info, keeper=self.keeper, writer=self.writer, hooks=app.hooks)
-        self._listens = settings.listen
-        self._ticks = settings.wait
-        self._workshop_empty = anyio.Event()
-        self._workshop_empty.set()
 
     def look(self) -> None:
         """Let the dispatcher fetch: there may be something."""
@@ -150,12 +153,12 @@ class Rooms:
         house.start_soon(keep_open, "heartbeat", self.keeper.keep_beating)
         house.start_soon(keep_open, "rescue", self.keeper.keep_rescuing)
         house.start_soon(keep_open, "prune", self.keeper.keep_pruning)
-        if self._transaction_warning is not None:
+        if self._settings.transaction_warning is not None:
             house.start_soon(keep_open, "transactions", self._watch_transactions)
         house.start_soon(keep_open, "processes", self.processes.keep_few)
-        if self._listens:
+        if self._settings.listen:
             house.start_soon(keep_open, "listener", self._listen)
-        if self._ticks:  # A worker that ends when nothing is left to do does what there is, and makes no more.
+        if self._settings.wait:  # A worker that ends when nothing is left to do does what there is, and makes no more.
             house.start_soon(keep_open, "scheduler", self.scheduler.run)
 
     def close(self) -> None:
@@ -204,8 +207,8 @@ class Rooms:
         )
 
     async def _watch_transactions(self) -> None:
-        assert self._transaction_warning is not None  # noqa: S101 - or nobody calls
-        await self.transactions.watch(self._transaction_warning, self._journal.held_long)
+        assert self._settings.transaction_warning is not None  # noqa: S101 - or nobody calls
+        await self.transactions.watch(self._settings.transaction_warning, self._journal.held_long)
 
     async def _listen(self) -> None:
         await self.connector.listen(self.info.queues, self.hear)
