@@ -79,7 +79,8 @@ class AlreadyDeferred(InvalidJob):
     """The unique key of the job is taken; nothing was stored.
 
     Attributes:
-        job_id: id of the job that has the key, or that took it last, if the key is taken for a period.
+        job_id: id of the job that has the key, or that took it last, if the key is taken for a period; 0 if it is
+            another job of the same batch, none of which was stored.
 
     .. versionadded:: 0.1
     """

@@ -216,6 +216,17 @@ async def test_a_job_that_calls_commit_fails_at_once(
     assert ledger() == []
 
 
+async def test_a_job_that_closes_its_connection_has_failed_and_does_not_run_for_ever(
+    app: pq.App, drain: Drain, ledger: Callable[[], list[str]]
+) -> None:
+    for task in both_colours(app, lambda context, _: context.connection.close()):
+        number = task.defer(task.name)
+        await anyio.to_thread.run_sync(drain)
+        job = app.jobs.get(number)
+        assert (job.state, "closed its connection" in job.errors[0]["message"]) == ("failed", True)
+    assert ledger() == []
+
+
 async def test_a_job_that_rolls_back_in_secret_has_not_succeeded(
     app: pq.App, drain: Drain, ledger: Callable[[], list[str]]
 ) -> None:

@@ -64,8 +64,8 @@ def check_open(driver: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -
     """Refuse to write an outcome where it would not be part of a transaction, or of one that cannot be committed.
 
     Raises:
-        TransactionRequired: none is open, or it has failed.
-        ConnectionFailed: the connection is closed.
+        TransactionRequired: none is open, since the job has ended it or closed the connection; or it has failed.
+        ConnectionFailed: the connection is broken.
     """
     status = driver.info.transaction_status
     if status == TransactionStatus.INTRANS:
@@ -76,8 +76,11 @@ def check_open(driver: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -
             "catch it around a savepoint, such as `with connection.transaction():`"
         )
         raise TransactionRequired(msg)
+    if status == TransactionStatus.UNKNOWN and not driver.broken:
+        msg = "the job has closed its connection, and so undone what it did there; leave that to pq"
+        raise TransactionRequired(msg)
     if status == TransactionStatus.UNKNOWN:
-        msg = "the connection is closed, or broken, so what was done in its transaction is lost"
+        msg = "the connection is broken, so what was done in its transaction is lost"
         raise ConnectionFailed(msg)
     msg = (
         "the transaction has been ended already, by a `commit` or `rollback` of its job; what it did before has not "
