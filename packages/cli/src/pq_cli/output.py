@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
 if TYPE_CHECKING:  # see main
+    import attrs
+
     from pq_core.explain import Explanation
     from pq_core.job import Job
 
@@ -66,20 +68,20 @@ def job_data(job: Job) -> dict[str, Any]:
 
 def explanation_data(explanation: Explanation) -> dict[str, Any]:
     """Return why a job does not run as JSON shows it: each cause with its kind, its sentence and what else is known."""
+    causes = [{"kind": type(cause).__name__, "text": str(cause), **plain_data(cause)} for cause in explanation.causes]
+    return {"id": explanation.job.id, "state": str(explanation.job.state), "causes": causes}
+
+
+def plain_data(value: attrs.AttrsInstance) -> dict[str, Any]:
+    """Return the fields of a value as JSON shows them: times as ISO 8601 in UTC, lengths of time in seconds."""
     import attrs
 
-    causes = [
-        {
-            "kind": type(cause).__name__,
-            "text": str(cause),
-            **attrs.asdict(cause, value_serializer=lambda _, __, value: _plain(value)),
-        }
-        for cause in explanation.causes
-    ]
-    return {"id": explanation.job.id, "state": str(explanation.job.state), "causes": causes}
+    return attrs.asdict(value, value_serializer=lambda _, __, field: _plain(field))
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return moment(value)
+    if isinstance(value, timedelta):
+        return value.total_seconds()
     return list(cast("tuple[object, ...]", value)) if isinstance(value, tuple) else value

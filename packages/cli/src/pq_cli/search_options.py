@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from pq_cli.choices import complete_state
+from pq_cli.job_options import json_arguments
 from pq_cli.moments import moment
 
 _OPTIONS: dict[str, Any] = {
@@ -72,7 +73,5 @@ def _read(given: dict[str, Any]) -> dict[str, Any]:
         if given[name] is not None:
             given[name] = moment(given[name], "--" + name.replace("_", "-"))
     if given["args"] is not None:
-        from pq_cli.commands.defer import json_arguments
-
         given["args"] = json_arguments(given["args"])
     return given

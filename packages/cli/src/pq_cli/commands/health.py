@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
-
 import typer
 
 from pq_cli.options import AppPath, AsJson, Dsn, Schema
-from pq_cli.output import moment, shown, write_json
-
-if TYPE_CHECKING:  # see main
-    from pq_core.health import Health
+from pq_cli.output import plain_data, shown, write_json
 
 
 def health(*, app: AppPath = None, dsn: Dsn = None, schema: Schema = None, as_json: AsJson = False) -> None:
@@ -23,7 +17,7 @@ def health(*, app: AppPath = None, dsn: Dsn = None, schema: Schema = None, as_js
 
     with Target(app, dsn, schema).jobs_only() as opened:
         found = opened.health()
-    data = _data(found)
+    data = {**plain_data(found), "findings": found.findings}
     if as_json:
         write_json(data)
     else:
@@ -38,19 +32,3 @@ def health(*, app: AppPath = None, dsn: Dsn = None, schema: Schema = None, as_js
         for finding in found.findings:
             typer.echo(f"! {shown(finding)}")
     raise typer.Exit(1 if found.findings else 0)
-
-
-def _data(found: Health) -> dict[str, Any]:
-    """Return it as JSON shows it: times as ISO 8601 in UTC, ages in seconds."""
-    import attrs
-
-    data = attrs.asdict(found, value_serializer=lambda _, __, value: _plain(value))
-    return {**data, "findings": found.findings}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return moment(value)
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    return list(cast("tuple[object, ...]", value)) if isinstance(value, tuple) else value

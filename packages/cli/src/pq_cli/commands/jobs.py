@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pq_cli.durations import duration
+from pq_cli.job_options import job_options
 from pq_cli.moments import moment
 from pq_cli.options import AppPath, AsJson, Dsn, Schema
 from pq_cli.output import explanation_data, job_data, note, shown, write_json, write_table
@@ -144,7 +145,7 @@ def retry(
     from pq_cli.search import Search, change
     from pq_cli.target import Target
 
-    which = _meant(ids, Search(**search, limit=limit, states=("failed",)), everything=everything)
+    which = _meant(ids, Search(**search, limit=limit, states=("failed",)), everything=everything, possible=ENDED)
     with Target(app, dsn, schema).jobs_only() as opened:
         _tell(change(opened, opened.jobs.retry, which), as_json=as_json)
 
@@ -211,7 +212,7 @@ def reschedule(
     from pq_cli.search import Search, change
     from pq_cli.target import Target
 
-    changes = _changes(at, delay, to_queue, priority)
+    changes = job_options(at=at, delay=delay, queue=to_queue, priority=priority)
     changes |= _replaced("lock", to_lock, "--no-lock", away=no_lock)
     expiry = None if expires_at is None else moment(expires_at, "--expires-at")
     changes |= _replaced("expires_at", expiry, "--no-expiry", away=no_expiry)
@@ -251,23 +252,30 @@ def delete(
         _tell(change(opened, opened.jobs.delete, which), as_json=as_json)
 
 
-def _meant(ids: list[int] | None, search: Search, *, everything: bool) -> list[int] | Search:
-    """Return what was given: ids, or what to search for."""
+def _meant(
+    ids: list[int] | None, search: Search, *, everything: bool, possible: tuple[str, ...] = ()
+) -> list[int] | Search:
+    """Return what was given: ids, or what to search for.
+
+    Args:
+        ids: given.
+        search: given, with the states to search for unless some are given.
+        everything: whether all are meant.
+        possible: in which states jobs can be changed so; by default those.
+    """
     if bool(ids) + search.narrow + everything != 1:
         raise typer.BadParameter(
             "name jobs either by their ids, or by --queue, --task, --state, --lock and so on, or say --everything"
         )
+    if ids and (search.limit is not None or search.after):
+        raise typer.BadParameter("--limit and --after go with a search, not with ids")
+    possible = possible or search.states
+    if search.state and {*search.state}.isdisjoint(possible) and {*search.state} <= {*STATES}:
+        raise typer.BadParameter(
+            f"jobs that are {' or '.join(search.state)} are left alone; name some of {', '.join(possible)}",
+            param_hint="'--state'",
+        )
     return ids or search
-
-
-def _changes(at: str | None, delay: str | None, queue: str | None, priority: int | None) -> dict[str, Any]:
-    given = {
-        "schedule_at": None if at is None else moment(at, "--at"),
-        "schedule_in": None if delay is None else duration(delay, "--in"),
-        "queue": queue,
-        "priority": priority,
-    }
-    return {name: value for name, value in given.items() if value is not None}
 
 
 def _replaced(name: str, value: object, option: str, *, away: bool) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from pq_cli.choices import complete_catch_up
-from pq_cli.commands.defer import json_arguments
 from pq_cli.durations import duration
+from pq_cli.job_options import json_arguments
 from pq_cli.options import AppPath, AsJson, Dsn, Schema
 from pq_cli.output import moment, note, write_json, write_table
 
