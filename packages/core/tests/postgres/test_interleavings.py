@@ -372,6 +372,14 @@ def test_resuming_a_task_waits_for_a_fetch_that_has_left_its_jobs_blocked_and_fr
     assert two.fetch() == jobs
 
 
+def test_fetches_soon_get_past_many_paused_jobs_of_one_mutex_lock(sessions: Two) -> None:
+    one, _ = sessions
+    one.do("select pq.defer('t', queue => 'q', lock => 'l', lock_mode => 'mutex') from generate_series(1, 3000)")
+    one.do("select pq.pause(task => 't')")
+    other = one.do("select pq.defer('other', queue => 'q')")[0][0]
+    assert [other] in [one.fetch() for _ in range(4)]
+
+
 def test_a_fetch_that_meets_a_task_which_is_just_being_resumed_leaves_its_jobs_ready(sessions: Two) -> None:
     one, two = sessions
     job = one.defer(None)
