@@ -225,6 +225,12 @@ def test_a_change_wants_either_ids_or_a_search(stored: Any, verb: str, words: li
         (["reschedule", "4"], "say what is to change"),
         (["reschedule", "4", "--to-lock", "x", "--no-lock"], "'--no-lock'"),
         (["reschedule", "--priority", "1"], "either by their ids, or by"),
+        (["retry", "--state", "ready", "--state", "running"], "left alone"),
+        (["cancel", "--state", "succeeded"], "left alone"),
+        (["delete", "--state", "running"], "left alone"),
+        (["reschedule", "--state", "failed", "--priority", "1"], "left alone"),
+        (["delete", "1", "--limit", "1"], "go with a search"),
+        (["cancel", "1", "--after", "1"], "go with a search"),
     ],
 )
 def test_bad_input_is_refused_by_name(stored: Any, words: list[str], complaint: str) -> None:

@@ -176,14 +176,14 @@ class JobAdmin:
         Raises:
             InvalidOption: as with :meth:`cancel`.
         """
-        which = meant("retry", ids, search, everything=everything, states=_FAILED)
+        which = meant("retry", ids, search, everything=everything, states=_FAILED, possible=ENDED)
         return hold(change(which, _retry), self._connector().sync)
 
     async def retry_async(
         self, ids: Ids | None = None, *, everything: bool = False, **search: Unpack[Search]
     ) -> list[JobState]:
         """Do what :meth:`retry` does."""
-        which = meant("retry", ids, search, everything=everything, states=_FAILED)
+        which = meant("retry", ids, search, everything=everything, states=_FAILED, possible=ENDED)
         return await hold_async(change(which, _retry), self._connector())
 
     def reschedule(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any, TypedDict, TypeVar, cast
 
@@ -135,7 +136,13 @@ def job_filter(which: Which) -> JobFilter:
 
 
 def meant(
-    what: str, ids: Ids | None, search: Search, *, everything: bool, states: Collection[State]
+    what: str,
+    ids: Ids | None,
+    search: Search,
+    *,
+    everything: bool,
+    states: AbstractSet[State],
+    possible: AbstractSet[State] | None = None,
 ) -> Sequence[int] | JobFilter:
     """Return the ids that a change names, or the filter for which it searches.
 
@@ -145,9 +152,11 @@ def meant(
         search: what they have in common; options that are None are not given.
         everything: all jobs are meant.
         states: which to search for unless the search names some.
+        possible: in which jobs can be changed so; None: those.
 
     Raises:
-        InvalidOption: nothing is named, or both ids and what the jobs have in common; or a value is wrong.
+        InvalidOption: nothing is named, or both ids and what the jobs have in common; or a value is wrong, or names
+            states only in which no job can be changed so.
     """
     refuse_unknown(what, search, Search)
     found = job_filter(cast("Which", search))
@@ -162,7 +171,14 @@ def meant(
         )
     if ids is not None:
         return listed(ids)
-    return found if found.states is not None else attrs.evolve(found, states=sorted(states))
+    if found.states is None:
+        return attrs.evolve(found, states=sorted(states))
+    possible = states if possible is None else possible
+    if found.states and possible.isdisjoint(found.states):
+        raise InvalidOption(
+            f"{what} leaves jobs alone that are {' or '.join(found.states)}; name some of {', '.join(sorted(possible))}"
+        )
+    return found
 
 
 def listed(ids: Ids) -> Sequence[int]:

@@ -157,6 +157,21 @@ def test_a_change_wants_either_ids_or_a_search_or_everything(
     assert desk.memory.jobs == before
 
 
+@pytest.mark.parametrize(
+    "verb,state",
+    [
+        ("cancel", "failed"),
+        ("retry", ["ready", "running"]),
+        ("delete", "running"),
+        ("reschedule", ["running", "failed"]),
+    ],
+)
+def test_a_change_of_jobs_in_states_that_allow_none_is_refused(desk: Desk, verb: str, state: Any) -> None:
+    given: dict[str, Any] = {"where": {"state": state}, "priority": 1} if verb == "reschedule" else {"state": state}
+    with pytest.raises(pq.InvalidOption, match=rf"{verb} leaves jobs alone that are \w+.*; name some of "):
+        desk.do(verb, **given)
+
+
 def test_options_of_a_search_that_there_are_not_are_refused(desk: Desk) -> None:
     with pytest.raises(pq.InvalidOption, match="cancel has no option 'status'; its options are args"):
         desk.do("cancel", status="ready")

@@ -21,6 +21,10 @@ if TYPE_CHECKING:  # see main
 
 cli = typer.Typer(no_args_is_help=True, help="Look at stored jobs, live and ended, and change them.")
 
+WAITING = ("scheduled", "ready", "blocked")
+ENDED = ("succeeded", "failed", "cancelled")
+STATES = (*WAITING, "running", *ENDED)
+
 Ids = Annotated[list[int] | None, typer.Argument(metavar="ID", help="The jobs, in place of a search for them.")]
 Most = Annotated[int | None, typer.Option("--limit", min=1, help="This many jobs at most.  [default: all that fit]")]
 Everything = Annotated[bool, typer.Option("--everything", help="All jobs, in place of ids and a search.")]
@@ -171,8 +175,7 @@ def cancel(
     from pq_cli.search import Search, change
     from pq_cli.target import Target
 
-    live = ("scheduled", "ready", "blocked", "running")
-    which = _meant(ids, Search(**search, limit=limit, states=live), everything=everything)
+    which = _meant(ids, Search(**search, limit=limit, states=(*WAITING, "running")), everything=everything)
     with Target(app, dsn, schema).jobs_only() as opened:
         apply = opened.jobs.cancel if reason is None else partial(opened.jobs.cancel, reason=reason)
         _tell(change(opened, apply, which), as_json=as_json)
@@ -220,8 +223,7 @@ def reschedule(
         raise typer.BadParameter(
             "say what is to change: --at, --in, --to-queue, --priority, --to-lock, --expires-at ..."
         )
-    waiting = ("scheduled", "ready", "blocked")
-    which = _meant(ids, Search(**search, limit=limit, states=waiting), everything=everything)
+    which = _meant(ids, Search(**search, limit=limit, states=WAITING), everything=everything)
     with Target(app, dsn, schema).jobs_only() as opened:
         _tell(change(opened, partial(opened.jobs.reschedule, **changes), which), as_json=as_json)
 
@@ -246,8 +248,7 @@ def delete(
     from pq_cli.search import Search, change
     from pq_cli.target import Target
 
-    states = ("scheduled", "ready", "blocked", "succeeded", "failed", "cancelled")
-    which = _meant(ids, Search(**search, limit=limit, states=states), everything=everything)
+    which = _meant(ids, Search(**search, limit=limit, states=(*WAITING, *ENDED)), everything=everything)
     with Target(app, dsn, schema).jobs_only() as opened:
         _tell(change(opened, opened.jobs.delete, which), as_json=as_json)
 
