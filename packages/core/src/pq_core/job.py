@@ -243,17 +243,23 @@ def refuse_two_times(scheduled_at: object, delay: object) -> None:
         raise _invalid("delay", delay, "and scheduled_at exclude each other; give one of them")
 
 
-def check_name(field: str, value: object) -> str:
+def check_name(field: str, value: object, most: int = MAX_NAME, otherwise: str = "") -> str:
     """Return what names a queue or a task as a plain text: 1 to 500 characters, none of them NUL.
 
+    Args:
+        field: how the message calls it.
+        value: the name.
+        most: characters, if it is the name of something else.
+        otherwise: what the message says to those who mean no name at all.
+
     Raises:
-        InvalidJob: `value` is none; `field` says how the message calls it.
+        InvalidJob: `value` is no name.
     """
     text = value if type(value) is str else _plain_text(value)
     if not isinstance(text, str) or not text:
-        raise _invalid(field, value, "is not a text of at least one character")
-    if len(text) > MAX_NAME:
-        raise _invalid(field, value, f"has {len(text)} characters; at most {MAX_NAME} are allowed")
+        raise _invalid(field, value, f"is not a text of at least one character{otherwise}")
+    if len(text) > most:
+        raise _invalid(field, value, f"has {len(text)} characters; at most {most} are allowed")
     _check_text(field, text)
     return text
 
@@ -264,13 +270,7 @@ def check_lock(value: object) -> str:
     Raises:
         InvalidJob: `value` is none.
     """
-    text = value if type(value) is str else _plain_text(value)
-    if not isinstance(text, str) or not text:
-        raise _invalid("lock", value, "is not a text of at least one character; None means no lock")
-    if len(text) > MAX_LOCK:
-        raise _invalid("lock", value, f"has {len(text)} characters; at most {MAX_LOCK} are allowed")
-    _check_text("lock", text)
-    return text
+    return check_name("lock", value, MAX_LOCK, "; None means no lock")
 
 
 def check_priority(value: object) -> int:
@@ -291,13 +291,7 @@ def check_unique_key(value: object) -> str:
     Raises:
         InvalidJob: `value` is none.
     """
-    text = value if type(value) is str else _plain_text(value)
-    if not isinstance(text, str) or not text:
-        raise _invalid("unique_key", value, "is not a text of at least one character; None means no key")
-    if len(text) > MAX_UNIQUE_KEY:
-        raise _invalid("unique_key", value, f"has {len(text)} characters; at most {MAX_UNIQUE_KEY} are allowed")
-    _check_text("unique_key", text)
-    return text
+    return check_name("unique_key", value, MAX_UNIQUE_KEY, "; None means no key")
 
 
 def check_scope(value: object) -> Scope:
