@@ -12,7 +12,7 @@ from pq_cli.durations import duration
 from pq_cli.moments import moment
 
 
-def job_options(*, at: str | None, delay: str | None, **others: object) -> dict[str, Any]:
+def job_options(*, at: str | None = None, delay: str | None = None, **others: object) -> dict[str, Any]:
     """Return what was given, by the names that `defer` and `reschedule` have for it.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import attrs
 import typer
@@ -59,6 +59,10 @@ class Target:
             app.connector = self._bare().connector
         with self._closing(app):
             yield app
+
+    def to_defer(self, *, unknown: bool) -> AbstractContextManager[App]:
+        """Give the app, its tasks imported; or, if they may be `unknown` and none was named, one to look after jobs."""
+        return self.jobs_only() if unknown and self.app is None else self.with_tasks()
 
     def _bare(self) -> App:
         return pq_core.App(connector=pq_core.PsycopgConnector(self.dsn or "", schema=self.schema or "pq"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -13,8 +12,6 @@ from pq_cli.options import AppPath, AsJson, Dsn, Schema
 from pq_cli.output import write_json
 
 if TYPE_CHECKING:  # see main
-    from pq_cli.target import Target
-    from pq_core import App
     from pq_core.deferrer import DeferOptions
 
 
@@ -53,13 +50,9 @@ def defer(
     given = job_options(at=at, delay=delay, queue=queue, priority=priority, lock=lock, lock_mode=lock_mode)
     options = cast("DeferOptions", given)
     values = json_arguments(arguments)
-    with _opened(Target(app, dsn, schema), unknown=unknown) as opened:
+    with Target(app, dsn, schema).to_defer(unknown=unknown) as opened:
         job_id = opened.configure_task(task, allow_unknown=unknown, **options).defer(**values)
     if as_json:
         write_json({"id": job_id})
     else:
         typer.echo(job_id)
-
-
-def _opened(target: Target, *, unknown: bool) -> AbstractContextManager[App]:
-    return target.jobs_only() if unknown and target.app is None else target.with_tasks()

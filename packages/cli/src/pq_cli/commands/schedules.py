@@ -8,7 +8,7 @@ import typer
 
 from pq_cli.choices import complete_catch_up
 from pq_cli.durations import duration
-from pq_cli.job_options import json_arguments
+from pq_cli.job_options import job_options, json_arguments
 from pq_cli.options import AppPath, AsJson, Dsn, Schema
 from pq_cli.output import moment, note, write_json, write_table
 
@@ -76,12 +76,9 @@ def add(
     """Store a schedule: workers tick it from now on."""
     from pq_cli.target import Target
 
-    options: Any = {
-        name: value for name, value in (("queue", queue), ("priority", priority), ("lock", lock)) if value is not None
-    }
+    options = job_options(queue=queue, priority=priority, lock=lock)
     values = json_arguments(arguments)
-    target = Target(app, dsn, schema)
-    with target.jobs_only() if unknown and app is None else target.with_tasks() as opened:
+    with Target(app, dsn, schema).to_defer(unknown=unknown) as opened:
         job = opened.configure_task(task, allow_unknown=unknown, **options).job(**values)
         opened.schedules.add(schedule_id, job, **_timing(cron, timezone, catch_up, max_delay))
 
