@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from pq_core.postgres import PsycopgConnector
-from pq_core.postgres.schema import functions, migrations, search_path
+from pq_core.postgres.schema import functions, search_path
 from pq_testing.conformance import TOPICS, case
 from pq_testing.conformance.deferring import Deferring
 from pq_testing.conformance.ending import AtMostOnce, Progressing, Superseding
@@ -43,9 +43,9 @@ from pq_testing.conformance.uniqueness import (
     Uniqueness,
 )
 from pq_testing.conformance.waiting import Waiting
-from pq_testing.postgres import server
 
-case.DEADLINE = 1.0
+case.DEADLINE = 0.5
+TABLES = ("jobs", "finished_jobs", "workers", "pauses", "unique_periods", "schedules", "waits")
 CLAIM = r"and j\.claim = finish\.claims\[width_bucket\(j\.id, finish\.ids\)\]"
 FROM_HEAD = r"c\.id = c\.head or c\.lock_mode = 'mutex'"
 
@@ -68,10 +68,16 @@ class Mutant:
     @property
     def text(self) -> str:
         """The function with its change."""
-        (text,) = (function.text for function in functions() if function.name == self.function)
-        broken = re.sub(self.old, self.new, text)
-        assert broken != text, f"{self.function}.sql has no {self.old!r} any more: change the mutant {self.name}"
+        sound = self.sound_text
+        broken = re.sub(self.old, self.new, sound)
+        assert broken != sound, f"{self.function}.sql has no {self.old!r} any more: change the mutant {self.name}"
         return broken
+
+    @property
+    def sound_text(self) -> str:
+        """The function without."""
+        (text,) = (function.text for function in functions() if function.name == self.function)
+        return text
 
 
 BROKEN = [
@@ -297,19 +303,19 @@ BROKEN = [
 
 
 class OnPostgres:
-    """Fixtures of a connector to a database with one broken function."""
+    """Fixtures of a connector to a database with one broken function, which is mended again for the next mutant."""
 
     mutant: Mutant
 
     @pytest.fixture
-    def dsn(self) -> Iterator[str]:
-        key = "pq " + " ".join(file.hash for file in (*migrations(), *functions()))
-        template = server().template(key, lambda dsn: PsycopgConnector(dsn).sync.migrate())
-        with server().fresh_database(template=template) as dsn:
-            with psycopg.connect(dsn, autocommit=True) as connection:
-                connection.execute(f"set search_path = {search_path('pq')}")
-                connection.execute(self.mutant.text)
-            yield dsn
+    def dsn(self, migrated_dsn: str) -> Iterator[str]:
+        with psycopg.connect(migrated_dsn, autocommit=True) as connection:
+            connection.execute(f"set search_path = {search_path('pq')}")
+            for table in TABLES:
+                connection.execute(f"delete from {table}")
+            connection.execute(self.mutant.text)
+            yield migrated_dsn
+            connection.execute(self.mutant.sound_text)
 
     @pytest.fixture
     async def connector(self, dsn: str) -> AsyncIterator[PsycopgConnector]:
