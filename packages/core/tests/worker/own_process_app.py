@@ -127,12 +127,18 @@ def hold(place: str) -> str:
     return "held"
 
 
+@app.task(name="quick", executor="process", timeout=0.5)
+def quick() -> str:
+    return "in time"
+
+
 @app.task(name="hold_briefly", executor="process", timeout=1.5)
 def hold_briefly(place: str) -> str:
     return hold(place)
 
 
 app.add_tasks_from(blueprint, namespace="lib")
+time.sleep(float(os.environ.get("OWN_PROCESS_IMPORT_SECONDS", "0")))
 
 if __name__ == "__main__":
     app.run_worker(concurrency=2, graceful_timeout=None)

@@ -150,8 +150,22 @@ def test_a_task_that_takes_too_long_is_killed(run: Run, module: Any, tmp_path: P
     (job,) = run(module.hold_briefly.job(str(tmp_path)))
     assert 1.4 < time.monotonic() - began < 10
     assert job.errors[0]["type"] == "pq_core.errors.TaskTimedOut"
-    if (tmp_path / "began").exists():  # on a busy machine it may take longer than that to begin
-        assert is_gone(int((tmp_path / "began").read_text()))
+    assert is_gone(int((tmp_path / "began").read_text()))
+
+
+def test_the_time_of_a_job_begins_when_its_process_has_begun(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OWN_PROCESS_IMPORT_SECONDS", "0.8")
+    (job,) = run("quick")
+    assert result(job) == "in time"
+
+
+def test_a_process_that_does_not_come_to_begin_is_killed_all_the_same(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "LONGEST_START", 0.6)
+    monkeypatch.setenv("OWN_PROCESS_IMPORT_SECONDS", "60")
+    (job,) = run("quick")
+    assert job.errors[0]["type"] == "pq_core.errors.TaskTimedOut"
 
 
 @pytest.mark.parametrize("how, state", [("cancel", "cancelled"), ("shutdown", "ready")])

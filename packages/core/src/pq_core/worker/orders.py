@@ -23,6 +23,10 @@ class SetUp:
     connector: bytes | None
 
 
+READY = "ready"
+"""The first thing that a child says: it has imported the app, or tried to."""
+
+
 @attrs.frozen(kw_only=True)
 class Order:
     """A job to run.

@@ -21,7 +21,7 @@ from pq_core.import_path import load
 from pq_core.middleware import surround
 from pq_core.payload import dump
 from pq_core.worker import importing
-from pq_core.worker.orders import Answer, Order, SetUp
+from pq_core.worker.orders import READY, Answer, Order, SetUp
 from pq_core.worker.packed_error import pack
 
 BETWEEN_LOOKS = 0.5
@@ -65,6 +65,7 @@ def _serve(pipe: Connection) -> None:
         raise
     except BaseException as error:  # noqa: BLE001 - whoever gives an order is told
         fault = error
+    pipe.send_bytes(pickle.dumps(READY))
     while True:
         order = pickle.loads(pipe.recv_bytes())  # noqa: S301 - of the worker
         answer = _answer(app, order, Told(pipe)) if fault is None else Answer(error=pack(fault))

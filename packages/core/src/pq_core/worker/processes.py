@@ -12,6 +12,8 @@ import pickle
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from functools import partial
 from multiprocessing.connection import Connection, Pipe
 from time import monotonic
@@ -25,7 +27,7 @@ from pq_core.errors import InvalidOption, ProcessDied
 from pq_core.job import Job
 from pq_core.main_module import importable_name
 from pq_core.payload import load
-from pq_core.worker.orders import Answer, Order, SetUp
+from pq_core.worker.orders import READY, Answer, Order, SetUp
 from pq_core.worker.packed_error import unpack
 from pq_core.worker.run import Run
 from pq_core.worker.threads import Threads
@@ -34,6 +36,8 @@ BETWEEN_LOOKS = 1.0
 """Seconds between looks whether a silent child lives: a child of its own may hold its end of the pipe open."""
 LONGEST_IDLE = 60.0
 """Seconds after which a child ends that nobody has needed: each holds the memory of an app."""
+LONGEST_START = 60.0
+"""Seconds that a child may take to begin, where a job may not take as long as it likes."""
 FAREWELL = 1.0
 """Seconds for idle children to end by themselves."""
 _BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[3]); from pq_core.worker.own_process import main; main()"
@@ -44,11 +48,13 @@ class Child:
     """One process, and the pipe to it.
 
     Attributes:
+        ready: whether it has imported the app.
         idle_since: when it ended its last job, in seconds of `time.monotonic`.
     """
 
     process: subprocess.Popen[bytes]
     pipe: Connection
+    ready: bool = False
     idle_since: float = attrs.field(factory=monotonic)
 
     @classmethod
@@ -72,20 +78,36 @@ class Child:
         """End it at once, whatever it does."""
         self.process.kill()
 
+    def begin(self) -> None:
+        """Wait until it has imported the app, or has died."""
+        try:
+            self.ready = self._hear() == READY
+        except (EOFError, OSError):
+            return
+
     def perform(self, order: Order, run: Run) -> Answer | None:
         """Let it run a job; return what came of it, or None if it has died. Waits; what it tells, `run` is told."""
         try:
             self.pipe.send_bytes(pickle.dumps(order))
             while True:
-                while not self.pipe.poll(BETWEEN_LOOKS):
-                    if not self.alive and not self.pipe.poll():
-                        return None
-                told: Any = pickle.loads(self.pipe.recv_bytes())  # noqa: S301 - of a child, which runs our code
+                told = self._hear()
                 if isinstance(told, Answer):
                     return told
                 run.tell(*told)
         except (EOFError, OSError):
             return None
+
+    def _hear(self) -> Any:
+        """Wait for what it says next.
+
+        Raises:
+            EOFError: it has died.
+            OSError: likewise.
+        """
+        while not self.pipe.poll(BETWEEN_LOOKS):
+            if not self.alive and not self.pipe.poll():
+                raise EOFError
+        return pickle.loads(self.pipe.recv_bytes())  # noqa: S301 - of a child, which runs our code
 
 
 class Processes:
@@ -112,7 +134,7 @@ class Processes:
 
         Args:
             run: of the job.
-            seconds: that it may take; None: as many as it likes.
+            seconds: that it may take, from when its process has begun; None: as many as it likes.
             args: of the task, by position, without the context.
             kwargs: of the task, by name.
 
@@ -126,11 +148,11 @@ class Processes:
         try:
             if run.stop_asked is not None:
                 child.kill()
-            async with anyio.create_task_group() as group:
-                if seconds is not None:
-                    group.start_soon(_stop_later, run, seconds)
+            if not child.ready:  # an app may take longer to import than a job to run
+                async with _stopping(run, None if seconds is None else max(seconds, LONGEST_START)):
+                    await self._threads.run(child.begin)
+            async with _stopping(run, seconds):
                 answer = await self._threads.run(partial(child.perform, order, run))
-                group.cancel_scope.cancel()
         finally:
             run.interruptible = False
             if answer is None:
@@ -225,6 +247,16 @@ def _pickled(connector: object) -> bytes | None:
         return pickle.dumps(connector)
     except Exception:  # noqa: BLE001 - a clock, say, that is a function of a test
         return None
+
+
+@asynccontextmanager
+async def _stopping(run: Run, seconds: float | None) -> AsyncGenerator[None]:
+    """Stop a run in so many seconds from now, unless the block has ended by then."""
+    async with anyio.create_task_group() as group:
+        if seconds is not None:
+            group.start_soon(_stop_later, run, seconds)
+        yield
+        group.cancel_scope.cancel()
 
 
 async def _stop_later(run: Run, seconds: float) -> None:
