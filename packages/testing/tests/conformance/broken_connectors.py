@@ -44,6 +44,7 @@ from pq_testing.conformance.finishing import Fencing, Finishing, GoingOn
 from pq_testing.conformance.hardening import Opening
 from pq_testing.conformance.isolating import Isolating
 from pq_testing.conformance.json_values import JsonValues
+from pq_testing.conformance.keys_in_transactions import KeysInTransactions
 from pq_testing.conformance.listening import Listening
 from pq_testing.conformance.listing import Finding, Pausing
 from pq_testing.conformance.locking import Locking
@@ -59,7 +60,6 @@ from pq_testing.conformance.terms import Terms
 from pq_testing.conformance.transacting import Transacting
 from pq_testing.conformance.uniqueness import (
     KeptPeriods,
-    KeysInTransactions,
     LateStarters,
     Replacing,
     RevivingTwins,

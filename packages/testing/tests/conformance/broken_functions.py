@@ -22,6 +22,7 @@ from pq_testing.conformance.expiring import Expiring
 from pq_testing.conformance.fetching import Fetching, Sharing
 from pq_testing.conformance.filtering import Filtering
 from pq_testing.conformance.finishing import Fencing, GoingOn
+from pq_testing.conformance.keys_in_transactions import KeysInTransactions
 from pq_testing.conformance.listening import Listening
 from pq_testing.conformance.listing import Pausing
 from pq_testing.conformance.locking import Freeing, Locking
@@ -36,7 +37,6 @@ from pq_testing.conformance.steering import Cancelling, Rescheduling, Reviving
 from pq_testing.conformance.terms import Terms
 from pq_testing.conformance.uniqueness import (
     KeptPeriods,
-    KeysInTransactions,
     LateStarters,
     Replacing,
     RevivingTwins,
