@@ -60,8 +60,8 @@ class QueueHealth:
 
     Attributes:
         name: of the queue.
-        since: when the first in line was due. Each priority has a line of its own, in order of ids, and so have the jobs
-            in their last life; of all these lines the one is told of whose first has waited longest.
+        since: when the first in line was due. Each priority has a line of its own, in order of ids, and so have the
+            jobs in their last life; of all these lines the one is told of whose first has waited longest.
         served: whether a live worker serves the queue.
         paused: whether it is paused, by itself or with all others. The jobs of a paused task count as ready until a
             fetch comes to them.

@@ -26,7 +26,7 @@ from pq_testing.conformance.case import Case, Transactions, Undo  # noqa: E402
 from pq_testing.conformance.scene import START, Scene, fetch_all  # noqa: E402
 from pq_testing.conformance.suite import TOPICS, ConnectorConformance  # noqa: E402
 
-VERSION = "1.0"
+VERSION = "2.0"
 """Version of the kit: of this suite and of `pq_testing.model`, which hold connectors to the same rules.
 
 The first number grows when a rule that stands in `pq_core.connector` changes, so that a connector that was right must

@@ -105,7 +105,7 @@ class Concluding(Case):
             assert await self.finish(scene, connection, Outcome.succeeded(job, 2)) == []
         assert (await scene.job(job.id)).result == 1
 
-    async def test_without_keep_no_trace_is_left(self, scene: Scene, lender: Any) -> None:
+    async def test_a_job_that_is_not_kept_leaves_no_trace_when_it_ends_by_it(self, scene: Scene, lender: Any) -> None:
         job = await scene.run()
         async with lender.transaction() as connection:
             await self.finish(scene, connection, Outcome.succeeded(job, keep=False))

@@ -301,6 +301,7 @@ class Ticking(Scheduled):
         assert await scene.counts() == {State.READY: 2}
 
     async def test_a_tick_counts_once_whoever_comes_with_it(self, scene: Scene, schedules: Schedules) -> None:
+        """drift_34: a move that comes late, out of order, is not made."""
         await schedules.put(schedule())
         (found,) = (await schedules.tick()).due
         move = Move(id="s", revision=found.revision, next_tick=scene.at(minutes=1), ticks=[scene.now])
@@ -362,6 +363,7 @@ class Ticking(Scheduled):
         assert ticked.next_in == 9.0
 
     async def test_a_tick_whose_unique_key_is_taken_is_spent(self, scene: Scene, schedules: Schedules) -> None:
+        """drift_35: the schedule goes on, and the job that has the key stays."""
         await schedules.put(schedule(job=new(unique_key="k")))
         ticks = [scene.at(minutes=-1), scene.now]
         assert list((await schedules.move(to=scene.at(minutes=1), ticks=ticks)).moved) == ["s"]
