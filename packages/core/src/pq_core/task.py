@@ -49,7 +49,7 @@ class TaskOptions(TypedDict, total=False):
     keep: Keep | None
     """Which ended jobs stay stored; None leaves it to the worker."""
     max_losses: int
-    """How many workers may die under a job; with the last of them it ends as failed."""
+    """How many workers may die under a job; with the last of them it ends as failed. One, if it runs at most once."""
     delivery: Delivery
     """What the death of its worker means for a job: see :data:`Delivery`."""
     timeout: float | timedelta | Delay | None
@@ -265,6 +265,11 @@ def make_task(func: Callable[..., Any], home: Home, *, pass_context: bool, optio
     if name is None:
         name = stable_name(func)
     kind = cast("type[Task[..., Any]]", ContextTask if pass_context else Task)
+    if given.get("delivery") == "at_most_once" and given.get("max_losses", 1) != 1:
+        raise InvalidOption(
+            f"task {shown(name)}: delivery 'at_most_once' means that a job ends with its first worker, max_losses "
+            f"{shown(given['max_losses'])} that it outlives some; leave it out"
+        )
     with as_option(f"task {shown(name)}: "):
         given["unique"] = as_unique(given.get("unique"), given.pop("queueing_lock", None))
         if given.get("expires_in") is not None:
