@@ -156,7 +156,7 @@ class Executor:
             return await self._processes.run(run, plan.timeout, args, kwargs)
         call = partial(self._in_transaction, run, plan) if plan.transactional else plan.call
         if not plan.is_async:
-            return await self._threads.run(partial(surroundings.run, call, context, args, kwargs))
+            return await self._threads.run(partial(surroundings.run, partial(call, context, args, kwargs)))
         awaitable = surroundings.run(call, context, args, kwargs)
         coroutine: Driven = awaitable if inspect.iscoroutine(awaitable) else _awaiting(awaitable)
         if self._drive is not None:
