@@ -555,7 +555,6 @@ class RetriesWhatIsLive(Broken):
 
 class ForgetsClaimsAtRetry(Broken):
     caught_by = Reviving.test_a_job_may_end_and_be_retried_over_and_over
-    seen_by_model = True
 
     async def retry(self, ids: Sequence[int], **options: Any) -> list[JobState]:
         states = await super().retry(ids, **options)
@@ -727,7 +726,6 @@ class TicksOnlyOnce(Broken):
 
 class TicksWhatIsPaused(Broken):
     caught_by = Ticking.test_a_paused_schedule_does_not_tick
-    seen_by_model = True
 
     async def pause_schedules(self, ids: Sequence[str], **options: Any) -> list[str]:
         return [found.id for found in await self.schedules(ids)]
@@ -878,7 +876,6 @@ class LetsTheExpiredBlockAKey(Changed):
 
 class RevivesTwins(Broken):
     caught_by = RevivingTwins.test_a_job_whose_key_is_taken_stays_as_it_is_and_is_not_in_the_answer
-    seen_by_model = True
 
     async def retry(self, ids: Sequence[int], *, now: datetime | None = None) -> list[JobState]:
         for job_id in ids:
@@ -956,7 +953,6 @@ class ResumesTooMuch(Broken):
 
 class LeavesResumedJobsBlocked(Broken):
     caught_by = PausingTasks.test_a_task_is_paused_in_every_queue
-    seen_by_model = True
 
     async def resume(self, queue: str | None = None, *, task: str | None = None, **options: Any) -> None:
         self._engine.store.pauses.pop(("task", task or ""), None)
