@@ -349,7 +349,7 @@ async def test_a_cancelled_sync_job_ends_cancelled_when_it_heeds_should_stop(
         raise InterruptedError
 
     heedful.defer()
-    async with running(lease=0.1):
+    async with running(lease=1.0):
         await until(lambda: states(memory) == ["running"])
         await memory.cancel([1])
         await until(lambda: states(memory) == ["cancelled"])
@@ -366,7 +366,7 @@ async def test_a_job_that_completes_in_spite_of_its_cancellation_has_succeeded(
             return "done"
 
     stubborn.defer()
-    async with running(lease=0.1):
+    async with running(lease=1.0):
         await until(lambda: states(memory) == ["running"])
         await memory.cancel([1])
         await until(lambda: states(memory) == ["succeeded"])

@@ -47,12 +47,16 @@ class Threads:
     async def run(self, function: Callable[[], Any]) -> Any:
         """Call `function` in a thread; return what it returns, raise what it raises.
 
-        If the wait is cancelled, the thread is left to itself.
+        If the wait is cancelled, the thread is left to itself, and ends with its call.
         """
         thread = self._idle.pop() if self._idle else self._start()
         call = Call(function)
         thread.put(call)
-        await call.done.wait()
+        try:
+            await call.done.wait()
+        except BaseException:
+            thread.put(None)
+            raise
         self._idle.append(thread)
         if call.error is None:
             return call.value
