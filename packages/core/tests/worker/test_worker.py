@@ -481,9 +481,9 @@ async def test_tasks_that_never_wait_do_not_starve_the_heartbeat(app: pq.App, dr
         while time.perf_counter() < end:
             pass
 
-    app.defer_many([spin.job()] * 1000)
-    await drain(concurrency=1, lease=0.6)
-    assert runs == 1000
+    app.defer_many([spin.job()] * 1500)
+    await drain(concurrency=1, lease=1.2)
+    assert runs == 1500
     assert len(troubled.calls["heartbeat"]) > 2
 
 
