@@ -13,7 +13,7 @@ from pq_core.binding import Binding
 from pq_core.defer_middleware import StoresJobs
 from pq_core.delays import Delay, as_timedelta
 from pq_core.errors import InvalidArguments, InvalidJob, InvalidOption, shown
-from pq_core.job import LockMode, NewJob, changed, check_moment
+from pq_core.job import LockMode, NewJob, changed, check_moment, filled_in
 from pq_core.unique import Unique, as_unique, check_unique
 
 P = ParamSpec("P")
@@ -153,10 +153,10 @@ class Deferrer(Generic[P]):
             )
         else:
             given = dict(kwargs)
+        template = self.template if name == self.template.task else changed(self.template, task=name)
         if self.unique is None:
-            return changed(self.template, task=name, args=given)
-        terms = self.unique.fields_for(name, self.template.queue, given)
-        return changed(self.template, task=name, args=given, **terms)
+            return filled_in(template, args=given)
+        return filled_in(template, args=given, **self.unique.fields_for(name, template.queue, given))
 
 
 def ids_of(deferred: Iterable[Deferred]) -> list[int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from operator import attrgetter
 from typing import Any, Literal, cast
 
 import attrs
@@ -51,7 +50,7 @@ MAX_LOSSES = 3
 _NO_ERRORS = cast("Callable[[], list[dict[str, Any]]]", list)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)  # made in half the time, which is what counts for one of many
 class NewJob:
     """A job to be stored. It is checked when it is made; texts and numbers of an enum become plain ones.
 
@@ -138,20 +137,23 @@ class NewJob:
             check_delay("expires_in", self.expires_in)
 
 
-_NEW_JOB_FIELDS = tuple(field.name for field in attrs.fields(NewJob))
-_values_of = attrgetter(*_NEW_JOB_FIELDS)
-
-
 def changed(job: NewJob, **fields: Any) -> NewJob:
     """Return a job to be stored with other values in these fields: as `attrs.evolve`, in less than half of its time.
 
     Raises:
         InvalidJob: a field has a value that no job may hold.
     """
-    return NewJob(**{**dict(zip(_NEW_JOB_FIELDS, _values_of(job), strict=True)), **fields})
+    return NewJob(**(vars(job) | fields))
 
 
-@attrs.frozen(kw_only=True)
+def filled_in(job: NewJob, **fields: Any) -> NewJob:
+    """Return a job with these fields, which the caller has checked, and the others of `job`, which have been too."""
+    made = NewJob.__new__(NewJob)
+    vars(made).update(vars(job), **fields)
+    return made
+
+
+@attrs.frozen(kw_only=True, slots=False)  # as above
 class Job:
     """A stored job, as it was when it was read. Changing its lists and dicts changes nothing stored.
 

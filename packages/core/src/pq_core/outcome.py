@@ -54,7 +54,7 @@ def check_transfer(
     )
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)  # as for a job
 class Outcome:
     """The end of one run, fenced by (job id, claim): if that claim is not current any more, it changes nothing.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import copy_context
 from datetime import timedelta
 from functools import partial
 from time import monotonic
+from types import CoroutineType
 from typing import Any, Protocol
 
 import anyio
@@ -34,6 +34,7 @@ UNKNOWN_TASK_DELAY = timedelta(seconds=10)
 
 
 Driven = Coroutine[Any, Any, Any]
+_COROUTINE: Any = CoroutineType  # Any, so that what is tested for it stays what it was
 Drive = Callable[[Run, Driven], Driven]
 
 
@@ -158,7 +159,7 @@ class Executor:
         if not plan.is_async:
             return await self._threads.run(partial(surroundings.run, partial(call, context, args, kwargs)))
         awaitable = surroundings.run(call, context, args, kwargs)
-        coroutine: Driven = awaitable if inspect.iscoroutine(awaitable) else _awaiting(awaitable)
+        coroutine: Driven = awaitable if isinstance(awaitable, _COROUTINE) else _awaiting(awaitable)
         if self._drive is not None:
             coroutine = self._drive(run, coroutine)
         run.interruptible = True
