@@ -13,7 +13,7 @@ from pq_core.binding import Binding
 from pq_core.defer_middleware import StoresJobs
 from pq_core.delays import Delay, as_timedelta
 from pq_core.errors import InvalidArguments, InvalidJob, InvalidOption, shown
-from pq_core.job import LockMode, NewJob, changed, check_moment, filled_in
+from pq_core.job import LockMode, NewJob, check_moment, filled_in
 from pq_core.unique import Unique, as_unique, check_unique
 
 P = ParamSpec("P")
@@ -88,7 +88,7 @@ class Deferrer(Generic[P]):
                 f"version {shown(options['version'])} of task {self.template.task!r}: that of its arguments is "
                 f"{self.template.version}, as the task says; to give others, defer by its name where it is not defined"
             )
-        template = changed(self.template, **_fields(options))
+        template = attrs.evolve(self.template, **_fields(options))
         check_time_to_start(template)
         connection, unique = options.get("connection", self.connection), self.unique
         if "unique" in options or "queueing_lock" in options:
@@ -153,7 +153,7 @@ class Deferrer(Generic[P]):
             )
         else:
             given = dict(kwargs)
-        template = self.template if name == self.template.task else changed(self.template, task=name)
+        template = self.template if name == self.template.task else attrs.evolve(self.template, task=name)
         if self.unique is None:
             return filled_in(template, args=given)
         return filled_in(template, args=given, **self.unique.fields_for(name, template.queue, given))
