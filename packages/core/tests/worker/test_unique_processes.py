@@ -12,6 +12,7 @@ from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
+import psycopg
 import pytest
 
 import pq_core as pq
@@ -21,6 +22,7 @@ from pq_testing.postgres import server
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(120)]
 SCRIPT = Path(__file__).with_name("unique_app.py")
 DEFERRERS, WORKERS, ROUNDS = 4, 2, 60
+DEADLOCKS = "select deadlocks from pg_stat_database where datname = current_database()"
 
 
 def test_many_processes_defer_the_same_keys_and_none_sees_an_error_or_a_twin(tmp_path: Path) -> None:
@@ -53,12 +55,16 @@ def test_many_processes_defer_the_same_keys_and_none_sees_an_error_or_a_twin(tmp
             assert worker.wait(30) == 0
         ended = app.jobs.count()
         failures = app.jobs.find(state="failed", task="alone", limit=5)
+        with psycopg.connect(dsn) as connection:
+            deadlocks = connection.execute(DEADLOCKS).fetchone()
 
     assert set(counts) <= {"new", "skipped", "replaced", "refused"}, counts
     assert min(counts[kind] for kind in ("new", "skipped", "replaced", "refused")) > 0, counts
     assert failures == []
     assert sum(ended.values()) == counts["new"]
     assert sum(ended[state] for state in (pq.State.SUCCEEDED, pq.State.FAILED, pq.State.CANCELLED)) == counts["new"]
+    assert deadlocks == (0,)
     log = (tmp_path / "workers").read_text()
-    assert not [word for word in ("StoreBusy", "UniqueViolation", "Deadlock") if word in log], log
+    # A worker that has waited 200 ms for a key says so, and comes again: on a loaded machine that may be.
+    assert not [word for word in ("unique", "deadlock", "refuses") if word in log.replace("unique_app", "")], log
     assert (tmp_path / "deferrers").read_text() == ""

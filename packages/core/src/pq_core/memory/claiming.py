@@ -37,9 +37,8 @@ class Heartbeat:
         details = load(dump_mapping(self.worker.details, "details", error=InvalidJob))
         store.hear(attrs.evolve(self.worker, details=details), check_lease(self.lease), now)
         for said in newest(self.progress):
-            record = store.live.get(said.job_id)
-            if record and record.state is State.RUNNING and record.claim == said.claim:
-                record.note_progress(said.text, now)
+            if store.runs(said.job_id, said.claim):
+                store.live[said.job_id].note_progress(said.text, now)
         theirs = store.running.get(self.worker.id, ())
         return sorted(number for number in theirs if store.live[number].cancel_requested_at is not None)
 

@@ -12,21 +12,6 @@ from pq_core.memory.deferring import Commit
 from pq_core.memory.ending import Finish
 from pq_core.memory.store import Store
 from pq_core.outcome import Outcome
-from pq_core.states import State
-
-
-@attrs.frozen
-class Current:
-    """Say of which outcomes the claim is current."""
-
-    outcomes: Sequence[Outcome]
-
-    def apply(self, store: Store, now: datetime) -> list[int]:  # noqa: ARG002 - as every operation
-        """Return the ids of their jobs."""
-        found = ((store.live.get(outcome.job_id), outcome.claim) for outcome in self.outcomes)
-        return sorted(
-            {record.id for record, claim in found if record and record.state is State.RUNNING and record.claim == claim}
-        )
 
 
 @attrs.frozen
@@ -37,17 +22,15 @@ class Conclude:
 
     Attributes:
         commit: of the jobs that it has deferred.
-        outcomes: what it has written.
-        told: the ids of the jobs of which it was told that they were current.
+        outcomes: what it has written, and was told to be current; one of a job.
     """
 
     commit: Commit
     outcomes: Sequence[Outcome]
-    told: Sequence[int]
 
     def apply(self, store: Store, now: datetime) -> list[int]:
-        """Return the ids of the jobs whose claim was current."""
-        if Current(self.outcomes).apply(store, now) != sorted(self.told):
+        """Return the ids of the jobs."""
+        if not all(store.runs(outcome.job_id, outcome.claim) for outcome in self.outcomes):
             raise StoreBusy("a job that ends in this transaction was taken from it meanwhile; it is rolled back")
         self.commit.apply(store, now)
         return Finish(self.outcomes).apply(store, now)

@@ -22,8 +22,24 @@ ENDINGS = {"succeeded": State.SUCCEEDED, "failed": State.FAILED, "cancelled": St
 
 
 @attrs.frozen
+class Current:
+    """Pick the outcomes that are current, in the order of the jobs; of several of one job, the first of the newest claim."""
+
+    outcomes: Sequence[Outcome]
+
+    def apply(self, store: Store, now: datetime) -> list[Outcome]:  # noqa: ARG002 - as every operation
+        """Return them."""
+        newest: dict[int, Outcome] = {}
+        for outcome in self.outcomes:
+            other = newest.get(outcome.job_id)
+            if other is None or other.claim < outcome.claim:
+                newest[outcome.job_id] = outcome
+        return [newest[number] for number in sorted(newest) if store.runs(number, newest[number].claim)]
+
+
+@attrs.frozen
 class Finish:
-    """Write outcomes as far as they are current; of several of one job, the first of the newest claim.
+    """Write outcomes as far as they are current.
 
     They are written in the order of the jobs: of two that want one unique key back, the older one gets it.
     """
@@ -32,18 +48,10 @@ class Finish:
 
     def apply(self, store: Store, now: datetime) -> list[int]:
         """Return the ids of the jobs whose claim was current."""
-        newest: dict[int, Outcome] = {}
-        for outcome in self.outcomes:
-            other = newest.get(outcome.job_id)
-            if other is None or other.claim < outcome.claim:
-                newest[outcome.job_id] = outcome
-        written: list[int] = []
-        for number in sorted(newest):
-            record, outcome = store.live.get(number), newest[number]
-            if record and record.state is State.RUNNING and record.claim == outcome.claim:
-                _write(store, record, outcome, now)
-                written.append(number)
-        return written
+        current = Current(self.outcomes).apply(store, now)
+        for outcome in current:
+            _write(store, store.live[outcome.job_id], outcome, now)
+        return [outcome.job_id for outcome in current]
 
 
 @attrs.frozen

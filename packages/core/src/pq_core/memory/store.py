@@ -218,6 +218,11 @@ class Store:
             self._leave_state(self.live[number])
             self._enter_state(self.live[number])
 
+    def runs(self, number: int, claim: int) -> bool:
+        """Return whether the job runs, under this claim."""
+        record = self.live.get(number)
+        return record is not None and record.state is State.RUNNING and record.claim == claim
+
     def twin(self, record: Record) -> Record | None:
         """Return the other job that has the unique key of a record, if there is one."""
         if record.unique_key is None or record.unique_scope is None:

@@ -10,9 +10,10 @@ from typing import Any, Self
 from pq_core.answers import Deferred
 from pq_core.errors import WrongConnection
 from pq_core.job import NewJob
-from pq_core.memory.concluding import Conclude, Current
+from pq_core.memory.concluding import Conclude
 from pq_core.memory.deferring import Commit, GoBack, Prepare
 from pq_core.memory.draft import Draft
+from pq_core.memory.ending import Current
 from pq_core.memory.engine import Engine
 from pq_core.outcome import Outcome
 
@@ -34,7 +35,6 @@ class MemoryTransaction:
         self._store = engine.store
         self._draft = Draft(engine.store)
         self._outcomes: list[Outcome] = []
-        self._told: list[int] = []
         self._finished_at: datetime | None = None
         self._open = False
         self._used = False
@@ -78,10 +78,10 @@ class MemoryTransaction:
         """
         self._check_open()
         self._finished_at = now
-        self._outcomes += outcomes
-        current = [job_id for job_id in self._engine.do(Current(outcomes), now) if job_id not in self._told]
-        self._told += current
-        return current
+        ended = {outcome.job_id for outcome in self._outcomes}
+        current = [outcome for outcome in self._engine.do(Current(outcomes), now) if outcome.job_id not in ended]
+        self._outcomes += current
+        return [outcome.job_id for outcome in current]
 
     def _check_open(self) -> None:
         if not self._open or self._store is not self._engine.store:
@@ -105,7 +105,7 @@ class MemoryTransaction:
         commit = Commit(self._draft)
         try:
             if kind is None and self._outcomes:
-                self._engine.do(Conclude(commit, self._outcomes, self._told), self._finished_at)
+                self._engine.do(Conclude(commit, self._outcomes), self._finished_at)
             elif kind is None:
                 self._engine.do(commit)
         finally:

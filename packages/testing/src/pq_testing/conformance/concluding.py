@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 import anyio
+import attrs
 import pytest
 
 from pq_core.errors import ConnectorError
@@ -104,6 +105,17 @@ class Concluding(Case):
             assert await self.finish(scene, connection, Outcome.succeeded(job, 1)) == [job.id]
             assert await self.finish(scene, connection, Outcome.succeeded(job, 2)) == []
         assert (await scene.job(job.id)).result == 1
+
+    async def test_of_several_outcomes_of_a_job_that_of_the_newest_claim_counts(
+        self, scene: Scene, lender: Any
+    ) -> None:
+        job = await scene.run()
+        newer = attrs.evolve(job, claim=job.claim + 1)
+        async with lender.transaction() as connection:
+            assert await self.finish(scene, connection, Outcome.succeeded(job), Outcome.succeeded(newer)) == []
+            assert await self.finish(scene, connection, Outcome.succeeded(job)) == [job.id]
+            assert await self.finish(scene, connection, Outcome.failed(newer, ValueError("late"))) == []
+        assert await scene.state(job.id) is State.SUCCEEDED
 
     async def test_a_job_that_is_not_kept_leaves_no_trace_when_it_ends_by_it(self, scene: Scene, lender: Any) -> None:
         job = await scene.run()

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager, suppress
-from typing import Any
+from typing import Any, cast
 
 import attrs
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from pq_core.connector import JobFilter
+from pq_core.connector import JobFilter, Transactional
 from pq_core.job import NewJob
 from pq_testing.conformance.case import Transactions, Undo
 from pq_testing.model import values
 from pq_testing.model.pair import Ask, Side
+from pq_testing.model.rules import several_jobs
 from pq_testing.model.schedule_rules import ScheduleRules
 
 
@@ -69,6 +70,35 @@ class ConnectorMachine(ScheduleRules):
         """Commit it or roll it back."""
         self.run(lambda: self.end_both(commit=commit))
         self.step("the end of a transaction", lambda side: side.call("count", JobFilter(), now=self.now))
+
+    @precondition(lambda self: not self.open_now and self.both_lend)
+    @rule(
+        ends=st.lists(values.ends, min_size=1, max_size=4),
+        jobs=several_jobs,
+        worker=values.workers,
+        commit=st.booleans(),
+    )
+    def finish_in_transaction(self, ends: list[values.End], jobs: list[NewJob], worker: int, *, commit: bool) -> None:
+        """Write outcomes, some of which are stale or double, in a transaction that the connector lends."""
+        self.let_some_run(jobs, worker)
+        runs = self.runs_at(ends)
+
+        async def ask(side: Side) -> list[int]:
+            lent = cast("Transactional", side.connector).transaction()
+            connection = await lent.__aenter__()
+            written = await self.finish_on(side, runs, connection=connection)
+            if commit:
+                await lent.__aexit__(None, None, None)
+            else:
+                await leave_without(lent)
+            return written
+
+        self.step("finish in a transaction", ask)
+
+    @property
+    def both_lend(self) -> bool:
+        """Whether transactional jobs can run on both sides."""
+        return all(hasattr(side.connector, "transaction") for side in (self.pair.reference, self.pair.subject))
 
     async def tear_down(self) -> None:
         """Roll back what is open."""

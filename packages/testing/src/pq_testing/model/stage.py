@@ -173,13 +173,13 @@ class Stage(RuleBasedStateMachine):
 
         return heartbeat
 
-    async def finish_on(self, side: Side, runs: Sequence[tuple[int, Job, End]]) -> list[int]:
+    async def finish_on(self, side: Side, runs: Sequence[tuple[int, Job, End]], **connection: Any) -> list[int]:
         """Write outcomes; answer with the numbers of the jobs that were current."""
         outcomes = [
             outcome_of(attrs.evolve(job, id=side.ids[number], claim=job.claim + end.fresh), end)
             for number, job, end in runs
         ]
-        return [side.numbers[job_id] for job_id in await side.connector.finish(outcomes, now=self.now)]
+        return [side.numbers[job_id] for job_id in await side.connector.finish(outcomes, now=self.now, **connection)]
 
     async def drain(self) -> None:
         """Run every job to its end.

@@ -4,7 +4,8 @@
 -- the order of the batch. Jobs that may be replaced are taken before that, in the order of ids, and locks are woken after it, as
 -- everybody does who changes several jobs. First goes in, at once, what meets nobody: the first job of each key. Then each that
 -- has met somebody is seen to by itself. One of these may come back to a key of which the holder went away, behind keys that it
--- has already: if that makes a deadlock, the batch begins anew.
+-- has already. To wait there could make a deadlock: it waits for a moment only, then lets go of all that it has, and the batch
+-- begins anew.
 create or replace function store_unique_many(given new_job[], at timestamptz, out ids bigint[], out statuses text[])
 language plpgsql
 set jit = off set plan_cache_mode = force_generic_plan
@@ -21,8 +22,11 @@ declare
     met record;
     refused bigint;
     holder bigint;
+    patience constant text := current_setting('lock_timeout');
+    hurried boolean;
 begin
-    for attempt in 1..5 loop
+    for attempt in 1..20 loop
+        hurried := false;
         begin
             if exists (select from unnest(store_unique_many.given) g where g.on_conflict = 'replace') then
                 perform from jobs j
@@ -78,6 +82,10 @@ begin
                 select case when kept[width_bucket(r, kept)] = r then 'new' end from unnest(reserved) with ordinality o (r, place)
                 order by o.place);
             refused := null;
+            if attempt < 20 then
+                perform set_config('lock_timeout', '10ms', true);
+                hurried := true;
+            end if;
             for job in
                 select g.* from unnest(store_unique_many.given) g
                 where (kept[width_bucket(reserved[g.place], kept)] = reserved[g.place]) is not true
@@ -96,6 +104,7 @@ begin
                     holder := nullif(met.id, reserved[width_bucket(met.id, reserved)]);
                 end if;
             end loop;
+            perform set_config('lock_timeout', patience, true);
             if refused is not null then
                 raise exception 'a unique key is taken' using errcode = 'PQ004';
             end if;
@@ -109,8 +118,8 @@ begin
                 ids[refused] := holder;
                 statuses[refused] := 'taken';
                 return;
-            when deadlock_detected then
-                if attempt = 5 then
+            when deadlock_detected or lock_not_available then
+                if not hurried then  -- It is the caller's own patience that has ended.
                     raise;
                 end if;
         end;
