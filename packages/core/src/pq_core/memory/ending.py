@@ -23,7 +23,7 @@ ENDINGS = {"succeeded": State.SUCCEEDED, "failed": State.FAILED, "cancelled": St
 
 @attrs.frozen
 class Current:
-    """Pick the outcomes that are current, in the order of the jobs; of several of one job, the first of the newest claim."""
+    """Pick the outcomes that are current, in the order of the jobs; of one job the first of the newest claim."""
 
     outcomes: Sequence[Outcome]
 

@@ -37,6 +37,7 @@ def check_against_memory(
     open_connector: OpenConnector,
     *,
     transactions: OpenTransactions | None = None,
+    listens: bool = True,
     backend: str = "asyncio",
     steps: int | None = None,
     start: int | None = None,
@@ -47,6 +48,7 @@ def check_against_memory(
     Args:
         open_connector: gives an open connector to an empty store, each time anew.
         transactions: says how to open a transaction; None: the connector has none.
+        listens: whether those who wait for the end of a job are told; False: they look again.
         backend: the event loop, asyncio or trio.
         steps: how many steps, about; None: as PQ_MODEL_STEPS says, or 2,000.
         start: the seed; None: as PQ_MODEL_SEED says, or at random. It is printed.
@@ -69,6 +71,7 @@ def check_against_memory(
 
     Machine.open_connector = staticmethod(open_connector)
     Machine.open_transactions = staticmethod(transactions) if transactions else None
+    Machine.listens = listens
     Machine.backend = backend
     run_state_machine_as_test(
         seed(start)(Machine),

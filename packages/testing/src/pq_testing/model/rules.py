@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
 
 import attrs
 from hypothesis import strategies as st
-from hypothesis.stateful import rule
+from hypothesis.stateful import precondition, rule
 
-from pq_core.connector import JobChanges, JobFilter
+from pq_core.connector import JobChanges, JobFilter, JobState
 from pq_core.job import NewJob
 from pq_core.states import ENDED, LIVE, State
 from pq_testing.model import values
 from pq_testing.model.pair import Ask, Difference, Side
-from pq_testing.model.stage import Stage
+from pq_testing.model.stage import DEADLINE, Stage
 
 SECOND = timedelta(seconds=1)
 CLOSE = 1e-3
@@ -196,6 +197,25 @@ class Rules(Stage):
     def cancel(self, places: list[int], reason: str, *, twin: bool) -> None:
         """Cancel jobs of any state."""
         self.step("cancel", self.verb_of_jobs("cancel", places, reason=reason, twin=twin))
+
+    @precondition(lambda self: self.listens)
+    @rule(places=some_places)
+    def cancel_watched(self, places: list[int]) -> None:
+        """Cancel jobs of any state whose end is waited for."""
+        numbers = {number for number in self.jobs_at(places) if number is not None}
+
+        async def ask(side: Side) -> list[JobState]:
+            async with AsyncExitStack() as stack:
+                watches = {
+                    side.ids[n]: await stack.enter_async_context(side.connector.watch(side.ids[n])) for n in numbers
+                }
+                answers: list[JobState] = await side.call("cancel", [*watches], now=self.now)
+                for answer in answers:
+                    if answer.state in ENDED:
+                        await watches[answer.id].wait(2 * DEADLINE)
+            return answers
+
+        self.step("cancel what is watched", ask)
 
     @rule(places=some_places, twin=st.booleans())
     def retry(self, places: list[int], *, twin: bool) -> None:

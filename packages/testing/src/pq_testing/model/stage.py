@@ -56,6 +56,7 @@ class Stage(RuleBasedStateMachine):
 
     open_connector: ClassVar[staticmethod[[], AbstractAsyncContextManager[Connector]]]
     open_transactions: ClassVar[OpenTransactions | None] = None
+    listens: ClassVar[bool] = True
     backend: ClassVar[str] = "asyncio"
     steps_done: ClassVar[int] = 0
 
