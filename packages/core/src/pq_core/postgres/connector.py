@@ -24,6 +24,7 @@ from pq_core.postgres.door import Door
 from pq_core.postgres.faults import breaks_preparing, translate, unspeakable
 from pq_core.postgres.link import ISOLATION, Begins, Link, settings_to_mend
 from pq_core.postgres.listening import listen
+from pq_core.postgres.news import News
 from pq_core.postgres.other_drivers import run_asyncpg, run_sqlalchemy_asyncpg
 from pq_core.postgres.pools import AsyncPool
 from pq_core.postgres.schema import Conversation
@@ -92,6 +93,7 @@ class PsycopgConnector(Verbs):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._door = Door()
         self._ear = Ear(self._link)
+        self._news = News()
         self._aside: PsycopgConnector | None = None
 
     def __repr__(self) -> str:
@@ -201,7 +203,7 @@ class PsycopgConnector(Verbs):
 
     async def listen(self, queues: Sequence[str] | None, wake: Callable[[], None]) -> None:
         self._check_usable()
-        await listen(self._link, queues, wake)
+        await listen(self._link, queues, wake, self._news)
 
     @asynccontextmanager
     async def watch(self, job_id: int) -> AsyncGenerator[Watch]:

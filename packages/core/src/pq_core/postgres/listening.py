@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 import psycopg
 
 from pq_core.errors import ConnectionFailed
 from pq_core.postgres.faults import translate
 from pq_core.postgres.link import Link
+from pq_core.postgres.news import News, Notice
 from pq_core.postgres.statements import quote
 
 _PATIENCE = 30.0
@@ -17,20 +19,37 @@ _PATIENCE = 30.0
 _ANSWER = 10.0
 
 
-async def listen(link: Link, queues: Sequence[str] | None, wake: Callable[[], None]) -> None:
-    """Run until cancelled; see :meth:`pq_core.connector.Connector.listen`."""
-    wanted = None if queues is None else {f"queue:{queue}" for queue in queues}
+async def listen(link: Link, queues: Sequence[str] | None, wake: Callable[[], None], news: News) -> None:
+    """Run until cancelled; see :meth:`pq_core.connector.Connector.listen`.
+
+    Args:
+        link: where to listen.
+        queues: whose news wakes.
+        wake: is called when there may be something.
+        news: hears of all queues.
+    """
+    wanted = None if queues is None else frozenset(queues)
 
     def hear(payload: str) -> None:
-        kind = payload.partition(":")[0]
-        if kind != "ended" and (kind != "queue" or wanted is None or payload in wanted):
+        notice = Notice.read(payload)
+        if notice is not None:
+            news.hear(notice)
+            if wanted is None or notice.queue in wanted:
+                wake()
+        elif not payload.startswith("ended:"):
             wake()
 
-    await receive(link, wake, hear)
+    with ExitStack() as while_heard:
+
+        def start() -> None:
+            while_heard.enter_context(news.heard())
+            wake()
+
+        await receive(link, start, hear)
 
 
 async def receive(link: Link, started: Callable[[], None], hear: Callable[[str], None]) -> None:
-    """Call `hear()` with each notification, until cancelled.
+    """Call `hear()` with the text of each notification, until cancelled.
 
     Args:
         link: where to listen.

@@ -1,12 +1,21 @@
--- Tell listening workers that these queues (null: none) have something to fetch: one notification a queue, at commit, on the
--- channel that is named as the schema.
-create or replace function announce(queues text[])
+-- Tell listening workers that these jobs may be fetched, each given with its queue (null: none): one notification a queue, at
+-- commit, on the channel that is named as the schema. With no ids there may be anything in the queues.
+--
+-- What it says is queue:<ids>:<waiting>:<name of the queue>. The ids are those of up to ten jobs, joined by commas, or the first
+-- and the last, joined by a hyphen, of more.
+create or replace function announce(queues text[], ids bigint[])
 returns void
 language plpgsql
 as $$
 begin
-    if announce.queues <> '{}' then
-        perform pg_notify(current_schema(), 'queue:' || q) from unnest(announce.queues) q;
+    if cardinality(announce.queues) = 1 then
+        perform pg_notify(current_schema(), format('queue:%s::%s', announce.ids[1], announce.queues[1]));
+    elsif announce.queues <> '{}' then
+        perform pg_notify(
+            current_schema(),
+            format('queue:%s::%s',
+                case when count(*) <= 10 then array_to_string(array_agg(j.id), ',') else min(j.id) || '-' || max(j.id) end, j.queue))
+        from unnest(announce.queues, announce.ids) j (queue, id) group by j.queue;
     end if;
 end
 $$;

@@ -50,7 +50,7 @@ begin
         nullif(defer.delivery, 'at_least_once'), nullif(defer.version, 1), coalesce(defer.expires_at, at + defer.expires_in))
     returning id into new_id;
     -- Of a scheduled job too: a worker that knows of it need not look before it is due.
-    perform pg_notify(current_schema(), 'queue:' || defer.queue);
+    perform pg_notify(current_schema(), 'queue:' || new_id || '::' || defer.queue);
     return new_id;
 end
 $$;

@@ -45,8 +45,8 @@ begin
         order by g.place
         returning id, queue
     )
-    select coalesce(array_agg(s.id order by s.id), '{}'), array_agg(distinct s.queue)
+    select coalesce(array_agg(s.id order by s.id), '{}'), array_agg(s.queue order by s.id)
     into ids, awake from stored s;
-    perform announce(awake);
+    perform announce(awake, ids);
 end
 $$;

@@ -13,6 +13,7 @@ declare
     shaken bigint[];
     locks bigint[];
     awake text[];
+    told bigint[];
 begin
     perform check_isolation();
     if tg_op = 'DELETE' then
@@ -27,8 +28,9 @@ begin
         -- Of a blocked job too that has kept its place: a wake may have passed it over while it was in the editor's hands.
         array_agg(distinct c.old_lock) filter (where (c.moved or c.state = 'blocked') and c.old_lock is not null)
             || array_agg(distinct c.new_lock) filter (where c.moved and c.new_lock is not null),
-        array_agg(distinct c.queue) filter (where c.state in ('scheduled', 'ready', 'blocked'))
-    into ended, retimed, shaken, locks, awake
+        array_agg(c.queue) filter (where c.state in ('scheduled', 'ready', 'blocked')),
+        array_agg(c.id) filter (where c.state in ('scheduled', 'ready', 'blocked'))
+    into ended, retimed, shaken, locks, awake, told
     from (
         select id, a.state, a.queue, b.lock_key as old_lock, a.lock_key as new_lock, a.scheduled_at <> b.scheduled_at as retimed,
             (b.lock_key, b.lock_mode, b.priority, b.queue, b.state)
@@ -39,7 +41,7 @@ begin
     where j.id = any (retimed);
     -- Why a job was blocked may be gone; fetch finds out anew.
     update jobs j set state = 'ready' where j.id = any (shaken) and (j.state = 'blocked') is true;
-    perform announce(awake);
+    perform announce(awake, told);
     perform bury(ended, null, null, statement_timestamp());
     perform wake(locks);
     return null;

@@ -119,11 +119,11 @@ begin
             where j.id = any (array(select g.id from going g))
             returning j.id, j.queue, j.state, j.lock_key
         )
-        select coalesce(array_agg(r.id), '{}'), array_agg(distinct r.queue),
+        select coalesce(array_agg(r.id), '{}'), array_agg(r.queue),
             array_agg(r.lock_key) filter (where r.lock_key is not null)
                 || (select array_agg(g.lock_key) from going g where g.lock_key is not null)
         into resumed, awake, moved from resumed r;
-        perform announce(awake);
+        perform announce(awake, resumed);
     end if;
 
     if cardinality(ended) + cardinality(resumed) < cardinality(finish.ids) then

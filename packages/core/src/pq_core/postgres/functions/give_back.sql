@@ -24,6 +24,7 @@ declare
     spent bigint[];
     freed bigint[];
     awake text[];
+    told bigint[];
 begin
     keyed := array(
         select j.id from jobs j
@@ -57,11 +58,11 @@ begin
         update jobs j set state = 'ready', scheduled_at = give_back.at, attempt = j.attempt - (not give_back.lost)::integer,
             worker = null, started_at = null
         where j.id = any (held)
-        returning j.queue, j.lock_key
+        returning j.id, j.queue, j.lock_key
     )
-    select array_agg(distinct r.queue), freed || array_agg(r.lock_key) filter (where r.lock_key is not null)
-    into awake, freed from ready r;
-    perform announce(awake);
+    select array_agg(r.queue), array_agg(r.id), freed || array_agg(r.lock_key) filter (where r.lock_key is not null)
+    into awake, told, freed from ready r;
+    perform announce(awake, told);
     perform wake(freed || expired || give_back.other_locks);
     return query
         select g, case when g = any (stopped) then 'cancelled' when g = any (spent) then 'failed' else 'ready' end

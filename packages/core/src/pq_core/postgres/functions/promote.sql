@@ -9,15 +9,16 @@ declare
         select j.id from jobs j where j.state = 'scheduled' and j.scheduled_at <= promote.at
         order by j.scheduled_at limit 1000 for update skip locked);
     elsewhere text[];
+    told bigint[];
 begin
     if due = '{}' then
         return false;
     end if;
     with risen as (
-        update jobs j set state = 'ready' where j.id = any (due) returning j.queue
+        update jobs j set state = 'ready' where j.id = any (due) returning j.id, j.queue
     )
-    select array_agg(distinct r.queue) into elsewhere from risen r where r.queue <> all (promote.own_queues);
-    perform announce(elsewhere);
+    select array_agg(r.queue), array_agg(r.id) into elsewhere, told from risen r where r.queue <> all (promote.own_queues);
+    perform announce(elsewhere, told);
     return cardinality(due) >= 1000;
 end
 $$;

@@ -18,6 +18,7 @@ declare
     waiting bigint[];
     locks bigint[];
     awake text[];
+    told bigint[];
 begin
     perform check_isolation();
     waiting := array(
@@ -32,12 +33,12 @@ begin
             expires_at = case when reschedule.reexpire then reschedule.expires_at else j.expires_at end,
             state = case when due > at then 'scheduled' when due is null and j.state = 'scheduled' then 'scheduled' else 'ready' end
         where j.id = any (waiting)
-        returning j.queue, j.lock_key, j.state
+        returning j.id, j.queue, j.lock_key, j.state
     )
-    select array_agg(distinct c.queue),
+    select array_agg(c.queue), array_agg(c.id),
         locks || array_agg(c.lock_key) filter (where c.lock_key is not null)
-    into awake, locks from changed c;
-    perform announce(awake);
+    into awake, told, locks from changed c;
+    perform announce(awake, told);
     perform wake(locks);
     return query select j.id, j.state from jobs j where j.id = any (waiting) order by j.id;
 end

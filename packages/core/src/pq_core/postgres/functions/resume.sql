@@ -20,19 +20,19 @@ begin
         and p.name = coalesce(resume.queue, resume.task, '');
     paused := found;
     if resume.queue is not null then
-        perform announce(array[resume.queue]);
+        perform announce(array[resume.queue], null);
     elsif resume.task is null then
-        perform announce(ready_queues());
+        perform announce(ready_queues(), null);
     elsif paused then
         -- Found in the index of blocked jobs, and only then taken in the order of their ids.
         held := array(select j.id from jobs j where j.state = 'blocked' and j.task = resume.task);
         held := array(
             select j.id from jobs j where j.id = any (held) and (j.state = 'blocked') is true order by j.id for update);
         with released as (
-            update jobs j set state = 'ready' where j.id = any (held) returning j.queue
+            update jobs j set state = 'ready' where j.id = any (held) returning j.id, j.queue
         )
-        select array_agg(distinct r.queue) into awake from released r;
-        perform announce(awake);
+        select array_agg(r.queue), array_agg(r.id) into awake, held from released r;
+        perform announce(awake, held);
     end if;
 end
 $$;

@@ -27,9 +27,9 @@ begin
         on conflict do nothing
         returning id, queue
     )
-    select coalesce(array_agg(r.id), '{}'), array_agg(distinct r.queue) into back, awake from revived r;
+    select coalesce(array_agg(r.id), '{}'), array_agg(r.queue) into back, awake from revived r;
     delete from finished_jobs f where f.id = any (back);
-    perform announce(awake);
+    perform announce(awake, back);
     return query select b, 'ready'::text from unnest(back) b order by b;
 end
 $$;

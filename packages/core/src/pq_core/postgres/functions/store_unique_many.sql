@@ -17,6 +17,7 @@ declare
     kept bigint[];
     late bigint[];
     awake text[];
+    told bigint[];
     freed bigint[];
     job new_job;
     met record;
@@ -59,7 +60,8 @@ begin
                 on conflict do nothing
                 returning id, queue
             )
-            select coalesce(array_agg(s.id order by s.id), '{}'), array_agg(distinct s.queue) into kept, awake from stored s;
+            select coalesce(array_agg(s.id order by s.id), '{}'), array_agg(s.queue order by s.id) into kept, awake from stored s;
+            told := kept;
 
             -- Whom an insert waited for may have taken the key for a period: see store_unique.
             late := array(
@@ -98,6 +100,7 @@ begin
                 freed := freed || met.freed;
                 if met.awake is not null then
                     awake := array_append(awake, met.awake);
+                    told := array_append(told, met.id);
                 end if;
                 if met.status = 'taken' and job.place < coalesce(refused, job.place + 1) then
                     refused := job.place;
@@ -108,7 +111,7 @@ begin
             if refused is not null then
                 raise exception 'a unique key is taken' using errcode = 'PQ004';
             end if;
-            perform announce(awake);
+            perform announce(awake, told);
             perform wake(freed);
             return;
         exception
