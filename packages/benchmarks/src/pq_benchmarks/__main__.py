@@ -10,12 +10,13 @@ from pathlib import Path
 
 import attrs
 
-from pq_benchmarks.contender import PQ
-from pq_benchmarks.figures import Sample
+from pq_benchmarks.contender import PQ, Contender
+from pq_benchmarks.figures import DISTURBED, Sample
 from pq_benchmarks.peers import find_peers
 from pq_benchmarks.report import Report
-from pq_benchmarks.round_robin import choose, play
-from pq_benchmarks.scenarios import SCENARIOS
+from pq_benchmarks.required import FOOTNOTE, required_table
+from pq_benchmarks.round_robin import Failure, choose, play
+from pq_benchmarks.scenarios import SCENARIOS, Scenario
 from pq_benchmarks.server import durable_server
 from pq_benchmarks.stage import FULL, QUICK, Stage
 from pq_benchmarks.surroundings import describe
@@ -25,33 +26,42 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what the command line names, and print the report. Interrupted, it prints what it has."""
     options = _parser().parse_args(arguments)
     try:
-        scenarios = choose(options.only)
+        scenarios = choose(options.only, full=options.full)
     except ValueError as unknown:
         _parser().error(str(unknown))
+    peers = [] if options.no_peers or not any(scenario.peers for scenario in scenarios) else find_peers()
+    report = _measure(options, scenarios, peers)
+    print("\n\n".join(filter(None, [report.facts(), report.table(), required_table(report), FOOTNOTE])))
+
+
+def _measure(options: argparse.Namespace, scenarios: Sequence[Scenario], peers: Sequence[Contender]) -> Report:
     sizes = FULL if options.full else QUICK
     if options.rounds:
         sizes = attrs.evolve(sizes, rounds=options.rounds)
-    peers = [] if options.no_peers or not any(scenario.peers for scenario in scenarios) else find_peers()
-    samples: list[Sample] = []
     with durable_server(options.data) as server, tempfile.TemporaryDirectory() as directory:
-        surroundings = describe(server)
+        contenders = [PQ, *peers, *(yardstick for scenario in scenarios for yardstick in scenario.yardsticks)]
+        report = Report(
+            surroundings=describe(server),
+            contracts={contender.name: contender.contract for contender in contenders},
+            scenarios=scenarios,
+            samples=[],
+        )
         stage = Stage(server=server, directory=Path(directory), sizes=sizes)
         try:
-            for sample in play(stage, scenarios, peers):
-                samples.append(sample)
-                _say(sample)
+            for result in play(stage, scenarios, peers):
+                report = report.plus(result)
+                _say(result)
+                if options.json:  # Each time: what took an hour is not lost when the last minute fails.
+                    options.json.write_text(report.json() + "\n")
         except KeyboardInterrupt:
             print("Interrupted: the report is of what was measured until now.", file=sys.stderr)
-    report = Report(surroundings=surroundings, scenarios=scenarios, contenders=[PQ, *peers], samples=samples)
-    print(report.table())
-    if options.json:
-        options.json.write_text(report.json() + "\n")
+    return report
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pq_benchmarks", description="Measure speed and memory of pq and its peers.")
     names = ", ".join(scenario.name for scenario in SCENARIOS)
-    parser.add_argument("--full", action="store_true", help="measure more, and more often: takes about an hour")
+    parser.add_argument("--full", action="store_true", help="measure more, and more often: takes hours")
     parser.add_argument(
         "--only", action="append", default=[], metavar="NAME", help=f"one scenario of {names}; repeatable"
     )
@@ -62,10 +72,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _say(sample: Sample) -> None:
+def _say(result: Sample | Failure) -> None:
     """Show progress."""
+    told = result.reason if isinstance(result, Failure) else _figures(result)
+    print(f"round {result.round + 1}: {result.scenario}: {result.contender}: {told}", file=sys.stderr, flush=True)
+
+
+def _figures(sample: Sample) -> str:
     figures = ", ".join(f"{name} {figure:,.1f}" for name, figure in sample.values.items())
-    print(f"round {sample.round + 1}: {sample.scenario}: {sample.contender}: {figures}", file=sys.stderr, flush=True)
+    return figures + (f" (disturbed: {sample.disturbance:.0%})" if sample.disturbance > DISTURBED else "")
 
 
 if __name__ == "__main__":

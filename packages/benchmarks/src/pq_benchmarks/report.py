@@ -1,16 +1,18 @@
-"""The report: a table to read, and JSON to reckon with."""
+"""The report: what one run gave, to be written as JSON, read again, and shown in tables."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import attrs
 
-from pq_benchmarks.contender import PQ, Contender
-from pq_benchmarks.figures import Sample, Spread, Target, ratios, spread, values
-from pq_benchmarks.scenarios import Scenario
+from pq_benchmarks.contender import PQ
+from pq_benchmarks.figures import Sample, Spread, find, ratios, spread, values
+from pq_benchmarks.round_robin import Failure
+from pq_benchmarks.scenarios import SCENARIOS, Scenario
+from pq_benchmarks.tables import aligned, shown
 
 HEADINGS = ("measured", "queue", "jobs/s", "client or worker µs/job", "PostgreSQL µs/job", "other", "pq is", "target")
 _TIMES = ("p50_ms", "import_ms")
@@ -18,6 +20,8 @@ _SHOWN = {
     "p50_ms": "p50 {:.2f} ms",
     "p95_ms": "p95 {:.2f} ms",
     "p99_ms": "p99 {:.2f} ms",
+    "wal_bytes": "{:,.0f} bytes of WAL",
+    "dead_rows": "{:.2f} dead rows",
     "rss_mb": "{:.1f} MB",
     "idle_worker_percent": "worker {:.1f} % CPU",
     "marking_s": "marked in {:.1f} s",
@@ -30,103 +34,122 @@ _SHOWN = {
 
 @attrs.frozen(kw_only=True)
 class Report:
-    """All that one run gave."""
+    """All that one run gave.
+
+    Attributes:
+        surroundings: when, where and of which version, by heading.
+        contracts: what each contender promises while it is measured, in words; pq first.
+        scenarios: those that took place.
+        samples: what was measured.
+        failures: what could not be measured.
+    """
 
     surroundings: Mapping[str, str]
+    contracts: Mapping[str, str]
     scenarios: Sequence[Scenario]
-    contenders: Sequence[Contender]
     samples: Sequence[Sample]
+    failures: Sequence[Failure] = ()
 
-    def table(self) -> str:
-        """Return the surroundings, the table and the contracts, as Markdown."""
-        facts = [f"- {name}: {value}" for name, value in self.surroundings.items()]
-        facts += [f"- {contender.name}: {contender.contract}" for contender in self.contenders]
-        rows = [row for scenario in self.scenarios for row in self._rows(scenario)]
-        return "\n".join([*facts, "", *_aligned([HEADINGS, *rows])])
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Return the report that `json` wrote; its targets are those of today."""
+        told = json.loads(text)
+        samples = [Sample(**sample) for sample in told["samples"]]
+        present = {sample.scenario for sample in samples}
+        return cls(
+            surroundings=told["surroundings"],
+            contracts=told["contracts"],
+            scenarios=[scenario for scenario in SCENARIOS if scenario.name in present],
+            samples=samples,
+            failures=[Failure(**failure) for failure in told["failures"]],
+        )
+
+    def plus(self, result: Sample | Failure) -> Self:
+        """Return this report with one result more."""
+        if isinstance(result, Failure):
+            return attrs.evolve(self, failures=[*self.failures, result])
+        return attrs.evolve(self, samples=[*self.samples, result])
 
     def json(self) -> str:
         """Return everything, the samples included."""
         return json.dumps(
             {
                 "surroundings": dict(self.surroundings),
-                "contracts": {contender.name: contender.contract for contender in self.contenders},
+                "contracts": dict(self.contracts),
                 "samples": [attrs.asdict(sample) for sample in self.samples],
+                "failures": [attrs.asdict(failure) for failure in self.failures],
                 "summary": [entry for scenario in self.scenarios for entry in self._summary(scenario)],
             },
             indent=1,
         )
 
+    def facts(self) -> str:
+        """Return the surroundings, the contracts and the failures, as a Markdown list."""
+        facts = [f"- {name}: {value}" for name, value in self.surroundings.items()]
+        facts += [f"- {name}: {contract}" for name, contract in self.contracts.items()]
+        lost = dict.fromkeys((failure.contender, failure.scenario) for failure in self.failures)
+        facts += [f"- {contender} failed in `{scenario}`" for contender, scenario in lost]
+        return "\n".join(facts)
+
+    def table(self) -> str:
+        """Return all figures, as Markdown."""
+        rows = [row for scenario in self.scenarios for row in self._rows(scenario)]
+        return "\n".join(aligned([HEADINGS, *rows]))
+
     def _rows(self, scenario: Scenario) -> Iterable[tuple[str, ...]]:
         title = scenario.title
-        for contender in self._contenders(scenario):
-            spreads = self._spreads(scenario, contender)
+        for contender in self.contenders(scenario):
+            spreads = self.spreads(scenario, contender)
             yield (
                 title,
-                contender.name,
-                _figure(spreads.get("jobs_per_s")),
-                _figure(spreads.get("worker_us") or spreads.get("client_us")),
-                _figure(spreads.get("postgres_us")),
+                contender,
+                shown(spreads.get("jobs_per_s")),
+                shown(spreads.get("worker_us") or spreads.get("client_us")),
+                shown(spreads.get("postgres_us")),
                 ", ".join(_SHOWN[name].format(one.median) for name, one in spreads.items() if name in _SHOWN),
-                "" if contender.name == PQ.name else self._advantage(scenario, contender),
-                "; ".join(self._verdicts(scenario)) if contender.name == PQ.name else "",
+                "" if contender == PQ.name else self._advantage(scenario, contender),
+                "; ".join(self._verdicts(scenario)) if contender == PQ.name else "",
             )
             title = ""
 
     def _summary(self, scenario: Scenario) -> Iterable[dict[str, Any]]:
-        for contender in self._contenders(scenario):
-            spreads = self._spreads(scenario, contender)
+        for contender in self.contenders(scenario):
+            spreads = self.spreads(scenario, contender)
             yield {
                 "scenario": scenario.name,
-                "contender": contender.name,
+                "contender": contender,
                 "figures": {name: attrs.asdict(one) for name, one in spreads.items()},
-                "targets": self._verdicts(scenario) if contender.name == PQ.name else [],
+                "targets": self._verdicts(scenario) if contender == PQ.name else [],
             }
 
-    def _contenders(self, scenario: Scenario) -> list[Contender]:
-        present = {sample.contender for sample in self.samples if sample.scenario == scenario.name}
-        return [contender for contender in self.contenders if contender.name in present]
+    def contenders(self, scenario: Scenario) -> list[str]:
+        """Return the names of those that have figures in `scenario`, pq first."""
+        present = dict.fromkeys(sample.contender for sample in self.samples if sample.scenario == scenario.name)
+        return sorted(present, key=[*self.contracts, *present].index)
 
-    def _spreads(self, scenario: Scenario, contender: Contender) -> dict[str, Spread]:
-        mine = [one for one in self.samples if one.scenario == scenario.name and one.contender == contender.name]
+    def spreads(self, scenario: Scenario, contender: str) -> dict[str, Spread]:
+        """Return median and range of each of its figures, by name."""
+        mine = [one for one in self.samples if one.scenario == scenario.name and one.contender == contender]
         names = list(dict.fromkeys(name for sample in mine for name in sample.values))
         return {name: spread([one.values[name] for one in mine if name in one.values]) for name in names}
 
-    def _advantage(self, scenario: Scenario, peer: Contender) -> str:
+    def _advantage(self, scenario: Scenario, peer: str) -> str:
         """Say how many times as fast pq is: the median over the rounds."""
         for name in ("jobs_per_s", *_TIMES):
             mine = values(self.samples, scenario.name, PQ.name, name)
-            theirs = values(self.samples, scenario.name, peer.name, name)
+            theirs = values(self.samples, scenario.name, peer, name)
             found = ratios(theirs, mine) if name in _TIMES else ratios(mine, theirs)
             if found:
                 return f"{spread(found).median:.2f} times as fast"
         return ""
 
     def _verdicts(self, scenario: Scenario) -> list[str]:
-        return [self._verdict(scenario, target) for target in scenario.targets]
-
-    def _verdict(self, scenario: Scenario, target: Target) -> str:
-        mine = values(self.samples, scenario.name, PQ.name, target.value)
-        bound = f"≥ {target.at_least:g}" if target.at_least is not None else f"≤ {target.at_most:g}"
-        wanted = f"{target.value} {bound}" + (f" of {target.of}" if target.of else "")
-        figures = list(mine.values())
-        if target.of:
-            figures = ratios(mine, values(self.samples, target.of, PQ.name, target.value))
-        if not figures:
-            return f"{wanted}: not measured"
-        median = spread(figures).median
-        return f"{wanted}: {median:.3g} {target.judge(median)}"
-
-
-def _figure(one: Spread | None) -> str:
-    if one is None:
-        return ""
-    if one.least == one.most:
-        return f"{one.median:,.0f}"
-    return f"{one.median:,.0f} ({one.least:,.0f} to {one.most:,.0f})"
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    padded = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
-    lines = [f"| {' | '.join(row)} |" for row in padded]
-    return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
+        """Say what became of the targets that have no row of their own in the table of what must be reached."""
+        verdicts: list[str] = []
+        for target in (target for target in scenario.targets if not target.must):
+            finding = find(self.samples, scenario.name, target)
+            compared = " of ".join(filter(None, (target.against, target.of)))
+            wanted = f"{target.value} {target.bound}" + (f" of {compared}" if compared else "")
+            median = f"{spread(finding.figures).median:,.3g} " if finding.figures else ""
+            verdicts.append(f"{wanted}: {median}{finding.verdict}")
+        return verdicts

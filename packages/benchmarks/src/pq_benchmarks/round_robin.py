@@ -5,15 +5,27 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 
+import attrs
+
 from pq_benchmarks.contender import PQ, Contender
+from pq_benchmarks.disturbance import disturbance_meter
 from pq_benchmarks.figures import Sample
-from pq_benchmarks.processes import ProcessFailed
 from pq_benchmarks.scenarios import SCENARIOS, Scenario
 from pq_benchmarks.stage import Stage
 
 
-def choose(names: Sequence[str]) -> list[Scenario]:
-    """Return the scenarios of these names, all if there are none, and those that they are compared with.
+@attrs.frozen(kw_only=True)
+class Failure:
+    """A measurement that came to nothing, and why."""
+
+    scenario: str
+    contender: str
+    round: int
+    reason: str
+
+
+def choose(names: Sequence[str], *, full: bool = False) -> list[Scenario]:
+    """Return the scenarios of these names, all of the profile if there are none, and those that they are compared with.
 
     Raises:
         ValueError: there is no such scenario.
@@ -21,22 +33,50 @@ def choose(names: Sequence[str]) -> list[Scenario]:
     known = {scenario.name for scenario in SCENARIOS}
     if unknown := [name for name in names if name not in known]:
         raise ValueError(f"there is no scenario {unknown[0]!r}; there are {', '.join(sorted(known))}")
-    wanted = set(names or known)
-    wanted |= {scenario.baseline for scenario in SCENARIOS if scenario.name in wanted and scenario.baseline}
+    wanted = set(names or (scenario.name for scenario in SCENARIOS if full or not scenario.full))
+    wanted |= {name for scenario in SCENARIOS if scenario.name in wanted for name in scenario.baselines}
     return [scenario for scenario in SCENARIOS if scenario.name in wanted]
 
 
-def play(stage: Stage, scenarios: Sequence[Scenario], peers: Sequence[Contender]) -> Iterator[Sample]:
-    """Measure everything, round after round. A contender that fails is said to, and goes on with its next turn."""
+def play(stage: Stage, scenarios: Sequence[Scenario], peers: Sequence[Contender]) -> Iterator[Sample | Failure]:
+    """Measure everything, round after round. A peer that has failed in a scenario takes part in it no more."""
+    out: set[tuple[str, str]] = set()
     for turn in range(stage.sizes.rounds):
         for scenario in scenarios:
             if scenario.once and turn:
                 continue
-            contenders = [PQ, *peers] if scenario.peers else [PQ]
-            for contender in filter(scenario.takes, contenders):
-                try:
-                    figures = scenario.measure(stage, contender)
-                except ProcessFailed as failure:
-                    print(f"{scenario.name}: {contender.name} failed: {failure}", file=sys.stderr)
+            for contender in rotated(_contenders(scenario, peers), turn):
+                if (scenario.name, contender.name) in out:
                     continue
-                yield Sample(scenario=scenario.name, contender=contender.name, round=turn, values=figures)
+                result = _measure(stage, scenario, contender, turn)
+                if isinstance(result, Failure) and contender != PQ:
+                    out.add((scenario.name, contender.name))
+                yield result
+
+
+def rotated(contenders: Sequence[Contender], turn: int) -> list[Contender]:
+    """Let another one begin in each round: who comes after whom must not decide."""
+    first = turn % len(contenders) if contenders else 0
+    return [*contenders[first:], *contenders[:first]]
+
+
+def _contenders(scenario: Scenario, peers: Sequence[Contender]) -> list[Contender]:
+    candidates = [PQ, *scenario.yardsticks, *(peers if scenario.peers else ())]
+    return [contender for contender in candidates if scenario.takes(contender)]
+
+
+def _measure(stage: Stage, scenario: Scenario, contender: Contender, turn: int) -> Sample | Failure:
+    disturbance = disturbance_meter(stage.servers_cpu)
+    try:
+        figures = scenario.measure(stage, contender)
+    except Exception as error:  # noqa: BLE001 - whatever happens to one contender, the others go on
+        reason = f"{type(error).__name__}: {error}"
+        print(f"{scenario.name}: {contender.name} failed: {reason}", file=sys.stderr)
+        return Failure(scenario=scenario.name, contender=contender.name, round=turn, reason=reason)
+    return Sample(
+        scenario=scenario.name,
+        contender=contender.name,
+        round=turn,
+        values=figures,
+        disturbance=round(disturbance(), 3),
+    )

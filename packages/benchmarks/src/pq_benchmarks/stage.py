@@ -41,7 +41,7 @@ class Sizes:
 
 
 QUICK = Sizes()
-FULL = Sizes(rounds=7, jobs=60_000, singles=10_000, bulk=200_000, probes=1_000)
+FULL = Sizes(rounds=5, jobs=60_000, singles=10_000, bulk=200_000, probes=1_000)
 
 
 @attrs.frozen(kw_only=True)
@@ -51,6 +51,10 @@ class Stage:
     server: BenchServer
     directory: Path
     sizes: Sizes
+
+    def servers_cpu(self) -> float:
+        """Return the CPU seconds that the processes of all servers have taken so far."""
+        return self.server.cpu_seconds()
 
     def database(
         self, contender: Contender, content: str, fill: Callable[[str], object]

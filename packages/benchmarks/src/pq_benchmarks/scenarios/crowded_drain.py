@@ -108,7 +108,6 @@ def _crowded(name: str, title: str, measure: Callable[[Stage, Contender], Mappin
         title=title,
         measure=measure,
         targets=(Target(value="jobs_per_s", at_least=0.8, of="drain"),),
-        baseline="drain",
     )
 
 

@@ -21,8 +21,9 @@ class Scenario:
         measure: measures it once; returns figures by name, see :class:`pq_benchmarks.figures.Sample`.
         targets: what pq should reach.
         peers: whether other queues take part.
+        yardsticks: what is no queue, and yet takes its turns with them, since a target is a ratio to it.
         once: whether one round is enough.
-        baseline: name of a scenario that must run in the same rounds, since a target is a ratio to it.
+        full: whether it takes too long for the quick profile, and is left to the full one, or to who asks for it.
         takes: whether a contender can take part.
     """
 
@@ -31,6 +32,12 @@ class Scenario:
     measure: Callable[[Stage, Contender], Mapping[str, float]]
     targets: tuple[Target, ...] = ()
     peers: bool = False
+    yardsticks: tuple[Contender, ...] = ()
     once: bool = False
-    baseline: str | None = None
+    full: bool = False
     takes: Callable[[Contender], bool] = lambda _: True
+
+    @property
+    def baselines(self) -> set[str]:
+        """Return the names of the scenarios that must run in the same rounds, since targets are ratios to them."""
+        return {target.of for target in self.targets if target.of}

@@ -38,13 +38,11 @@ UNIQUES = (
         title="the drain, each job with a unique key",
         measure=draining,
         targets=(Target(value="jobs_per_s", at_least=LEAST, of="drain"),),
-        baseline="drain",
     ),
     Scenario(
         name="enqueue-unique",
         title="enqueue in batches of 1,000, each job with a unique key",
         measure=enqueuing,
         targets=(Target(value="jobs_per_s", at_least=LEAST, of="enqueue-batch"),),
-        baseline="enqueue-batch",
     ),
 )
