@@ -318,6 +318,14 @@ class LateStarters(Case):
         assert [answer.status for answer in answers] == ["new", "skipped"]
         assert await scene.state(late) is State.CANCELLED
 
+    async def test_who_is_refused_for_the_period_of_the_key_does_not_end_it(self, scene: Scene) -> None:
+        late = await scene.add(unique_key="k", unique_period=HOUR, expires_at=scene.now)
+        with pytest.raises(AlreadyDeferred):
+            await meet(scene, on_conflict="raise")
+        assert await scene.state(late) is State.READY
+        assert await meet(scene, on_conflict="skip") == Deferred(late, "skipped")
+        assert await scene.state(late) is State.CANCELLED
+
     async def test_a_job_that_has_run_before_does_not_expire(self, scene: Scene) -> None:
         job = await scene.run(unique_key="k", expires_at=scene.at(minutes=1))
         await scene.finish(Outcome.retried(job, boom(), delay=HOUR))

@@ -54,7 +54,13 @@ begin
                 return;
             end if;
         elsif holder.attempt = 0 and holder.state <> 'running' and holder.expires_at <= store_unique.at then
-            -- It will never run; that nobody has ended it yet is no reason to refuse another.
+            -- It will never run; that nobody has ended it yet is no reason to refuse another. Who is refused all the same, for the
+            -- key's period, changes nothing.
+            select p.job_id into id from unique_periods p where p.key = period_key and p.until > store_unique.at;
+            if found and job.on_conflict = 'raise' then
+                status := 'taken';
+                return;
+            end if;
             freed := freed || drop_expired(holder.id, store_unique.at);
         elsif job.on_conflict = 'replace' and holder.state <> 'running' then
             replaced := replace_waiting(holder.id, job);
