@@ -26,7 +26,7 @@ SETTINGS: Mapping[str, str] = {
     "synchronous_commit": "on",
     "shared_buffers": "512MB",
     "max_wal_size": "4GB",
-    "max_connections": "200",
+    "max_connections": "1000",
     "autovacuum": "on",
 }
 """What differs from, or must not differ from, the defaults of PostgreSQL."""
@@ -48,6 +48,7 @@ class BenchServer:
     server: Server
     filesystem: str
     _templates: dict[str, str] = attrs.field(factory=dict[str, str], init=False)
+    _standing: dict[str, str] = attrs.field(factory=dict[str, str], init=False)
 
     @property
     def version(self) -> str:
@@ -83,6 +84,17 @@ class BenchServer:
             yield self.server.dsn(name)
         finally:
             self.server.drop_database(name)
+
+    def standing(self, key: str, prepare: Callable[[str], object]) -> str:
+        """Return the DSN of a database that stays until the end, with all that is done in it: see `database`."""
+        dsn = self._standing.get(key)
+        if dsn is None:
+            dsn = self._standing[key] = self.server.create_database().dsn
+            prepare(dsn)
+            with psycopg.connect(dsn, autocommit=True) as connection:
+                connection.execute("vacuum analyze")
+                connection.execute("checkpoint")
+        return dsn
 
     def _make_template(self, prepare: Callable[[str], object]) -> str:
         made = self.server.create_database()

@@ -29,6 +29,14 @@ class Sizes:
         singles: jobs enqueued one by one.
         bulk: jobs enqueued in batches.
         probes: jobs whose latency is measured.
+        history: ended jobs, where there are some.
+        scheduled: jobs that are not due, where there are some.
+        locks: jobs with a lock of their own, where there are some.
+        queues: queues over which jobs are spread, where they are.
+        workers: idle workers, where there are some.
+        horizon: jobs that pass through while a transaction elsewhere stays open.
+        horizon_rate: how many of them are enqueued in a second.
+        long_run: jobs that one worker process runs before its memory is looked at.
     """
 
     rounds: int = 3
@@ -38,10 +46,30 @@ class Sizes:
     singles: int = 1_000
     bulk: int = 50_000
     probes: int = 200
+    history: int = 1_000_000
+    scheduled: int = 200_000
+    locks: int = 100_000
+    queues: int = 1_000
+    workers: int = 200
+    horizon: int = 240_000
+    horizon_rate: int = 6_000
+    long_run: int = 200_000
 
 
 QUICK = Sizes()
-FULL = Sizes(rounds=5, jobs=60_000, singles=10_000, bulk=200_000, probes=1_000)
+FULL = Sizes(
+    rounds=5,
+    jobs=60_000,
+    singles=10_000,
+    bulk=200_000,
+    probes=1_000,
+    backlog=5_000_000,
+    history=10_000_000,
+    scheduled=1_000_000,
+    horizon=600_000,
+    horizon_rate=1_000,
+    long_run=1_000_000,
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -66,6 +94,15 @@ class Stage:
             fill(dsn)
 
         return self.server.database(f"{contender.name}: {content}", prepare)
+
+    def standing(self, contender: Contender, content: str, fill: Callable[[str], object]) -> str:
+        """Return the DSN of a database like those of `database`, but one that stays: too large to be copied each time."""
+
+        def prepare(dsn: str) -> None:
+            self.client(contender, dsn, "install")
+            fill(dsn)
+
+        return self.server.standing(f"{contender.name}: {content}", prepare)
 
     def client(self, contender: Contender, dsn: str, *arguments: object, seconds: float = 600.0) -> dict[str, Any]:
         """Run one command of a contender's script."""
