@@ -221,9 +221,12 @@ class PsycopgConnector(Verbs):
     async def _run(self, statement: Statement[T]) -> T:
         pool = await self._opened_pool()
         try:
-            async with pool.connection() as connection:
+            connection = await pool.getconn()
+            try:
                 connection.prepare_threshold = 5 if self._link.preparing else None
                 return await self._run_on(connection, statement)
+            finally:
+                await pool.putconn(connection)
         except psycopg.Error as fault:
             raise translate(fault, self._link.schema) from fault
         except ConnectionFailed:
@@ -234,9 +237,9 @@ class PsycopgConnector(Verbs):
     async def _run_on(self, connection: psycopg.AsyncConnection, statement: Statement[T]) -> T:
         try:
             # Not the kind of cursor that a caller's connection may have been told to make.
-            async with psycopg.AsyncCursor(connection, row_factory=tuple_row) as cursor:
-                await cursor.execute(statement.text, statement.parameters)
-                return statement.read(await cursor.fetchall())
+            cursor = psycopg.AsyncCursor(connection, row_factory=tuple_row)
+            await cursor.execute(statement.text, statement.parameters)
+            return statement.read(await cursor.fetchall())
         except psycopg.Error as fault:
             if not (breaks_preparing(fault) and connection.autocommit and self._link.stop_preparing()):
                 raise translate(fault, self._link.schema) from fault

@@ -8,13 +8,14 @@ from typing import Any, LiteralString, TypeVar, cast
 
 from pq_core.answers import Deferred, Status
 from pq_core.errors import InvalidArguments, InvalidJob
-from pq_core.job import NewJob
+from pq_core.job import MAX_LOSSES, NewJob
 from pq_core.payload import dump_mapping
 from pq_core.unique import already_deferred
 
 T = TypeVar("T")
 
 DEFER = "%s, %s::json, %s, %s::smallint, %s, %s, %s::timestamptz, %s::interval, %s::smallint, %s::json, %s::timestamptz"
+DEFER_PLAINLY = "%s, %s::json, %s, %s::smallint"
 DEFER_WITH_TERMS: LiteralString = f"{DEFER}, %s, %s::int, %s, %s, %s::interval, %s, %s::timestamptz, %s::interval"
 DEFER_MANY = (
     "%s::text[], %s::text[], %s::text[], %s::smallint[], %s::text[], %s::text[], %s::timestamptz[], %s::float8[],"
@@ -37,6 +38,14 @@ def job_values(job: NewJob) -> list[Any]:
         *(job.task, args, job.queue, job.priority, job.lock, job.lock_mode, job.scheduled_at, job.delay),
         *(job.max_losses, metadata),
     ]
+
+
+_PLAIN = [None, "ordered", None, None, MAX_LOSSES, "{}"]
+
+
+def is_plain(values: list[Any]) -> bool:
+    """Whether `DEFER_PLAINLY` says all: what `job_values` gave is the default from the lock on."""
+    return values[4:] == _PLAIN
 
 
 def term_values(job: NewJob) -> list[Any]:
@@ -109,10 +118,10 @@ def read_deferred(
 
 
 def _payload(job: NewJob) -> tuple[str, str]:
-    return (
-        dump_mapping(job.args, "args", error=InvalidArguments),
-        dump_mapping(job.metadata, "metadata", error=InvalidJob),
-    )
+    args = dump_mapping(job.args, "args", error=InvalidArguments)
+    if type(job.metadata) is dict and not job.metadata:
+        return args, "{}"
+    return args, dump_mapping(job.metadata, "metadata", error=InvalidJob)
 
 
 def _once_if_alike(values: list[T]) -> list[T]:

@@ -15,6 +15,14 @@ class SyncPool(Protocol):
         """Lend a connection for a block."""
         ...
 
+    def getconn(self) -> psycopg.Connection[Any]:
+        """Lend a connection until `putconn`: cheaper than a block, for who leaves no transaction open."""
+        ...
+
+    def putconn(self, conn: Any, /) -> None:
+        """Take a connection back."""
+        ...
+
     def check(self) -> None:
         """Throw away idle connections that do not work any more."""
         ...
@@ -25,6 +33,14 @@ class AsyncPool(Protocol):
 
     def connection(self) -> AbstractAsyncContextManager[psycopg.AsyncConnection[Any]]:
         """Lend a connection for a block."""
+        ...
+
+    async def getconn(self) -> psycopg.AsyncConnection[Any]:
+        """Lend a connection until `putconn`: cheaper than a block, for who leaves no transaction open."""
+        ...
+
+    async def putconn(self, conn: Any, /) -> None:
+        """Take a connection back."""
         ...
 
     async def check(self) -> None:

@@ -205,9 +205,12 @@ class SyncPsycopgConnector:
     def _run(self, statement: Statement[T]) -> T:
         pool = self._opened_pool()
         try:
-            with pool.connection() as connection:
+            connection = pool.getconn()
+            try:
                 connection.prepare_threshold = 5 if self._link.preparing else None
                 return self._run_on(connection, statement)
+            finally:
+                pool.putconn(connection)
         except psycopg.Error as fault:
             raise translate(fault, self._link.schema) from fault
         except ConnectionFailed:
@@ -218,8 +221,8 @@ class SyncPsycopgConnector:
     def _run_on(self, connection: psycopg.Connection, statement: Statement[T]) -> T:
         try:
             # Not the kind of cursor that a caller's connection may have been told to make.
-            with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
-                return statement.read(cursor.execute(statement.text, statement.parameters).fetchall())
+            cursor = psycopg.Cursor(connection, row_factory=tuple_row)
+            return statement.read(cursor.execute(statement.text, statement.parameters).fetchall())
         except psycopg.Error as fault:
             if not (breaks_preparing(fault) and connection.autocommit and self._link.stop_preparing()):
                 raise translate(fault, self._link.schema) from fault

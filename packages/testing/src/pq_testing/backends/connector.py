@@ -157,5 +157,11 @@ class _AsyncPool:
     def connection(self) -> AbstractAsyncContextManager[psycopg.AsyncConnection[Any]]:
         return self._lender.async_connection()
 
+    async def getconn(self) -> psycopg.AsyncConnection[Any]:
+        return await self._lender.get_async()
+
+    async def putconn(self, conn: Any, /) -> None:
+        self._lender.put_async(conn)
+
     async def check(self) -> None:
         self._lender.check()

@@ -92,24 +92,42 @@ class Lender:
     @contextlib.contextmanager
     def connection(self) -> Generator[Connection]:
         """Lend a connection for a block."""
-        connection = self._own.take() or self._stock.take() or self._connect()
-        self._pids.add(connection.info.backend_pid)
+        connection = self.getconn()
         try:
             yield connection
         finally:
-            self._take_back(connection)
+            self.putconn(connection)
+
+    def getconn(self) -> Connection:
+        """Lend a connection until `putconn`."""
+        connection = self._own.take() or self._stock.take() or self._connect()
+        self._pids.add(connection.info.backend_pid)
+        return connection
+
+    def putconn(self, conn: Connection, /) -> None:
+        """Take a connection back."""
+        self._take_back(conn)
 
     @contextlib.asynccontextmanager
     async def async_connection(self) -> AsyncGenerator[AsyncConnection]:
         """Lend a connection for a block."""
-        connection = self._own.take_async() or self._stock.take_async() or await self._connect_async()
-        self._pids.add(connection.info.backend_pid)
-        self._lent[connection] = asyncio.get_running_loop()
+        connection = await self.get_async()
         try:
             yield connection
         finally:
-            del self._lent[connection]
-            self._take_back(connection)
+            self.put_async(connection)
+
+    async def get_async(self) -> AsyncConnection:
+        """Lend a connection until `put_async`."""
+        connection = self._own.take_async() or self._stock.take_async() or await self._connect_async()
+        self._pids.add(connection.info.backend_pid)
+        self._lent[connection] = asyncio.get_running_loop()
+        return connection
+
+    def put_async(self, connection: AsyncConnection) -> None:
+        """Take a connection back."""
+        del self._lent[connection]
+        self._take_back(connection)
 
     def check(self) -> None:
         """Throw away what is idle: a connection was found broken, and so may others be. The next one is a new one."""
