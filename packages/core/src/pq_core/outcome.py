@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 import attrs
 
 from pq_core.errors import InvalidJob, InvalidOption, InvalidResult
-from pq_core.job import Delivery, Job, check_delay, check_lock, check_name, check_priority
+from pq_core.job import Delivery, Job, check_delay, check_lock, check_name, check_priority, fact_of, stand_for_defaults
 from pq_core.payload import clean_text, dump
 
 MAX_MESSAGE = 8_000
@@ -91,7 +91,10 @@ class Outcome:
         Raises:
             InvalidResult: JSON cannot carry `result`, or its text has more than `most` bytes.
         """
-        return cls(job_id=job.id, claim=job.claim, kind="succeeded", result=_result_text(result, most), keep=keep)
+        fields: dict[str, Any] = {"job_id": job.id, "claim": job.claim, "kind": "succeeded", "keep": keep}
+        if result is not None:
+            fields["result"] = _result_text(result, most)
+        return fact_of(cls, fields)
 
     @classmethod
     def failed(cls, job: Job, error: BaseException, *, keep: bool = True) -> Outcome:
@@ -156,6 +159,9 @@ class Outcome:
         return cls(job_id=job.id, claim=job.claim, kind="released", delay=delay)
 
 
+stand_for_defaults(Outcome)
+
+
 @attrs.frozen(kw_only=True)
 class Progress:
     """How far a run says it is, fenced as an `Outcome` is. Made by `of`; everything in it can be written.
@@ -217,9 +223,7 @@ def _naming(job: Job) -> Generator[None]:
         raise InvalidOption(f"outcome of job {job.id}: {reason}") from None
 
 
-def _result_text(result: Any, most: int | None) -> str | None:
-    if result is None:
-        return None
+def _result_text(result: Any, most: int | None) -> str:
     try:
         text = dump(result, "result")
     except InvalidJob as reason:

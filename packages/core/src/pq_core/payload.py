@@ -8,7 +8,7 @@ surrogate pair) is an error here, before anything is written. Tuples become list
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from math import isfinite
 from typing import Any, cast
@@ -52,6 +52,19 @@ def load(text: str | bytes) -> Any:
             if end == len(text):  # as always in what pq has written: this way is the shorter one
                 return value
     return json.loads(text)
+
+
+def load_all(texts: Sequence[str]) -> list[Any]:
+    """Return the values of JSON texts, read as one: that takes a fraction of the time.
+
+    Raises:
+        ValueError: one of them is none.
+        RecursionError: one is nested too deep.
+    """
+    values: list[Any] = load(f"[{','.join(texts)}]")
+    if len(values) != len(texts):
+        raise ValueError("one of the texts is not one value of JSON")
+    return values
 
 
 def dump(value: Any, field: str = "args", *, error: type[InvalidJob] = InvalidArguments) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any
 
 from pq_core.answers import Fetched, JobState
-from pq_core.job import Job
-from pq_core.payload import load
+from pq_core.job import Job, fact_of
+from pq_core.payload import load, load_all
 from pq_core.states import State
 
 Row = tuple[Any, ...]
@@ -17,50 +18,65 @@ JOB_COLUMNS = (
     " created_at, started_at, finished_at, worker, cancel_requested_at, errors::text, result::text, reason,"
     " metadata::text, progress::text, delivery, version, unique_key, unique_scope, expires_at"
 )
-# JSON as text: most of it is empty, and is then read without a parser.
+# JSON as text: most of it is empty, and is then read without a parser. Times as text: few tasks ask for them.
 FETCHED_COLUMNS = (
-    "id, task, args::text, queue, priority, lock, lock_mode, attempt, claim, losses, max_losses, scheduled_at,"
-    " created_at, started_at, cancel_requested_at, reason, errors::text, metadata::text, terms::text, again,"
-    " solo, next_in"
+    "id, task, args::text, queue, priority, lock, lock_mode, attempt, claim, losses, max_losses, scheduled_at::text,"
+    " created_at::text, started_at::text, cancel_requested_at, reason, errors::text, metadata::text, terms::text,"
+    " again, solo, next_in"
 )
+_ID = itemgetter(0)
 
 
 def read_fetched(rows: list[Row], worker: int) -> Fetched:
     """Read rows of `FETCHED_COLUMNS`, the last of which holds no job, but what else fetch() answers."""
     again, solo, next_in = rows.pop()[-3:]
-    jobs: list[Job] = []
-    for row in rows:
-        terms: dict[str, Any] = {} if row[18] is None else _terms(row[18])
-        said = terms.pop("progress", None)
-        args, errors, metadata, _, progress, unreadable = _carried(row[2], row[16], row[17], None, said)
-        job = Job(
-            id=row[0],
-            task=row[1],
-            args=args,
-            queue=row[3],
-            priority=row[4],
-            lock=row[5],
-            lock_mode=row[6],
-            state=State.RUNNING,
-            attempt=row[7],
-            claim=row[8],
-            losses=row[9],
-            max_losses=row[10],
-            scheduled_at=row[11].astimezone(UTC),
-            created_at=row[12].astimezone(UTC),
-            started_at=row[13].astimezone(UTC),
-            worker=worker,
-            cancel_requested_at=row[14] and row[14].astimezone(UTC),
-            reason=row[15],
-            errors=errors,
-            metadata=metadata,
-            progress=progress,
-            unreadable=unreadable,
-            **terms,
-        )
-        jobs.append(job)
-    jobs.sort(key=lambda job: (-job.priority, job.id))
+    rows.sort(key=_ID)
+    jobs = [_fetched(row, args, worker) for row, args in zip(rows, _arguments(rows), strict=True)]
+    if len({job.priority for job in jobs}) > 1:
+        jobs.sort(key=lambda job: -job.priority)  # those of one priority stay in the order of their ids
     return Fetched(jobs=jobs, again=again, solo=solo, next_in=next_in)
+
+
+def _arguments(rows: list[Row]) -> list[Any]:
+    """Read the arguments of all jobs at once; give back the texts if one of them is not to be read."""
+    texts = [row[2] for row in rows]
+    try:
+        return load_all(texts)
+    except (ValueError, RecursionError):
+        return texts
+
+
+def _fetched(row: Row, args: Any, worker: int) -> Job:
+    id_, task, text, queue, priority, lock, lock_mode, attempt, claim, losses, max_losses = row[:11]
+    scheduled_at, created_at, started_at, cancel_requested_at, reason, errors, metadata, terms = row[11:19]
+    fields: dict[str, Any] = {
+        "id": id_,
+        "task": task,
+        "args": args,
+        "queue": queue,
+        "priority": priority,
+        "lock": lock,
+        "lock_mode": lock_mode,
+        "state": State.RUNNING,
+        "attempt": attempt,
+        "claim": claim,
+        "losses": losses,
+        "max_losses": max_losses,
+        "scheduled_at_text": scheduled_at,
+        "created_at_text": created_at,
+        "started_at_text": started_at,
+        "worker": worker,
+        "reason": reason,
+        "errors": [],
+        "metadata": {},
+    }
+    if cancel_requested_at is not None:
+        fields["cancel_requested_at"] = cancel_requested_at.astimezone(UTC)
+    if terms is not None or errors != "[]" or metadata != "{}" or type(args) is not dict:
+        unusual = {} if terms is None else _terms(terms)
+        carried = _carried(text, errors, metadata, None, unusual.pop("progress", None))
+        fields |= unusual | dict(zip((*_CARRIED, "unreadable"), carried, strict=True))
+    return fact_of(Job, fields)
 
 
 def _terms(text: str) -> dict[str, Any]:
