@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pq_benchmarks.figures import Sample, Target, percentile, ratios, spread, values
+from pq_benchmarks.figures import DISTURBED, Sample, Target, find, percentile, ratios, spread, values
 
 
 def drained(turn: int, rate: float, *, contender: str = "pq") -> Sample:
@@ -46,3 +46,33 @@ def test_a_target_is_reached_at_its_bound_and_short_beyond() -> None:
     delay = Target(value="p50_ms", at_most=5.0)
     assert [speed.judge(figure) for figure in (6_000.0, 5_999.0)] == ["reached", "short"]
     assert [delay.judge(figure) for figure in (5.0, 5.1)] == ["reached", "short"]
+
+
+def test_a_ratio_to_another_contender_is_taken_within_a_round() -> None:
+    samples = [
+        *(drained(0, 300.0), drained(0, 100.0, contender="peer")),
+        *(drained(1, 80.0), drained(1, 10.0, contender="peer")),
+        drained(2, 7.0),
+    ]
+    found = find(samples, "drain", Target(value="jobs_per_s", at_least=5.0, against="peer"))
+    assert found.figures == [3.0, 8.0]
+    assert found.verdict == "reached"
+
+
+def test_a_ratio_may_be_to_another_contender_in_another_scenario() -> None:
+    other = Sample(scenario="other", contender="peer", round=0, values={"jobs_per_s": 50.0})
+    found = find(
+        [drained(0, 100.0), other], "drain", Target(value="jobs_per_s", at_least=1, of="other", against="peer")
+    )
+    assert found.figures == [2.0]
+
+
+def test_what_was_not_measured_is_not_judged() -> None:
+    assert find([], "drain", Target(value="jobs_per_s", at_least=1.0)).verdict == "not measured"
+
+
+def test_a_pair_is_disturbed_if_either_half_was() -> None:
+    noisy = Sample(scenario="drain", contender="peer", round=1, values={"jobs_per_s": 1.0}, disturbance=DISTURBED * 2)
+    samples = [*(drained(turn, 1.0) for turn in range(2)), drained(0, 1.0, contender="peer"), noisy]
+    assert find(samples, "drain", Target(value="jobs_per_s", at_least=1.0, against="peer")).disturbed == 1
+    assert find(samples, "drain", Target(value="jobs_per_s", at_least=1.0)).disturbed == 0

@@ -13,6 +13,7 @@ import attrs
 from pq_benchmarks.contender import PQ, Contender
 from pq_benchmarks.figures import DISTURBED, Sample
 from pq_benchmarks.peers import find_peers
+from pq_benchmarks.redis_server import redis_server
 from pq_benchmarks.report import Report
 from pq_benchmarks.required import FOOTNOTE, required_table
 from pq_benchmarks.round_robin import Failure, choose, play
@@ -38,7 +39,14 @@ def _measure(options: argparse.Namespace, scenarios: Sequence[Scenario], peers: 
     sizes = FULL if options.full else QUICK
     if options.rounds:
         sizes = attrs.evolve(sizes, rounds=options.rounds)
-    with durable_server(options.data) as server, tempfile.TemporaryDirectory() as directory:
+    with (
+        durable_server(options.data) as server,
+        tempfile.TemporaryDirectory() as directory,
+        redis_server(Path(directory)) as redis,
+    ):
+        if redis is None:
+            print("Peers on Redis do not take part: redis-server is not here", file=sys.stderr)
+            peers = [peer for peer in peers if peer.store != "redis"]
         contenders = [PQ, *peers, *(yardstick for scenario in scenarios for yardstick in scenario.yardsticks)]
         report = Report(
             surroundings=describe(server),
@@ -46,7 +54,7 @@ def _measure(options: argparse.Namespace, scenarios: Sequence[Scenario], peers: 
             scenarios=scenarios,
             samples=[],
         )
-        stage = Stage(server=server, directory=Path(directory), sizes=sizes)
+        stage = Stage(server=server, directory=Path(directory), sizes=sizes, redis=redis)
         try:
             for result in play(stage, scenarios, peers):
                 report = report.plus(result)

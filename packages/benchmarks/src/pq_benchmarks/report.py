@@ -9,6 +9,7 @@ from typing import Any, Self
 import attrs
 
 from pq_benchmarks.contender import PQ
+from pq_benchmarks.contracts import checked_contract
 from pq_benchmarks.figures import Sample, Spread, find, ratios, spread, values
 from pq_benchmarks.round_robin import Failure
 from pq_benchmarks.scenarios import SCENARIOS, Scenario
@@ -86,7 +87,12 @@ class Report:
     def facts(self) -> str:
         """Return the surroundings, the contracts and the failures, as a Markdown list."""
         facts = [f"- {name}: {value}" for name, value in self.surroundings.items()]
-        facts += [f"- {name}: {contract}" for name, contract in self.contracts.items()]
+        present = {sample.contender for sample in self.samples}
+        facts += [
+            f"- {name}: {checked_contract(name, contract, self.samples)}"
+            for name, contract in self.contracts.items()
+            if name in present
+        ]
         lost = dict.fromkeys((failure.contender, failure.scenario) for failure in self.failures)
         facts += [f"- {contender} failed in `{scenario}`" for contender, scenario in lost]
         return "\n".join(facts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -165,8 +164,3 @@ def cache_home() -> Path:
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pq-benchmarks"
     home.mkdir(parents=True, exist_ok=True)
     return home
-
-
-def has_program(name: str) -> bool:
-    """Tell whether a program of that name is there."""
-    return shutil.which(name) is not None

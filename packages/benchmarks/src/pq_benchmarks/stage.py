@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from pq_benchmarks.contender import Contender
-from pq_benchmarks.processes import WorkerProcess, run_client
+from pq_benchmarks.processes import ProcessFailed, WorkerProcess, run_client
+from pq_benchmarks.redis_server import RedisServer
 from pq_benchmarks.server import BenchServer
 from pq_benchmarks.tally import Tally
 
@@ -37,6 +38,7 @@ class Sizes:
         horizon: jobs that pass through while a transaction elsewhere stays open.
         horizon_rate: how many of them are enqueued in a second.
         long_run: jobs that one worker process runs before its memory is looked at.
+        shares: whether slow contenders drain fewer jobs.
     """
 
     rounds: int = 3
@@ -54,6 +56,11 @@ class Sizes:
     horizon: int = 240_000
     horizon_rate: int = 6_000
     long_run: int = 200_000
+    shares: bool = True
+
+    def share(self, contender: Contender) -> int:
+        """Return how many jobs a contender drains."""
+        return max(1_000, round(self.jobs * contender.drain_share)) if self.shares else self.jobs
 
 
 QUICK = Sizes()
@@ -69,6 +76,7 @@ FULL = Sizes(
     horizon=600_000,
     horizon_rate=1_000,
     long_run=1_000_000,
+    shares=False,
 )
 
 
@@ -79,9 +87,16 @@ class Stage:
     server: BenchServer
     directory: Path
     sizes: Sizes
+    redis: RedisServer | None = None
 
     def servers_cpu(self) -> float:
         """Return the CPU seconds that the processes of all servers have taken so far."""
+        return self.server.cpu_seconds() + (self.redis.cpu_seconds() if self.redis else 0.0)
+
+    def store_cpu(self, contender: Contender) -> float:
+        """Return the CPU seconds that the processes of its server have taken so far."""
+        if contender.store == "redis" and self.redis:
+            return self.redis.cpu_seconds()
         return self.server.cpu_seconds()
 
     def database(
@@ -93,7 +108,17 @@ class Stage:
             self.client(contender, dsn, "install")
             fill(dsn)
 
+        if contender.store == "redis":
+            return self._redis_database(prepare)
         return self.server.database(f"{contender.name}: {content}", prepare)
+
+    @contextmanager
+    def _redis_database(self, prepare: Callable[[str], object]) -> Generator[str]:
+        """Yield the URL of a Redis that `prepare` has emptied and filled."""
+        if self.redis is None:
+            raise ProcessFailed("there is no Redis here")
+        prepare(self.redis.url)
+        yield self.redis.url
 
     def standing(self, contender: Contender, content: str, fill: Callable[[str], object]) -> str:
         """Return the DSN of a database like those of `database`, but one that stays: too large to be copied each time."""

@@ -1,6 +1,6 @@
 """Run one contestant: ``python -m pq_benchmarks.contestants NAME COMMAND [ARGUMENT...]``.
 
-Commands: ``install``, ``bulk N``, ``enqueue N``, ``enqueue-sync N``, ``work CONCURRENCY [QUEUE]``, ``probe N``.
+Commands: ``install``, ``bulk N [BATCH]``, ``enqueue N``, ``enqueue-sync N``, ``work CONCURRENCY [QUEUE]``, ``probe N``.
 The environment gives BENCH_DSN and, for jobs, BENCH_TALLY. What was measured is printed as one line of JSON.
 """
 
@@ -37,14 +37,16 @@ def main(name: str, command: str, *arguments: str) -> None:
         _enqueue_sync(contestant, int(arguments[0]))
     else:
         commands = {"bulk": _bulk, "enqueue": _enqueue, "probe": _probe}
-        asyncio.run(commands[command](contestant, int(arguments[0])))
+        asyncio.run(commands[command](contestant, *map(int, arguments)))
 
 
-async def _bulk(contestant: Contestant, count: int) -> None:
+async def _bulk(contestant: Contestant, count: int, batch: int = BATCH) -> None:
     async with contestant.client() as client:
+        if batch > BATCH:
+            await client.defer_batch(WARM_UP)
         elapsed = _stopwatch()
-        for left in range(count, 0, -BATCH):
-            await client.defer_batch(min(BATCH, left))
+        for left in range(count, 0, -batch):
+            await client.defer_batch(min(batch, left))
         _tell(count, *elapsed())
 
 

@@ -14,6 +14,8 @@ from pq_benchmarks.tally import Tally
 
 tally = Tally(Path(os.environ["BENCH_TALLY"])) if "BENCH_TALLY" in os.environ else None
 KEYED = "BENCH_KEYS" in os.environ
+SYNC = "BENCH_SYNC" in os.environ
+KEEP = {"keep": os.environ["BENCH_KEEP"]} if "BENCH_KEEP" in os.environ else {}
 keys = (f"{os.getpid()} {number}" for number in itertools.count())
 app = pq.App(connector=pq.PsycopgConnector(os.environ["BENCH_DSN"]))
 
@@ -32,6 +34,13 @@ async def keyed(key: str) -> None:  # noqa: ARG001 - what makes each job unlike 
         tally.tick(None)
 
 
+@app.task
+def sync_noop() -> None:
+    """Note the start of a job that runs in a thread."""
+    if tally is not None:
+        tally.tick(None)
+
+
 class PQClient(Client):
     """Enqueues as an application does."""
 
@@ -44,6 +53,8 @@ class PQClient(Client):
         if KEYED:
             return await keyed.batch_defer_async([{"key": next(keys)} for _ in range(size)])
         nothing: dict[str, int] = {}
+        if SYNC:
+            return await sync_noop.batch_defer_async([nothing] * size)
         return await noop.batch_defer_async([nothing] * size)
 
 
@@ -68,7 +79,7 @@ class PQ(Contestant):
 
     def work(self, concurrency: int, queue: str | None = None) -> None:
         """Run a worker with no option but these."""
-        app.run_worker(concurrency=concurrency, queues=None if queue is None else [queue])
+        app.run_worker(concurrency=concurrency, queues=None if queue is None else [queue], **KEEP)
 
 
 CONTESTANT = PQ

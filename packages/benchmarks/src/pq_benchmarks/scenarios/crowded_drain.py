@@ -1,9 +1,9 @@
-"""Drains beside many other jobs: what is there but not wanted must not cost anything."""
+"""Drains beside other jobs: what is there but not wanted must not cost anything. `growth` has the larger ones."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import psycopg
 
@@ -11,10 +11,11 @@ from pq_benchmarks.contender import Contender
 from pq_benchmarks.figures import Target
 from pq_benchmarks.processes import ProcessFailed
 from pq_benchmarks.scenarios.draining import drain
+from pq_benchmarks.scenarios.filling import QUEUE, insert
 from pq_benchmarks.scenarios.scenario import Scenario
 from pq_benchmarks.stage import Stage
 
-QUEUE = "default"
+_ELSEWHERE = 500_000
 _LONGEST_MARKING = 300.0
 _IN_ORDER = 500
 
@@ -27,33 +28,11 @@ def behind_other_queue(stage: Stage, contender: Contender) -> Mapping[str, float
     sizes = stage.sizes
 
     def fill(dsn: str) -> None:
-        _insert(dsn, sizes.backlog, queue="elsewhere")
-        _insert(dsn, sizes.jobs)
+        insert(dsn, _ELSEWHERE, queue="elsewhere")
+        insert(dsn, sizes.jobs)
 
     with stage.database(contender, "backlog elsewhere", fill) as dsn:
         return drain(stage, contender, dsn, sizes.jobs, queue=QUEUE)
-
-
-def behind_own_queue(stage: Stage, contender: Contender) -> Mapping[str, float]:
-    """Run the first jobs of a long queue, and stop there."""
-    sizes = stage.sizes
-    with stage.database(contender, "backlog", lambda dsn: _insert(dsn, sizes.backlog + sizes.jobs)) as dsn:
-        return drain(stage, contender, dsn, sizes.jobs, to_the_end=False)
-
-
-def beside_blocked(stage: Stage, contender: Contender) -> Mapping[str, float]:
-    """Drain a queue in which one lock, whose first job is not due, holds up many more."""
-    sizes = stage.sizes
-
-    def fill(dsn: str) -> None:
-        _insert(dsn, 1, lock="one", due_in="1 day")
-        _insert(dsn, sizes.blocked, lock="one")
-        _marking[sizes.blocked] = _mark(stage, contender, dsn)
-        _insert(dsn, sizes.jobs)
-
-    with stage.database(contender, "blocked", fill) as dsn:
-        figures = drain(stage, contender, dsn, sizes.jobs)
-    return {**figures, **_marking[sizes.blocked]}
 
 
 def one_lock(stage: Stage, contender: Contender) -> Mapping[str, float]:
@@ -61,14 +40,15 @@ def one_lock(stage: Stage, contender: Contender) -> Mapping[str, float]:
     sizes = stage.sizes
 
     def fill(dsn: str) -> None:
-        _insert(dsn, 1, lock="one", due_in="1 day")
-        _insert(dsn, sizes.blocked, lock="one")
-        _mark(stage, contender, dsn)
+        insert(dsn, 1, lock="one", due_in="1 day")
+        insert(dsn, sizes.blocked, lock="one")
+        _marking[sizes.blocked] = _mark(stage, contender, dsn)
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute("select pq.reschedule(array_agg(id), delay => 0) from pq.jobs where state = 'scheduled'")
 
     with stage.database(contender, "one lock", fill) as dsn:
-        return drain(stage, contender, dsn, _IN_ORDER, to_the_end=False)
+        figures = drain(stage, contender, dsn, _IN_ORDER, to_the_end=False)
+    return {**figures, **_marking[sizes.blocked]}
 
 
 def _mark(stage: Stage, contender: Contender, dsn: str) -> Mapping[str, float]:
@@ -90,30 +70,12 @@ def _mark(stage: Stage, contender: Contender, dsn: str) -> Mapping[str, float]:
             }
 
 
-def _insert(dsn: str, count: int, *, queue: str = QUEUE, lock: str | None = None, due_in: str = "0") -> None:
-    """Store no-op jobs of pq, faster than by deferring them."""
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(
-            "insert into pq.jobs (queue, task, lock, state, scheduled_at)"
-            " select %s, 'pq_benchmarks.contestants.pq_itself.noop', %s,"
-            " case when %s::interval > '0' then 'scheduled' else 'ready' end, now() + %s::interval"
-            " from generate_series(1, %s)",
-            [queue, lock, due_in, due_in, count],
-        )
-
-
-def _crowded(name: str, title: str, measure: Callable[[Stage, Contender], Mapping[str, float]]) -> Scenario:
-    return Scenario(
-        name=name,
-        title=title,
-        measure=measure,
-        targets=(Target(value="jobs_per_s", at_least=0.8, of="drain"),),
-    )
-
-
 CROWDED_DRAINS = (
-    _crowded("drain-other-queue", "the same, 500k ready jobs in another queue", behind_other_queue),
-    _crowded("drain-own-queue", "the same, the head of 500k ready jobs", behind_own_queue),
-    _crowded("drain-blocked", "the same, beside 100k jobs blocked by one lock", beside_blocked),
+    Scenario(
+        name="drain-other-queue",
+        title="the same, 500k ready jobs in another queue",
+        measure=behind_other_queue,
+        targets=(Target(value="jobs_per_s", at_least=0.8, of="drain"),),
+    ),
     Scenario(name="drain-one-lock", title="jobs of one ordered lock, 100k waiting", measure=one_lock),
 )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping
 
-import psycopg
-
 from pq_benchmarks.contender import Contender
 from pq_benchmarks.processes import ProcessFailed, WorkerProcess
+from pq_benchmarks.scenarios.footprint import Footprint
 from pq_benchmarks.stage import CONCURRENCY, Stage
 from pq_benchmarks.tally import Tally
 
@@ -33,39 +33,48 @@ def drain(
         queue: the only one to serve.
         to_the_end: whether these are all jobs. If not, the worker is stopped in full flight.
     """
-    worker, tally = stage.worker(contender, dsn, CONCURRENCY, *([] if queue is None else [queue]))
-    with worker:
-        if not worker.wait_until(lambda: tally.read()[0] > 0, _LONGEST_START):
-            raise ProcessFailed(f"{contender.name} started no job within {_LONGEST_START:.0f} s")
-        before = _meter(stage, worker, tally)
-        complete = worker.wait_until(lambda: tally.read()[0] >= jobs, _LONGEST_DRAIN)
-        count, first, last = tally.read()
-        if to_the_end:
-            time.sleep(_SETTLING)
-        started, worker_cpu, postgres_cpu = (
-            after - then for after, then in zip(_meter(stage, worker, tally), before, strict=True)
-        )
-        rss = worker.rss_mb()
+    with Footprint(contender, dsn) as footprint:
+        worker, tally = stage.worker(contender, dsn, CONCURRENCY, *([] if queue is None else [queue]))
+        with worker:
+            if not worker.wait_until(lambda: tally.read()[0] > 0, _LONGEST_START):
+                raise ProcessFailed(f"{contender.name} started no job within {_LONGEST_START:.0f} s")
+            meter = _Meter(stage, contender, worker, tally, footprint)
+            complete = worker.wait_until(lambda: tally.read()[0] >= jobs, _LONGEST_DRAIN)
+            count, first, last = tally.read()
+            if to_the_end:
+                time.sleep(_SETTLING)
+            used = meter.read()
+            rss = worker.rss_mb()
+        left = footprint.after(tally.read()[0])
     if not complete:
-        print(f"{contender.name} started {count} of {jobs} jobs in {_LONGEST_DRAIN:.0f} s")
+        print(f"{contender.name} started {count} of {jobs} jobs in {_LONGEST_DRAIN:.0f} s", file=sys.stderr)
     return {
         "jobs_per_s": (count - 1) / (last - first) if last > first else 0.0,
-        "worker_us": worker_cpu / max(started, 1) * 1e6,
-        "postgres_us": postgres_cpu / max(started, 1) * 1e6,
+        **used,
         "rss_mb": rss,
         "started": count,
-        **_history(contender, dsn),
+        **left,
     }
 
 
-def _meter(stage: Stage, worker: WorkerProcess, tally: Tally) -> tuple[float, float, float]:
-    return tally.read()[0], worker.cpu_seconds(), stage.server.cpu_seconds()
+class _Meter:
+    """Reads what is used from now on, for each job that starts."""
 
+    def __init__(
+        self, stage: Stage, contender: Contender, worker: WorkerProcess, tally: Tally, footprint: Footprint
+    ) -> None:
+        self._read = lambda: (
+            tally.read()[0],
+            worker.cpu_seconds(),
+            stage.store_cpu(contender),
+            footprint.wal_bytes(),
+        )
+        self._logs = contender.store == "postgresql"
+        self._before = self._read()
 
-def _history(contender: Contender, dsn: str) -> dict[str, float]:
-    """Count what the history holds: the contract is part of the figure."""
-    if contender.ended is None:
-        return {}
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        row = connection.execute(contender.ended.encode()).fetchone()
-    return {"in_history": float(row[0]) if row else 0.0}
+    def read(self) -> dict[str, float]:
+        """Return microseconds of CPU time and bytes of WAL for each job."""
+        jobs, worker, store, wal = (after - then for after, then in zip(self._read(), self._before, strict=True))
+        jobs = max(jobs, 1)
+        figures = {"worker_us": worker / jobs * 1e6, "postgres_us": store / jobs * 1e6}
+        return {**figures, "wal_bytes": wal / jobs} if self._logs else figures

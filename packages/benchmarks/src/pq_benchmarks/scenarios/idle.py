@@ -30,9 +30,9 @@ def measure(stage: Stage, contender: Contender) -> Mapping[str, float]:
                 raise ProcessFailed(f"{contender.name} started no job within {_LONGEST_START:.0f} s")
             time.sleep(_REST)
             rss = worker.rss_mb()
-            worker_cpu, postgres_cpu = worker.cpu_seconds(), stage.server.cpu_seconds()
+            worker_cpu, postgres_cpu = worker.cpu_seconds(), stage.store_cpu(contender)
             time.sleep(_WATCHED)
-            worker_cpu, postgres_cpu = worker.cpu_seconds() - worker_cpu, stage.server.cpu_seconds() - postgres_cpu
+            worker_cpu, postgres_cpu = worker.cpu_seconds() - worker_cpu, stage.store_cpu(contender) - postgres_cpu
             told = stage.client(contender, dsn, "probe", probes)
             worker.wait_until(lambda: tally.read()[0] > probes, _LONGEST_START)
             starts = tally.probes(probes)
@@ -52,11 +52,26 @@ def measure(stage: Stage, contender: Contender) -> Mapping[str, float]:
     }
 
 
+_SOONER_THAN = ("graphile-worker", "procrastinate")
+
 IDLE = Scenario(
     name="idle",
     title="idle worker: pick-up latency and memory, concurrency 10",
-    once=True,
     measure=measure,
-    targets=(Target(value="p50_ms", at_most=5.0), Target(value="rss_mb", at_most=50.0)),
+    targets=(
+        *(
+            Target(
+                value=f"{percent}_ms",
+                at_most=1.0,
+                against=peer,
+                must=f"pick-up latency when idle, {percent}, of that of {peer}",
+            )
+            for percent in ("p50", "p99")
+            for peer in _SOONER_THAN
+        ),
+        Target(value="rss_mb", at_most=50.0, must="RSS of an idle worker, MB"),
+        Target(value="p50_ms", at_most=5.0),
+    ),
     peers=True,
+    takes=lambda contender: contender.async_jobs,
 )

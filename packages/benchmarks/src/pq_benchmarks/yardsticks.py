@@ -1,0 +1,21 @@
+"""What is no queue, but what a queue on PostgreSQL can be held against."""
+
+from __future__ import annotations
+
+from pq_benchmarks.contender import PQ, python_contender
+
+BARE_LOOP = python_contender(
+    "bare_loop",
+    name="bare loop",
+    module="psycopg",
+    contract="no worker: a loop over pq's SQL functions, in batches of 500 on two connections, one asyncio task a job",
+    table=PQ.table,
+    ended=PQ.ended,
+)
+BARE_TABLE = python_contender(
+    "bare_table",
+    name="bare table",
+    module="psycopg",
+    contract="no queue: a table with the columns of pq's jobs, its key and one index, written by a prepared INSERT"
+    " through psycopg's pool, or by COPY",
+)

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from pq_benchmarks import round_robin
+from pq_benchmarks.contender import PQ, Contender
+from pq_benchmarks.figures import Sample
+from pq_benchmarks.peers import PYTHON_PEERS
+from pq_benchmarks.round_robin import Failure, choose, play, rotated
+from pq_benchmarks.scenarios import SCENARIOS, Scenario
+from pq_benchmarks.stage import QUICK, Sizes, Stage
+
+STEADY = Contender(name="steady", command=("steady",), contract="all")
+FRAIL = Contender(name="frail", command=("frail",), contract="none")
+YARDSTICK = Contender(name="yardstick", command=("yardstick",), contract="no queue")
+
+
+class NoServer:
+    def cpu_seconds(self) -> float:
+        return 0.0
+
+
+def stage(sizes: Sizes = QUICK) -> Stage:
+    return Stage(server=cast("Any", NoServer()), directory=Path(), sizes=sizes)
+
+
+def measure(_: Stage, contender: Contender) -> Mapping[str, float]:
+    if contender == FRAIL:
+        raise RuntimeError("it has no legs")
+    return {"jobs_per_s": 1.0}
+
+
+SCENARIO = Scenario(name="drain", title="", measure=measure, peers=True, yardsticks=(YARDSTICK,))
+
+
+def test_in_each_round_another_one_begins_and_all_take_part() -> None:
+    results = list(play(stage(), [SCENARIO], [STEADY]))
+    orders = [[result.contender for result in results if result.round == turn] for turn in range(3)]
+    assert orders == [["pq", "yardstick", "steady"], ["yardstick", "steady", "pq"], ["steady", "pq", "yardstick"]]
+    assert rotated([], 1) == []
+
+
+def test_a_peer_that_fails_is_told_and_left_out_while_the_others_go_on() -> None:
+    results = list(play(stage(), [SCENARIO], [FRAIL, STEADY]))
+    failures = [result for result in results if isinstance(result, Failure)]
+    assert [(failure.contender, failure.round, failure.reason) for failure in failures] == [
+        ("frail", 0, "RuntimeError: it has no legs")
+    ]
+    assert len([result for result in results if isinstance(result, Sample)]) == 3 * QUICK.rounds
+
+
+def test_pq_is_never_left_out() -> None:
+    def fail(_: Stage, __: Contender) -> Mapping[str, float]:
+        raise RuntimeError
+
+    alone = Scenario(name="drain", title="", measure=fail)
+    assert [result.contender for result in play(stage(), [alone], [])] == ["pq"] * QUICK.rounds
+
+
+def test_a_scenario_that_needs_one_round_has_one() -> None:
+    once = Scenario(name="drain", title="", measure=measure, once=True)
+    assert [result.round for result in play(stage(), [once], [])] == [0]
+
+
+def test_a_round_says_how_much_of_the_machine_went_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(round_robin, "disturbance_meter", lambda _: lambda: 0.25)
+    (sample, *_) = play(stage(), [SCENARIO], [])
+    assert isinstance(sample, Sample)
+    assert sample.disturbance == 0.25
+
+
+def test_a_scenario_that_is_chosen_brings_its_baseline() -> None:
+    assert [scenario.name for scenario in choose(["drain-other-queue"])] == ["drain", "drain-other-queue"]
+
+
+def test_the_quick_profile_leaves_out_what_takes_too_long_unless_it_is_named() -> None:
+    slow = {scenario.name for scenario in SCENARIOS if scenario.full}
+    assert not slow & {scenario.name for scenario in choose([])}
+    assert {scenario.name for scenario in choose([], full=True)} == {scenario.name for scenario in SCENARIOS}
+    for name in slow:
+        assert name in {scenario.name for scenario in choose([name])}
+
+
+def test_an_unknown_scenario_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(ValueError, match=r"there is no scenario 'drian'; there are drain, "):
+        choose(["drian"])
+
+
+def test_names_are_unique_and_every_baseline_is_there() -> None:
+    names = [scenario.name for scenario in SCENARIOS]
+    assert len(names) == len(set(names))
+    assert {name for scenario in SCENARIOS for name in scenario.baselines} <= set(names)
+
+
+def test_a_target_against_a_yardstick_names_one_that_takes_part() -> None:
+    peers = {PQ.name, "graphile-worker", *(peer.name for peer in PYTHON_PEERS)}
+    for scenario in SCENARIOS:
+        known = peers | {yardstick.name for yardstick in scenario.yardsticks}
+        assert {target.against for target in scenario.targets if target.against} <= known
