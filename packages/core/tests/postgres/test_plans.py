@@ -197,6 +197,24 @@ def test_a_call_reads_little_more_than_it_changes(
     assert reading.read <= each * rows + besides
 
 
+def test_a_lock_is_looked_up_by_its_own_index_though_nothing_ran_when_the_tables_were_analyzed(dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as session:
+        session.execute("alter table pq.jobs set (autovacuum_enabled = off)")
+        session.execute("insert into pq.jobs (queue, task, lock) select 'q', 't', g from generate_series(1, 20000) g")
+        session.execute("vacuum analyze pq.jobs")
+        be_known(session)
+        for _ in range(5):
+            session.execute(f"select from pq.fetch({OTHERS}, array['q'], 400)")
+        meter = Meter(session)
+        fetched = fetch(["q"], 100)(meter)
+        claimed = session.execute(f"select id from pq.fetch({WORKER}, array['q'], 100) where id is not null").fetchall()
+        outcomes = (sorted(row[0] for row in claimed), [1] * 100, ["succeeded"] * 100)
+        ended = meter.measure("finish(%s::bigint[], %s::int[], %s::text[])", outcomes)
+    assert (fetched.rows, ended.rows) == (101, 100)
+    assert fetched.read <= 8 * 101 + 20
+    assert ended.read <= 8 * 100
+
+
 def test_an_edit_of_more_locks_than_postgresql_can_hold_is_done_in_one_statement(dsn: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as session:
         session.execute("insert into pq.jobs (queue, task, lock) select 'q', 't', g from generate_series(1, 30000) g")

@@ -26,7 +26,7 @@ begin
         where s.place > 0
             and (h.state = 'blocked'
                 or exists (select from jobs b where b.lock_key = s.lock_key and b.lock_mode = 'mutex' and b.state = 'blocked'))
-            and not exists (select from jobs r where r.lock_key = s.lock_key and r.state = 'running')
+            and (select r.id from jobs r where r.lock_key = s.lock_key and r.state = 'running' limit 1) is null
     );
 end
 $$;

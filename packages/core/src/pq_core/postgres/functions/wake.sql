@@ -25,7 +25,8 @@ begin
 
     with recursive idle as materialized (
         select distinct k as lock_key from unnest(wake.lock_keys) k
-        where not exists (select from jobs r where r.lock_key = k and r.state = 'running')
+        -- A scalar, not an anti join: that would read all that runs, and compare each with each.
+        where (select r.id from jobs r where r.lock_key = k and r.state = 'running' limit 1) is null
     ), head as (
         select h.id, h.state, h.task from idle i, lateral (
             select j.id, j.state, j.task from jobs j where j.lock_key = i.lock_key order by j.priority desc, j.id limit 1) h
