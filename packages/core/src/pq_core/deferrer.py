@@ -253,6 +253,7 @@ def time_fields(schedule_at: datetime | None, schedule_in: Delay | timedelta | N
     return {}
 
 
+_TEXTS = frozenset({str})
 _ONE: Any = (str, bytes, Mapping, NewJob)
 """What is one thing, though it may be iterable."""
 
@@ -265,7 +266,7 @@ def _several(field: str, given: Iterable[T], wanted: str) -> Iterable[T]:
 
 def _checked(kwargs: object) -> Mapping[str, Any]:
     named = cast("Mapping[str, Any]", kwargs)
-    if isinstance(kwargs, Mapping) and all(type(name) is str for name in named):
+    if (type(kwargs) is dict or isinstance(kwargs, Mapping)) and _TEXTS.issuperset(map(type, named)):
         return named
     raise InvalidArguments(f"{shown(named)} is not a dict of arguments by name", field="args", value=named)
 

@@ -142,7 +142,8 @@ class NewJob:
 def filled_in(job: NewJob, **fields: Any) -> NewJob:
     """Return a job with these fields, which the caller has checked, and the others of `job`, which have been too."""
     made = NewJob.__new__(NewJob)
-    vars(made).update(vars(job), **fields)
+    made.__dict__.update(job.__dict__)
+    made.__dict__.update(fields)
     return made
 
 

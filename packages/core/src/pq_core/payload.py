@@ -31,7 +31,28 @@ _ARRAY: Any = (list, tuple)
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _PLAIN_KEYS = frozenset({str})
 _TOO_DEEP = f"it is nested more than {MAX_DEPTH} levels deep, or holds itself"
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def encoder(*, ensure_ascii: bool, sort_keys: bool) -> Callable[[Any], str]:
+    """Return a function that makes JSON of a value, or raises what `json` does.
+
+    It is `json.JSONEncoder.encode`, less what that does anew for each value. To find a list or dict that holds itself
+    is left to the limit of recursion.
+    """
+    slow = json.JSONEncoder(ensure_ascii=ensure_ascii, allow_nan=False, sort_keys=sort_keys, separators=(",", ":"))
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:  # a Python without it
+        return slow.encode
+    texts = json.encoder.encode_basestring_ascii if ensure_ascii else json.encoder.encode_basestring
+    parts = make(None, slow.default, texts, None, ":", ",", sort_keys=sort_keys, skipkeys=False, allow_nan=False)
+
+    def encode(value: Any) -> str:
+        return "".join(parts(value, 0))
+
+    return encode
+
+
+_encode = encoder(ensure_ascii=False, sort_keys=False)
 
 _decode_first = json.JSONDecoder().raw_decode
 
@@ -154,6 +175,8 @@ def clean_text(text: str) -> str:
 
 def _fits(value: Any) -> bool:
     """Whether all keys are plain texts and nothing is too deep. JSON was made of `value`, so all else is right."""
+    if type(value) is dict and _SCALARS.issuperset(map(type, value.values())):  # as most arguments are
+        return _PLAIN_KEYS.issuperset(map(type, value))
     level = [value]
     for _ in range(MAX_DEPTH):
         below: list[Any] = []

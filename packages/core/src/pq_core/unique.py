@@ -7,7 +7,6 @@ A key is taken by a job as it is stored, and free when that job leaves the scope
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, cast
@@ -18,7 +17,7 @@ from pq_core.delays import Delay, as_timedelta
 from pq_core.errors import AlreadyDeferred, InvalidArguments, InvalidOption, shown
 from pq_core.given import as_option, several
 from pq_core.job import NewJob, OnConflict, Scope, check_on_conflict, check_scope, check_unique_key, overwrite
-from pq_core.payload import dump_mapping, load
+from pq_core.payload import dump_mapping, encoder, load
 
 _LONGEST_PREFIX = 400
 
@@ -90,7 +89,7 @@ class Unique:
         return f"{task[:_LONGEST_PREFIX]}:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-_encode = json.JSONEncoder(sort_keys=True, allow_nan=False, separators=(",", ":")).encode
+_encode = encoder(ensure_ascii=True, sort_keys=True)
 
 
 def as_unique(unique: object, queueing_lock: str | None = None) -> Unique | None:

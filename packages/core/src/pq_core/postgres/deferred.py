@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString, TypeVar, cast
 
 from pq_core.answers import Deferred, Status
@@ -17,13 +17,15 @@ T = TypeVar("T")
 DEFER = "%s, %s::json, %s, %s::smallint, %s, %s, %s::timestamptz, %s::interval, %s::smallint, %s::json, %s::timestamptz"
 DEFER_PLAINLY = "%s, %s::json, %s, %s::smallint"
 DEFER_WITH_TERMS: LiteralString = f"{DEFER}, %s, %s::int, %s, %s, %s::interval, %s, %s::timestamptz, %s::interval"
-DEFER_MANY = (
-    "%s::text[], %s::text[], %s::text[], %s::smallint[], %s::text[], %s::text[], %s::timestamptz[], %s::float8[],"
-    " %s::smallint[], %s::text[], %s::timestamptz"
+# Arrays are sent as texts: a driver that is given lists looks at each element, which takes longer than all the rest.
+_LINES = "string_to_array(%s::text, E'\\n')"
+DEFER_MANY: LiteralString = (
+    f"%s::text::text[], {_LINES}, %s::text::text[], %s::text::smallint[], %s::text::text[], %s::text::text[],"
+    f" %s::text::timestamptz[], %s::text::float8[], %s::text::smallint[], {_LINES}, %s::timestamptz"
 )
 DEFER_MANY_WITH_TERMS: LiteralString = (
-    f"{DEFER_MANY}, %s::text[], %s::int[], %s::text[], %s::text[], %s::float8[], %s::text[], %s::timestamptz[],"
-    " %s::float8[]"
+    f"{DEFER_MANY}, %s::text::text[], %s::text::int[], %s::text::text[], %s::text::text[], %s::text::float8[],"
+    " %s::text::text[], %s::text::timestamptz[], %s::text::float8[]"
 )
 
 
@@ -56,8 +58,8 @@ def term_values(job: NewJob) -> list[Any]:
     ]
 
 
-def job_columns(jobs: Sequence[NewJob]) -> list[Any]:
-    """Return one list for each parameter of `DEFER_MANY`, all but the time.
+def job_columns(jobs: Sequence[NewJob]) -> list[str]:
+    """Return one text for each parameter of `DEFER_MANY`, all but the time.
 
     Raises:
         InvalidArguments, InvalidJob: of the first job whose arguments or metadata cannot be stored, with its place.
@@ -68,31 +70,32 @@ def job_columns(jobs: Sequence[NewJob]) -> list[Any]:
             payloads.append(_payload(job))
         except InvalidJob as refused:
             raise refused.at(place) from None
+    args, metadata = zip(*payloads, strict=True)
     return [
-        _once_if_alike([job.task for job in jobs]),
-        [args for args, _ in payloads],
-        _once_if_alike([job.queue for job in jobs]),
-        _once_if_alike([job.priority for job in jobs]),
-        _once_if_alike([job.lock for job in jobs]),
-        _once_if_alike([job.lock_mode for job in jobs]),
-        _once_if_alike([job.scheduled_at for job in jobs]),
-        _once_if_alike([_seconds(job.delay) for job in jobs]),
-        _once_if_alike([job.max_losses for job in jobs]),
-        _once_if_alike([metadata for _, metadata in payloads]),
+        _texts([job.task for job in jobs]),
+        "\n".join(args),  # JSON as it is made here has no line breaks
+        _texts([job.queue for job in jobs]),
+        _numbers([job.priority for job in jobs]),
+        _texts([job.lock for job in jobs]),
+        _texts([job.lock_mode for job in jobs]),
+        _moments([job.scheduled_at for job in jobs]),
+        _seconds([job.delay for job in jobs]),
+        _numbers([job.max_losses for job in jobs]),
+        "\n".join(_once_if_alike(metadata)),
     ]
 
 
-def term_columns(jobs: Sequence[NewJob]) -> list[Any]:
-    """Return one list for each parameter that `DEFER_MANY_WITH_TERMS` takes after that."""
+def term_columns(jobs: Sequence[NewJob]) -> list[str]:
+    """Return one text for each parameter that `DEFER_MANY_WITH_TERMS` takes after that."""
     return [
-        _once_if_alike([job.delivery for job in jobs]),
-        _once_if_alike([job.version for job in jobs]),
-        _once_if_alike([job.unique_key for job in jobs]),
-        _once_if_alike([job.unique_scope for job in jobs]),
-        _once_if_alike([_seconds(job.unique_period) for job in jobs]),
-        _once_if_alike([job.on_conflict for job in jobs]),
-        _once_if_alike([job.expires_at for job in jobs]),
-        _once_if_alike([_seconds(job.expires_in) for job in jobs]),
+        _texts([job.delivery for job in jobs]),
+        _numbers([job.version for job in jobs]),
+        _texts([job.unique_key for job in jobs]),
+        _texts([job.unique_scope for job in jobs]),
+        _seconds([job.unique_period for job in jobs]),
+        _texts([job.on_conflict for job in jobs]),
+        _moments([job.expires_at for job in jobs]),
+        _seconds([job.expires_in for job in jobs]),
     ]
 
 
@@ -124,10 +127,35 @@ def _payload(job: NewJob) -> tuple[str, str]:
     return args, dump_mapping(job.metadata, "metadata", error=InvalidJob)
 
 
-def _once_if_alike(values: list[T]) -> list[T]:
+def _once_if_alike(values: Sequence[T]) -> Sequence[T]:
     """Return one value for all, which the function takes too, if all are equal: most batches are of one task."""
     return values[:1] if values.count(values[0]) == len(values) else values
 
 
-def _seconds(length: timedelta | None) -> float | None:
-    return None if length is None else length.total_seconds()
+def _texts(values: Sequence[str | None]) -> str:
+    values = _once_if_alike(values)
+    if None in values:
+        return _array(["NULL" if value is None else f'"{_escaped(value)}"' for value in values])
+    # No text that is stored holds NUL.
+    joined = _escaped("\0".join(cast("Sequence[str]", values))).replace("\0", '","')
+    return f'{{"{joined}"}}'
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _numbers(values: Sequence[float | None]) -> str:
+    return _array(["NULL" if value is None else repr(value) for value in _once_if_alike(values)])
+
+
+def _seconds(lengths: Sequence[timedelta | None]) -> str:
+    return _numbers([None if length is None else length.total_seconds() for length in _once_if_alike(lengths)])
+
+
+def _moments(moments: Sequence[datetime | None]) -> str:
+    return _array(["NULL" if moment is None else f'"{moment.astimezone(UTC)}"' for moment in _once_if_alike(moments)])
+
+
+def _array(elements: Sequence[str]) -> str:
+    return "{" + ",".join(elements) + "}"

@@ -36,7 +36,7 @@ begin
         return new_id;
     end if;
     -- What is plainly right is not worth the call.
-    if not (length(defer.task) between 1 and 500 and length(defer.queue) between 1 and 500 and defer.args::text like '{%'
+    if not (length(defer.task) between 1 and 500 and length(defer.queue) between 1 and 500 and json_typeof(defer.args) = 'object'
         and (defer.lock is null or length(defer.lock) between 1 and 2000)
         and defer.delivery in ('at_least_once', 'at_most_once', 'transactional') and defer.version > 0) is true
     then
