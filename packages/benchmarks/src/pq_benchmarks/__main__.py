@@ -1,4 +1,4 @@
-"""Measure: ``python -m pq_benchmarks [--full] [--only NAME] [--no-peers] [--json FILE]``."""
+"""Measure: ``python -m pq_benchmarks [--full] [--only NAME] [--no-peers] [--json FILE] [--publish]``."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from pathlib import Path
 import attrs
 
 from pq_benchmarks.contender import PQ, Contender
+from pq_benchmarks.elsewhere import elsewhere
 from pq_benchmarks.figures import DISTURBED, Sample
+from pq_benchmarks.page import publish
 from pq_benchmarks.peers import find_peers
 from pq_benchmarks.redis_server import redis_server
-from pq_benchmarks.report import Report
+from pq_benchmarks.report import Report, merged
 from pq_benchmarks.required import FOOTNOTE, required_table
 from pq_benchmarks.round_robin import Failure, choose, play
 from pq_benchmarks.scenarios import SCENARIOS, Scenario
@@ -26,19 +28,24 @@ from pq_benchmarks.surroundings import describe
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what the command line names, and print the report. Interrupted, it prints what it has."""
     options = _parser().parse_args(arguments)
-    try:
-        scenarios = choose(options.only, full=options.full)
-    except ValueError as unknown:
-        _parser().error(str(unknown))
-    peers = [] if options.no_peers or not any(scenario.peers for scenario in scenarios) else find_peers()
-    report = _measure(options, scenarios, peers)
-    print("\n\n".join(filter(None, [report.facts(), report.table(), required_table(report), FOOTNOTE])))
+    if options.results:
+        report = merged([Report.read(path.read_text()) for path in options.results])
+    else:
+        try:
+            scenarios = choose(options.only, full=options.full)
+        except ValueError as unknown:
+            _parser().error(str(unknown))
+        report = _measure(options, scenarios)
+    print("\n\n".join(part for part in _parts(report) if part))
+    if options.publish:
+        print("Written:", *publish(report), file=sys.stderr)
 
 
-def _measure(options: argparse.Namespace, scenarios: Sequence[Scenario], peers: Sequence[Contender]) -> Report:
+def _measure(options: argparse.Namespace, scenarios: Sequence[Scenario]) -> Report:
     sizes = FULL if options.full else QUICK
     if options.rounds:
         sizes = attrs.evolve(sizes, rounds=options.rounds)
+    peers = [] if options.no_peers or not any(scenario.peers for scenario in scenarios) else find_peers()
     with (
         durable_server(options.data) as server,
         tempfile.TemporaryDirectory() as directory,
@@ -47,10 +54,9 @@ def _measure(options: argparse.Namespace, scenarios: Sequence[Scenario], peers: 
         if redis is None:
             print("Peers on Redis do not take part: redis-server is not here", file=sys.stderr)
             peers = [peer for peer in peers if peer.store != "redis"]
-        contenders = [PQ, *peers, *(yardstick for scenario in scenarios for yardstick in scenario.yardsticks)]
         report = Report(
-            surroundings=describe(server),
-            contracts={contender.name: contender.contract for contender in contenders},
+            surroundings=describe(server, sizes),
+            contracts={each.name: each.contract for each in _contenders(scenarios, peers)},
             scenarios=scenarios,
             samples=[],
         )
@@ -66,6 +72,21 @@ def _measure(options: argparse.Namespace, scenarios: Sequence[Scenario], peers: 
     return report
 
 
+def _contenders(scenarios: Sequence[Scenario], peers: Sequence[Contender]) -> list[Contender]:
+    return [PQ, *peers, *(yardstick for scenario in scenarios for yardstick in scenario.yardsticks)]
+
+
+def _parts(report: Report) -> list[str]:
+    others = elsewhere(report)
+    return [
+        report.facts(),
+        report.table(),
+        f"Where others win:\n\n{others}" if others else "",
+        required_table(report),
+        FOOTNOTE,
+    ]
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pq_benchmarks", description="Measure speed and memory of pq and its peers.")
     names = ", ".join(scenario.name for scenario in SCENARIOS)
@@ -77,6 +98,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--no-peers", action="store_true", help="measure pq alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there, as JSON")
     parser.add_argument("--data", type=Path, metavar="DIRECTORY", help="put the server's data there, on a disk")
+    parser.add_argument("--publish", action="store_true", help="write the figures into the documentation")
+    parser.add_argument(
+        "--from",
+        action="append",
+        type=Path,
+        default=[],
+        dest="results",
+        metavar="FILE",
+        help="measure nothing: report what --json wrote; given again, the rounds of all are taken together",
+    )
     return parser
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -62,8 +63,10 @@ class PythonPeer:
             _run(str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *self.requirements)
             _mark_ready(environment)
         facts = dict(self.facts)
+        told = [facts["contract"], f"version {_version(python, facts['module'])}"]
         if version != sys.version_info[:2]:
-            facts["contract"] += f"; on Python {'.'.join(map(str, version))}"
+            told.append(f"on Python {'.'.join(map(str, version))}")
+        facts["contract"] = "; ".join(told)
         return python_contender(self.script, interpreter=python, **facts)
 
 
@@ -157,14 +160,22 @@ def _install_graphile_worker() -> Contender:
             *_NODE_PACKAGES,
         )
         _mark_ready(environment)
+    package = json.loads((environment / "node_modules" / "graphile-worker" / "package.json").read_text())
     return Contender(
         name="graphile-worker",
         command=("node", str(_NODE_SCRIPT)),
         environment={"NODE_PATH": str(environment / "node_modules")},
-        contract="durable, succeeded jobs deleted; local queue of 500, completions in batches",
+        contract="durable, succeeded jobs deleted; local queue of 500, completions in batches;"
+        f" version {package['version']}",
         table="graphile_worker._private_jobs",
         left="select count(*) from graphile_worker._private_jobs",
     )
+
+
+def _version(python: Path, distribution: str) -> str:
+    program = "import importlib.metadata, sys; print(importlib.metadata.version(sys.argv[1]))"
+    done = subprocess.run([str(python), "-c", program, distribution], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 def _environment(kind: str, requirements: tuple[str, ...]) -> Path:

@@ -73,16 +73,20 @@ class Report:
 
     def json(self) -> str:
         """Return everything, the samples included."""
-        return json.dumps(
-            {
-                "surroundings": dict(self.surroundings),
-                "contracts": dict(self.contracts),
-                "samples": [attrs.asdict(sample) for sample in self.samples],
-                "failures": [attrs.asdict(failure) for failure in self.failures],
-                "summary": [entry for scenario in self.scenarios for entry in self._summary(scenario)],
-            },
-            indent=1,
-        )
+        rounded = [_rounded(sample) for sample in self.samples]
+        summary = [
+            entry for scenario in self.scenarios for entry in attrs.evolve(self, samples=rounded).summary(scenario)
+        ]
+        facts = {"surroundings": dict(self.surroundings), "contracts": dict(self.contracts)}
+        lists: dict[str, list[Any]] = {
+            "samples": [attrs.asdict(sample) for sample in rounded],
+            "failures": [attrs.asdict(failure) for failure in self.failures],
+            "summary": summary,
+        }
+        # A line for each entry, so that two runs can be compared.
+        parts = [f'"{name}": {json.dumps(value, indent=1)}' for name, value in facts.items()]
+        parts += [f'"{name}": [{_lines(entries)}]' for name, entries in lists.items()]
+        return "{\n" + ",\n".join(parts) + "\n}"
 
     def facts(self) -> str:
         """Return the surroundings, the contracts and the failures, as a Markdown list."""
@@ -118,7 +122,8 @@ class Report:
             )
             title = ""
 
-    def _summary(self, scenario: Scenario) -> Iterable[dict[str, Any]]:
+    def summary(self, scenario: Scenario) -> Iterable[dict[str, Any]]:
+        """Yield the median and range of each figure of each contender, as plain values."""
         for contender in self.contenders(scenario):
             spreads = self.spreads(scenario, contender)
             yield {
@@ -159,3 +164,29 @@ class Report:
             median = f"{spread(finding.figures).median:,.3g} " if finding.figures else ""
             verdicts.append(f"{wanted}: {median}{finding.verdict}")
         return verdicts
+
+
+def merged(reports: Sequence[Report]) -> Report:
+    """Return one report of several runs: each has rounds of its own, and a heading says what differed between them."""
+    first, *others = reports
+    for other in others:
+        rounds = max((sample.round for sample in first.samples), default=-1) + 1
+        headings = dict.fromkeys([*first.surroundings, *other.surroundings])
+        both = {name: (first.surroundings.get(name, ""), other.surroundings.get(name, "")) for name in headings}
+        first = Report(
+            surroundings={name: "; ".join(filter(None, dict.fromkeys(said))) for name, said in both.items()},
+            contracts={**other.contracts, **first.contracts},
+            scenarios=[each for each in SCENARIOS if each in first.scenarios or each in other.scenarios],
+            samples=[*first.samples, *(attrs.evolve(one, round=one.round + rounds) for one in other.samples)],
+            failures=[*first.failures, *(attrs.evolve(one, round=one.round + rounds) for one in other.failures)],
+        )
+    return first
+
+
+def _rounded(sample: Sample) -> Sample:
+    """Return a sample with as many digits as mean anything."""
+    return attrs.evolve(sample, values={name: float(f"{one:.6g}") for name, one in sample.values.items()})
+
+
+def _lines(entries: Sequence[Any]) -> str:
+    return ",".join(f"\n {json.dumps(entry)}" for entry in entries) + ("\n" if entries else "")

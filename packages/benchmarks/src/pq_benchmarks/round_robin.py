@@ -43,7 +43,7 @@ def play(stage: Stage, scenarios: Sequence[Scenario], peers: Sequence[Contender]
     out: set[tuple[str, str]] = set()
     for turn in range(stage.sizes.rounds):
         for scenario in scenarios:
-            if scenario.once and turn:
+            if turn >= scenario.rounds(stage.sizes):
                 continue
             for contender in rotated(_contenders(scenario, peers), turn):
                 if (scenario.name, contender.name) in out:

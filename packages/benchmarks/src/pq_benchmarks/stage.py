@@ -38,7 +38,7 @@ class Sizes:
         horizon: jobs that pass through while a transaction elsewhere stays open.
         horizon_rate: how many of them are enqueued in a second.
         long_run: jobs that one worker process runs before its memory is looked at.
-        shares: whether slow contenders drain fewer jobs.
+        quick: whether slow contenders drain fewer jobs, and what takes long has fewer rounds.
     """
 
     rounds: int = 3
@@ -56,11 +56,11 @@ class Sizes:
     horizon: int = 240_000
     horizon_rate: int = 6_000
     long_run: int = 200_000
-    shares: bool = True
+    quick: bool = True
 
     def share(self, contender: Contender) -> int:
         """Return how many jobs a contender drains."""
-        return max(1_000, round(self.jobs * contender.drain_share)) if self.shares else self.jobs
+        return max(1_000, round(self.jobs * contender.drain_share)) if self.quick else self.jobs
 
 
 QUICK = Sizes()
@@ -76,7 +76,7 @@ FULL = Sizes(
     horizon=600_000,
     horizon_rate=1_000,
     long_run=1_000_000,
-    shares=False,
+    quick=False,
 )
 
 

@@ -11,19 +11,26 @@ from pathlib import Path
 import psutil
 
 from pq_benchmarks.server import SETTINGS, BenchServer
+from pq_benchmarks.stage import Sizes
 
 
-def describe(server: BenchServer) -> dict[str, str]:
+def describe(server: BenchServer, sizes: Sizes) -> dict[str, str]:
     """Return what a reader must know, by heading."""
     return {
         "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"),
         "commit": _commit(),
+        "profile": _profile(sizes),
         "machine": f"{os.cpu_count()} CPUs, {psutil.virtual_memory().total / 2**30:.0f} GiB, "
         f"{platform.system()} {platform.machine()}, load {os.getloadavg()[0]:.1f} at the start",
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
         "PostgreSQL": f"{server.version}, data on {server.filesystem}, unix socket; "
         + ", ".join(f"{name} = {value}" for name, value in SETTINGS.items()),
     }
+
+
+def _profile(sizes: Sizes) -> str:
+    name = "quick; what grows is smaller than in the full profile" if sizes.quick else "full"
+    return f"{name}; {sizes.jobs:,} jobs a drain, {sizes.rounds} rounds"
 
 
 def _commit() -> str:

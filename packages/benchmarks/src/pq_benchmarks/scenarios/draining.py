@@ -14,6 +14,8 @@ from pq_benchmarks.tally import Tally
 
 _LONGEST_START = 120.0
 _LONGEST_DRAIN = 600.0
+_WARMING = 0.1
+"""Share of the jobs that run before anything is measured."""
 _SETTLING = 0.5
 """Seconds in which the last outcomes are written, so that their cost counts too."""
 
@@ -23,7 +25,7 @@ def drain(
 ) -> Mapping[str, float]:
     """Run a worker until it has started so many jobs.
 
-    The rate is taken between the first start and the last, so that what comes before them is left out.
+    Figures begin when a tenth of the jobs has started: connections are open, statements prepared, code is compiled.
 
     Args:
         stage: see :class:`Stage`.
@@ -36,25 +38,34 @@ def drain(
     with Footprint(contender, dsn) as footprint:
         worker, tally = stage.worker(contender, dsn, CONCURRENCY, *([] if queue is None else [queue]))
         with worker:
-            if not worker.wait_until(lambda: tally.read()[0] > 0, _LONGEST_START):
-                raise ProcessFailed(f"{contender.name} started no job within {_LONGEST_START:.0f} s")
+            if not worker.wait_until(lambda: tally.read()[0] > jobs * _WARMING, _LONGEST_START):
+                raise ProcessFailed(f"{contender.name} started {tally.read()[0]} jobs within {_LONGEST_START:.0f} s")
+            warm = tally.read()
             meter = _Meter(stage, contender, worker, tally, footprint)
             complete = worker.wait_until(lambda: tally.read()[0] >= jobs, _LONGEST_DRAIN)
-            count, first, last = tally.read()
+            end = tally.read()
             if to_the_end:
                 time.sleep(_SETTLING)
             used = meter.read()
             rss = worker.rss_mb()
         left = footprint.after(tally.read()[0])
     if not complete:
-        print(f"{contender.name} started {count} of {jobs} jobs in {_LONGEST_DRAIN:.0f} s", file=sys.stderr)
+        print(f"{contender.name} started {end[0]} of {jobs} jobs in {_LONGEST_DRAIN:.0f} s", file=sys.stderr)
     return {
-        "jobs_per_s": (count - 1) / (last - first) if last > first else 0.0,
+        "jobs_per_s": _rate(warm, end),
         **used,
         "rss_mb": rss,
-        "started": count,
+        "started": end[0],
         **left,
     }
+
+
+def _rate(warm: tuple[int, float, float], end: tuple[int, float, float]) -> float:
+    """Return starts per second from `warm` to `end`; from the first start on, if between them there are too few."""
+    (before, _, then), (count, first, last) = warm, end
+    if count - before < count / 2:
+        before, then = 1, first
+    return (count - before) / (last - then) if last > then else 0.0
 
 
 class _Meter:

@@ -73,5 +73,6 @@ IDLE = Scenario(
         Target(value="p50_ms", at_most=5.0),
     ),
     peers=True,
+    quick_rounds=1,
     takes=lambda contender: contender.async_jobs,
 )

@@ -8,7 +8,7 @@ import attrs
 
 from pq_benchmarks.contender import Contender
 from pq_benchmarks.figures import Target
-from pq_benchmarks.stage import Stage
+from pq_benchmarks.stage import Sizes, Stage
 
 
 @attrs.frozen(kw_only=True)
@@ -23,6 +23,7 @@ class Scenario:
         peers: whether other queues take part.
         yardsticks: what is no queue, and yet takes its turns with them, since a target is a ratio to it.
         once: whether one round is enough.
+        quick_rounds: how many rounds it has at most in the quick profile; None: as many as the others.
         full: whether it takes too long for the quick profile, and is left to the full one, or to who asks for it.
         takes: whether a contender can take part.
     """
@@ -34,8 +35,14 @@ class Scenario:
     peers: bool = False
     yardsticks: tuple[Contender, ...] = ()
     once: bool = False
+    quick_rounds: int | None = None
     full: bool = False
     takes: Callable[[Contender], bool] = lambda _: True
+
+    def rounds(self, sizes: Sizes) -> int:
+        """Return how often it takes its turn."""
+        most = 1 if self.once else self.quick_rounds if sizes.quick else None
+        return sizes.rounds if most is None else min(most, sizes.rounds)
 
     @property
     def baselines(self) -> set[str]:

@@ -21,6 +21,7 @@ TESTING = Scenario(
     name="testing",
     title="tests: run_jobs, exploration, throw-away PostgreSQL, plugin",
     measure=measure,
+    quick_rounds=1,
     targets=(
         Target(value="test_ms", at_most=2.0),
         Target(value="jobs_per_s", at_least=5_000.0),
