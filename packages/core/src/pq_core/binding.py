@@ -46,6 +46,11 @@ class Binding:
         object.__setattr__(self, "_extras", extras)
 
     @property
+    def by_keyword(self) -> bool:
+        """Whether stored arguments are those of a call by keyword, as they are."""
+        return self._by_keyword
+
+    @property
     def stored_names(self) -> list[str] | None:
         """Under which names arguments are stored; None: any, since the function takes ``**kwargs``."""
         return None if self._extras else list(self.signature.parameters)

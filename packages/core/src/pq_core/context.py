@@ -15,7 +15,7 @@ from pq_core.connector import Connector
 from pq_core.delays import Delay
 from pq_core.errors import InvalidOption, TaskFailed, TransactionRequired, shown
 from pq_core.events import Hooks
-from pq_core.job import Delivery, Job
+from pq_core.job import Delivery, Job, stand_for_defaults
 from pq_core.lifespan import Lifespan
 from pq_core.outcome import UNCHANGED, Unchanged
 from pq_core.payload import clean_text
@@ -63,6 +63,8 @@ class RunnableTask(Protocol):
     def upcast(self) -> Upcasters: ...
     @property
     def executor(self) -> RunsIn | None: ...
+    @property
+    def by_keyword(self) -> bool: ...
 
     def unbind(self, args: Mapping[str, Any], /) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the positional and keyword arguments to call `func` with."""
@@ -104,7 +106,7 @@ class Steered(Protocol):
         ...
 
 
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True, eq=False, slots=False)  # one is made for each run, by `fact_of`
 class JobContext:
     """The surroundings of one run: the first argument of a task with ``pass_context=True``.
 
@@ -257,6 +259,9 @@ class JobContext:
             InvalidOption: `why` is not a text.
         """
         raise Cancel(words("why", why, most=MAX_WORDS))
+
+
+stand_for_defaults(JobContext)
 
 
 def _is_fraction(value: Any) -> bool:

@@ -228,6 +228,11 @@ class Task(Generic[P, R]):
         """Do what :meth:`batch_defer` does."""
         return await self.deferrer.batch_defer_async(arguments)
 
+    @property
+    def by_keyword(self) -> bool:
+        """Whether a job's `args` are the keyword arguments of a call, as they are."""
+        return self.binding.by_keyword
+
     def unbind(self, args: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the positional and keyword arguments that a job's `args` mean, without the context.
 

@@ -16,6 +16,8 @@ class Bell:
 
     def ring(self) -> None:
         """Wake who waits, or else whoever waits next."""
+        if self._rung:
+            return
         self._rung = True
         if self._waiter is not None:
             self._waiter.set()

@@ -12,12 +12,20 @@ from contextvars import Context
 from typing import Any
 
 
-@types.coroutine
-def isolated(coroutine: Coroutine[Any, Any, Any], context: Context) -> Generator[Any, Any, Any]:
+async def isolated(coroutine: Coroutine[Any, Any, Any], context: Context) -> Any:
     """Await `coroutine` with every step of it run in `context`; return what it returns."""
+    try:
+        waits_for = context.run(coroutine.send, None)
+    except StopIteration as end:
+        return end.value
+    return await resumed(coroutine, waits_for, context)
+
+
+@types.coroutine
+def resumed(coroutine: Coroutine[Any, Any, Any], waits_for: Any, context: Context) -> Generator[Any, Any, Any]:
+    """Await the rest of `coroutine`, which has begun in `context` and waits for something; return what it returns."""
     run, send = context.run, coroutine.send
     try:
-        waits_for = run(send, None)
         while True:
             try:
                 answer = yield waits_for

@@ -30,6 +30,7 @@ class Plan:
         runs_once: whether it never runs again.
         transactional: whether it runs, and ends, in a transaction.
         own_process: whether it runs in a process of its own.
+        is_simple: whether it needs nothing around a call by keyword: no deadline, transaction, process or fence.
         keep_success: whether a job that succeeded, or was cancelled, stays stored.
         keep_failure: whether one that failed does.
     """
@@ -44,6 +45,7 @@ class Plan:
     runs_once: bool
     transactional: bool
     own_process: bool
+    is_simple: bool
     keep_success: bool
     keep_failure: bool
 
@@ -87,6 +89,7 @@ def make_plan(app: Host, name: str, keep: Keep) -> Plan:
     task: RunnableTask = app.tasks[name]
     keep = task.keep or keep
     call = surround(task.func, app.middleware, task.middleware, is_async=task.is_async)
+    usual = task.timeout is None and task.delivery == "at_least_once" and task.executor is None
     return Plan(
         task=task,
         call=partial(_call_with_context, call) if task.pass_context else call,
@@ -98,6 +101,7 @@ def make_plan(app: Host, name: str, keep: Keep) -> Plan:
         runs_once=task.delivery == "at_most_once",
         transactional=task.delivery == "transactional",
         own_process=task.executor == "process",
+        is_simple=usual and task.by_keyword,
         keep_success=keep == "all",
         keep_failure=keep != "none",
     )

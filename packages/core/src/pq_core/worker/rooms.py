@@ -72,7 +72,7 @@ class Rooms:
         self.slots = Slots(
             concurrency=settings.concurrency,
             most_ahead=2 * settings.batch,
-            execute=self._executor(app, state).execute,
+            begin=self._executor(app, state).begin,
             done=Recycling(
                 max_jobs=settings.max_jobs, max_memory=settings.max_memory, recycle=partial(self._recycle, recycle)
             ).watched(self.writer.put),

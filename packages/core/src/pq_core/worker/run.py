@@ -27,6 +27,7 @@ class Run:
         stop_seen: whether the task knows that.
         deadline: when its time is up, in seconds of `timer`; None if it may take as long as it likes.
         timer: tells the time of the deadline.
+        waited: whether the event loop has had a turn since its slot took it.
         progress: what the task said last of how far it is: a dict with ``fraction`` and ``message``. A new one each
             time, never changed.
     """
@@ -39,6 +40,7 @@ class Run:
     stop_seen: bool = False
     deadline: float | None = None
     timer: Callable[[], float] = monotonic
+    waited: bool = False
     progress: dict[str, Any] | None = None
 
     def stop(self, why: Stop) -> None:

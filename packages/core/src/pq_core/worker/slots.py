@@ -35,7 +35,7 @@ class Slots:
     Args:
         concurrency: how many runners there are.
         most_ahead: how many jobs are claimed ahead at most.
-        execute: runs a job, and says what became of it.
+        begin: starts a run, and says what became of it, or gives what is to be awaited for that.
         done: takes the outcomes.
         room: is called when there is room for more jobs.
     """
@@ -45,13 +45,13 @@ class Slots:
         *,
         concurrency: int,
         most_ahead: int,
-        execute: Callable[[Run], Awaitable[Outcome]],
+        begin: Callable[[Run], Outcome | Awaitable[Outcome]],
         done: Callable[[Outcome], None],
         room: Callable[[], None],
     ) -> None:
         self._concurrency = concurrency
         self._most_ahead = most_ahead
-        self._execute = execute
+        self._begin = begin
         self._done = done
         self._room = room
         self._line: deque[Run] = deque()
@@ -151,18 +151,21 @@ class Slots:
 
     async def _serve(self, interruption: Interruption) -> None:
         """Run one job after the other, until one was cancelled."""
-        turn_ends = clock() + TURN
+        ended = clock()
+        turn_ends = ended + TURN
         while True:
             if not self._line:
                 await self._wait_for_job()
-                turn_ends = clock() + TURN
+                ended = clock()
+                turn_ends = ended + TURN
                 continue
             run = self._line.popleft()
-            began = run.since = clock()
+            began = run.since = ended
             run.interrupt = interruption.begin
             self._running.add(run)
             try:
-                outcome = await self._execute(run)
+                answer = self._begin(run)
+                outcome = answer if isinstance(answer, Outcome) else await answer
             except BaseException:  # it is cut off, and the worker may live on: no job stays running without a run
                 self._done(cut_short(run.job))
                 raise
@@ -173,10 +176,13 @@ class Slots:
             self._learn(ended - began)
             if len(self._line) <= self._refill_below:
                 self._room()
+            if run.waited:
+                turn_ends = ended + TURN
             felt = interruption.felt()
             if felt or ended > turn_ends:
                 await anyio.lowlevel.checkpoint()  # here a cancellation comes out that the job did not wait for
-                turn_ends = clock() + TURN
+                ended = clock()
+                turn_ends = ended + TURN
             if felt:
                 return
 

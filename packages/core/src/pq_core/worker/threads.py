@@ -2,32 +2,49 @@
 
 The threads of asyncio and of anyio keep the process alive until they end, so that one task that never ends would keep a
 worker from ever stopping. These do not. There are never more than the worker runs jobs at once.
+
+Calls stand in one line, from which each thread takes the next. Nothing is handed to a thread that could be held up
+behind a slow call, and a thread that finds another call goes on with it, without a turn of the event loop between. Two
+rules keep that from losing anything:
+
+- While calls stand in line, a thread is on its way to take one: each that takes a call, and leaves others, wakes one.
+- A thread tells the event loop of calls that have ended before it sleeps, and before it begins the last call in line,
+  which may take long. Until then the one that is on its way does that, when it arrives. So many ends are told at once.
 """
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import threading
-from collections.abc import Callable
-from queue import SimpleQueue
+from collections import deque
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import suppress
 from typing import Any
 
 import anyio
 import attrs
 
-from pq_core.event_loop import Caller, call_soon_in_loop
+from pq_core.event_loop import call_soon_in_loop
 
 _numbers = itertools.count(1)
 
 
 @attrs.define(eq=False)
 class Call:
-    """One call of a function in a thread, and what came of it."""
+    """One call of a function in a thread, and what came of it.
+
+    Attributes:
+        function: what is called.
+        end: is awaited until it has ended.
+        forsaken: whether nobody waits for it any more.
+    """
 
     function: Callable[[], Any]
-    done: anyio.Event = attrs.field(factory=anyio.Event)
+    end: Any
     value: Any = None
     error: BaseException | None = None
+    forsaken: bool = False
 
     def perform(self) -> None:
         """Call the function, and keep what it returns or raises."""
@@ -38,26 +55,42 @@ class Call:
 
 
 class Threads:
-    """Threads that wait for calls, started when first needed."""
+    """Threads that take calls from one line, started when first needed. Made in the event loop that awaits them."""
 
     def __init__(self) -> None:
-        self._idle: list[SimpleQueue[Call | None]] = []
+        self._line: deque[Call] = deque()
+        self._ended: deque[Call] = deque()
+        self._lock = threading.Lock()
+        """Held while threads are counted: by whoever reads or changes what stands below, but for a first look."""
+        self._asleep: list[threading.Lock] = []
+        """What wakes each thread that sleeps; the one that fell asleep last is woken first."""
+        self._coming = False
+        """Whether a thread was woken or started, and has not looked into the line yet."""
+        self._told = False
+        """Whether the event loop was told of ended calls, and has not looked yet."""
+        self._closed = False
         self._soon = call_soon_in_loop()
+        is_asyncio = anyio.get_cancelled_exc_class() is asyncio.CancelledError
+        self._new_end: Callable[[], Any] = asyncio.get_running_loop().create_future if is_asyncio else _End
 
     async def run(self, function: Callable[[], Any]) -> Any:
         """Call `function` in a thread; return what it returns, raise what it raises.
 
-        If the wait is cancelled, the thread is left to itself, and ends with its call.
+        If the wait is cancelled, a call that has not begun never does, and a thread that is in it ends with it.
         """
-        thread = self._idle.pop() if self._idle else self._start()
-        call = Call(function)
-        thread.put(call)
+        call = Call(function, self._new_end())
+        self._line.append(call)
+        if not self._coming:
+            try:
+                self._call_thread()
+            except RuntimeError:  # the system gives no more threads
+                call.forsaken = True
+                raise
         try:
-            await call.done.wait()
+            await call.end
         except BaseException:
-            thread.put(None)
+            call.forsaken = True
             raise
-        self._idle.append(thread)
         if call.error is None:
             return call.value
         try:
@@ -66,21 +99,113 @@ class Threads:
             call.error = None  # the error's traceback holds this frame, and this frame the call
 
     def close(self) -> None:
-        """End the idle threads; busy ones go on, and end with the process."""
-        while self._idle:
-            self._idle.pop().put(None)
+        """End the threads that sleep; busy ones end when they have nothing to do, or with the process."""
+        with self._lock:
+            self._closed = True
+            while self._asleep:
+                self._asleep.pop().release()
 
-    def _start(self) -> SimpleQueue[Call | None]:
-        calls: SimpleQueue[Call | None] = SimpleQueue()
-        threading.Thread(target=_work, args=(calls, self._soon), name=f"pq-task-{next(_numbers)}", daemon=True).start()
-        return calls
+    def _call_thread(self) -> bool:
+        """See to it that a thread is on its way if anything stands in line; return whether one is. For any thread.
 
-
-def _work(calls: SimpleQueue[Call | None], soon: Caller) -> None:
-    while (call := calls.get()) is not None:
-        call.perform()
+        Raises:
+            RuntimeError: one was to be started, and could not.
+        """
+        with self._lock:
+            if self._coming or not self._line:
+                return self._coming
+            self._coming = True
+            if self._asleep:
+                self._asleep.pop().release()
+                return True
         try:
-            soon(call.done.set)
-        except RuntimeError:  # the loop has ended: nobody waits any more
-            return
-        del call
+            threading.Thread(target=self._work, name=f"pq-task-{next(_numbers)}", daemon=True).start()
+        except RuntimeError:
+            self._coming = False
+            raise
+        return True
+
+    def _work(self) -> None:
+        """Take calls, one after the other, and sleep while there are none: what each thread does."""
+        bed = threading.Lock()
+        bed.acquire()
+        stays = True
+        with suppress(RuntimeError):  # the loop has ended: nobody waits any more
+            while stays:
+                self._coming = False
+                self._tell()
+                stays = self._perform_all(bed)
+                if stays:
+                    bed.acquire()
+
+    def _perform_all(self, bed: threading.Lock) -> bool:
+        """Take calls until none is left; return whether to sleep then, until woken, or to end."""
+        stays = True
+        while True:
+            call = self._next()
+            if call is not None:
+                call.perform()
+                if call.forsaken:
+                    stays = False  # whoever starts and cancels workers would gather threads
+                else:
+                    self._ended.append(call)
+                continue
+            self._tell()
+            with self._lock:
+                if self._line:
+                    continue
+                if stays and not self._closed:
+                    self._asleep.append(bed)
+                    return True
+                return False
+
+    def _next(self) -> Call | None:
+        """Take the next call from the line, and see to it that others do not wait for its end; None: there is none."""
+        try:
+            call = self._line.popleft()
+            while call.forsaken:
+                call = self._line.popleft()
+        except IndexError:
+            return None
+        try:
+            others_come = bool(self._line) and (self._coming or self._call_thread())
+        except RuntimeError:  # as in `run`; the line waits for a thread that there is
+            others_come = False
+        if not others_come:
+            self._tell()
+        return call
+
+    def _tell(self) -> None:
+        """Have the event loop look at the calls that have ended.
+
+        Raises:
+            RuntimeError: it has ended itself.
+        """
+        if self._ended and not self._told:
+            self._told = True
+            self._soon(self._look)
+
+    def _look(self) -> None:
+        """Let those go on whose calls have ended."""
+        self._told = False
+        while self._ended:
+            end = self._ended.popleft().end
+            if not end.done():
+                end.set_result(None)
+
+
+class _End:
+    """As much of a future as is needed here, for any event loop."""
+
+    def __init__(self) -> None:
+        self._event = anyio.Event()
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        waiting: Awaitable[None] = self._event.wait()
+        yield from waiting.__await__()
+
+    def done(self) -> bool:
+        return self._event.is_set()
+
+    def set_result(self, _: None) -> None:
+        self._event.set()
