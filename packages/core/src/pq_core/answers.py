@@ -45,6 +45,19 @@ class Fetched:
     next_in: float | None = None
 
 
+class ToStop(list[int]):
+    """Ids of running jobs that were asked to stop, from a store that says more with them.
+
+    Attributes:
+        lapses_in: seconds until the first lease of another worker runs out, unless it is prolonged; not above 0 if it
+            has; infinity if there is no other.
+
+    .. versionadded:: 0.1
+    """
+
+    lapses_in: float = float("inf")
+
+
 @attrs.frozen
 class JobState:
     """A job that a verb has changed, and its state after that."""

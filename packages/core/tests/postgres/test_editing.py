@@ -32,7 +32,8 @@ def test_setting_an_ended_state_moves_the_row_and_frees_its_lock(blocked: psycop
 
 @pytest.mark.parametrize("state", ["succeeded", "failed", "cancelled"])
 def test_a_run_whose_unique_key_another_job_has_by_now_can_be_ended(session: psycopg.Connection, state: str) -> None:
-    session.execute("select heartbeat(1, 'w', null, '{}', 3600), defer('t', unique_key => 'k')")
+    session.execute("select heartbeat(1, 'w', null, '{}', 3600)")
+    session.execute("select defer('t', unique_key => 'k')")
     session.execute("""select from pq."fetch"(1, null, 10)""")
     session.execute("select defer('t', unique_key => 'k')")
     session.execute("update jobs set state = %s where id = 1", [state])

@@ -9,12 +9,13 @@ from contextlib import ExitStack
 import psycopg
 
 from pq_core.errors import ConnectionFailed
+from pq_core.hearing import Hearer
 from pq_core.postgres.faults import translate
 from pq_core.postgres.link import Link
-from pq_core.postgres.news import News, Notice
+from pq_core.postgres.news import News, Notice, PlainHearer, tell
 from pq_core.postgres.statements import quote
 
-_PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds of silence after which the connection is asked whether it still lives."""
 _ANSWER = 10.0
 
@@ -29,21 +30,22 @@ async def listen(link: Link, queues: Sequence[str] | None, wake: Callable[[], No
         news: hears of all queues.
     """
     wanted = None if queues is None else frozenset(queues)
+    hearer = wake if isinstance(wake, Hearer) else PlainHearer(wake)
 
     def hear(payload: str) -> None:
         notice = Notice.read(payload)
         if notice is not None:
             news.hear(notice)
             if wanted is None or notice.queue in wanted:
-                wake()
-        elif not payload.startswith("ended:"):
-            wake()
+                hearer.jobs()
+        else:
+            tell(payload, hearer)
 
     with ExitStack() as while_heard:
 
         def start() -> None:
             while_heard.enter_context(news.heard())
-            wake()
+            hearer.started()
 
         await receive(link, start, hear)
 
@@ -67,7 +69,7 @@ async def receive(link: Link, started: Callable[[], None], hear: Callable[[str],
             await connection.execute(f"listen {quote(link.schema)}".encode())
             started()
             while True:
-                async for notice in connection.notifies(timeout=_PATIENCE):
+                async for notice in connection.notifies(timeout=PATIENCE):
                     hear(notice.payload)
                 # A connection that was cut off without a word would stay silent for ever.
                 async with asyncio.timeout(_ANSWER):

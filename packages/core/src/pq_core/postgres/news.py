@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import attrs
 
+from pq_core.hearing import Hearer
+
 QUEUE = "queue:"
 """What a notification of jobs begins with; see the function announce."""
 
@@ -54,8 +56,8 @@ class News:
         restarted: are called when a connection has begun to listen: what was told before, nobody has heard.
     """
 
-    followers: list[Callable[[Notice], None]] = attrs.field(factory=list)
-    restarted: list[Callable[[], None]] = attrs.field(factory=list)
+    followers: list[Callable[[Notice], None]] = attrs.field(factory=list[Callable[[Notice], None]])
+    restarted: list[Callable[[], None]] = attrs.field(factory=list[Callable[[], None]])
     _listening: int = 0
 
     @property
@@ -78,3 +80,36 @@ class News:
         """Tell of a notice."""
         for follow in self.followers:
             follow(notice)
+
+
+@attrs.frozen
+class PlainHearer:
+    """Wakes somebody who does not tell news of jobs and of stops apart, and has no use for others."""
+
+    wake: Callable[[], None]
+
+    def __call__(self) -> None:
+        self.wake()
+
+    def started(self) -> None:
+        self.wake()
+
+    def jobs(self) -> None:
+        self.wake()
+
+    def stop(self, worker: int) -> None:  # noqa: ARG002 - by this name in Hearer
+        self.wake()
+
+    def schedules(self) -> None:
+        pass
+
+
+def tell(payload: str, hearer: Hearer) -> None:
+    """Tell of a notification that is not about jobs."""
+    kind, _, rest = payload.partition(":")
+    if kind == "stop" and rest.isdecimal():
+        hearer.stop(int(rest))
+    elif kind == "schedules":
+        hearer.schedules()
+    elif kind != "ended":  # those who wait for an end listen by themselves
+        hearer()

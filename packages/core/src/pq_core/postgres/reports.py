@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pq_core.answers import QueueInfo, Standing
+from pq_core.answers import QueueInfo, Standing, ToStop
 from pq_core.health import Health, Pin, QueueHealth
 from pq_core.payload import load
 from pq_core.states import State
@@ -25,6 +25,15 @@ def read_worker(row: Row) -> WorkerStatus:
         alive=alive,
         running=running,
     )
+
+
+def read_to_stop(rows: list[Row]) -> ToStop:
+    """Read the rows of heartbeat(), of which the last tells of other workers."""
+    *jobs, (_, lapses_in) = rows
+    told = ToStop(id_ for id_, _ in jobs)
+    if lapses_in is not None:
+        told.lapses_in = lapses_in
+    return told
 
 
 def read_queue(row: Row) -> QueueInfo:

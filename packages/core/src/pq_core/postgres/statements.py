@@ -9,7 +9,7 @@ from typing import Any, Generic, LiteralString, TypeVar, cast
 
 import attrs
 
-from pq_core.answers import MOST_AHEAD, Deferred, Fetched, JobState, Pause, QueueInfo, Standing
+from pq_core.answers import MOST_AHEAD, Deferred, Fetched, JobState, Pause, QueueInfo, Standing, ToStop
 from pq_core.clock import Clock
 from pq_core.errors import InvalidJob
 from pq_core.given import (
@@ -45,7 +45,7 @@ from pq_core.postgres.deferred import (
     term_values,
 )
 from pq_core.postgres.jobs import FETCHED_COLUMNS, JOB_COLUMNS, read_fetched, read_ids, read_job, read_states
-from pq_core.postgres.reports import read_health, read_queue, read_standing, read_worker
+from pq_core.postgres.reports import read_health, read_queue, read_standing, read_to_stop, read_worker
 from pq_core.postgres.schedules import SCHEDULE_COLUMNS, move_columns, put_columns, read_schedules, read_ticked
 from pq_core.schedule import Move, NewSchedule, Schedule, Ticked, check_schedule_ids
 from pq_core.selection import JobChanges, JobFilter
@@ -109,7 +109,14 @@ class Statements:
             "defer_unique", DEFER_WITH_TERMS, values, lambda rows: read_deferred(jobs, *zip(*rows, strict=True))
         )
 
-    def fetch(self, worker: int, queues: Sequence[str] | None, limit: int, now: datetime | None) -> Statement[Fetched]:
+    def fetch(
+        self,
+        worker: int,
+        queues: Sequence[str] | None,
+        limit: int,
+        now: datetime | None,
+        start: Sequence[Any] | None = None,
+    ) -> Statement[Fetched]:
         names = check_queues(queues)
         parameters = [
             check_worker(worker),
@@ -117,7 +124,10 @@ class Statements:
             check_limit(limit, 1),
             self._time(now),
         ]
-        text = f"select {FETCHED_COLUMNS} from {self.prefix}.fetch({_FETCH})"  # noqa: S608 - the prefix is quoted
+        if start is not None:
+            parameters += start
+        placeholders = _FETCH if start is None else _FETCH_FROM
+        text = f"select {FETCHED_COLUMNS} from {self.prefix}.fetch({placeholders})"  # noqa: S608 - the prefix is quoted
         return Statement(text, parameters, lambda rows: read_fetched(rows, worker))
 
     def finish(self, outcomes: Sequence[Outcome], now: datetime | None) -> Statement[list[int]]:
@@ -143,7 +153,7 @@ class Statements:
 
     def heartbeat(
         self, worker: WorkerInfo, lease: timedelta, progress: Sequence[Progress], now: datetime | None
-    ) -> Statement[list[int]]:
+    ) -> Statement[ToStop]:
         said = [word for word in newest(progress) if 0 < word.job_id <= MAX_ID]
         parameters = [
             worker.id,
@@ -156,7 +166,7 @@ class Statements:
             [_within(word.claim) for word in said] or None,
             [word.text for word in said] or None,
         ]
-        return self._call("heartbeat", _HEARTBEAT, parameters, read_ids)
+        return self._call("heartbeat", _HEARTBEAT, parameters, read_to_stop)
 
     def rescue(self, now: datetime | None) -> Statement[list[JobState]]:
         return self._call("rescue", "%s::timestamptz", [self._time(now)], read_states)
@@ -299,6 +309,10 @@ def _read_one(rows: list[Row]) -> list[Deferred]:
 
 
 _FETCH = "%s::bigint, %s::text[], %s::int, %s::timestamptz"
+_FETCH_FROM = (
+    f"{_FETCH}, floor_queues => %s::text[], floor_ends => %s::int[], floor_highs => %s::smallint[],"
+    " floor_lows => %s::smallint[], floors => %s::bigint[], risen_since => %s::bigint, due_since => %s::bigint"
+)
 _FINISH = (
     "%s::bigint[], %s::bigint[], %s::text[], %s::bool[], %s::float8[], %s::text[], %s::smallint[], %s::bool[],"
     " %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz, %s::text[], %s::text[]"

@@ -15,6 +15,7 @@ from pq_core.errors import LeaseLost, StoreBusy
 from pq_core.log import fields
 from pq_core.worker.backoff import Backoff
 from pq_core.worker.bell import Bell
+from pq_core.worker.hearing import SELDOM
 from pq_core.worker.inventory import Inventory
 from pq_core.worker.slots import Slots, clock
 from pq_core.worker.writer import Writer
@@ -50,6 +51,7 @@ class Dispatcher:
         writer: where their outcomes go.
         inventory: looks for jobs that a failed fetch may have claimed.
         renew: renews the lease.
+        hears: tells whether the worker hears all news of the store.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Dispatcher:
         writer: Writer,
         inventory: Inventory,
         renew: Callable[[], Awaitable[None]],
+        hears: Callable[[], bool] = lambda: False,
     ) -> None:
         self._connector = connector
         self._info = info
@@ -76,6 +79,7 @@ class Dispatcher:
         self._writer = writer
         self._inventory = inventory
         self._renew = renew
+        self._hears = hears
         self._bell = Bell()
         self._backoff = Backoff()
         self._called = True
@@ -171,7 +175,7 @@ class Dispatcher:
         soon = math.inf if fetched.next_in is None else max(fetched.next_in, nap)
         if fetched.again:
             soon = nap
-        self._due = now + min(self._poll_interval, soon)
+        self._due = now + min(self._poll_interval * (SELDOM if self._hears() else 1), soon)
         self._slots.put(fetched.jobs)
         if self._closed:
             self._slots.give_back()

@@ -6,6 +6,7 @@ And it forgets old history.
 from __future__ import annotations
 
 import logging
+import math
 import random
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -14,6 +15,7 @@ from time import monotonic
 
 import anyio
 
+from pq_core.answers import ToStop
 from pq_core.connector import Connector
 from pq_core.events import Hooks
 from pq_core.log import fields
@@ -29,6 +31,12 @@ logger = logging.getLogger("pq_core.worker")
 
 BEATS_PER_LEASE = 3
 LONGEST_BETWEEN_RESCUES = 5.0
+LEASES_BETWEEN_RESCUES = 2
+"""So long it may be while the worker is idle, hears all news, and its heartbeats tell whose lease runs out."""
+LATE = 1.2
+"""So many times the usual pause a heartbeat may come after another; what runs out before is planned for."""
+LONGEST_SPREAD = 2.0
+"""Seconds within which workers come for the jobs of a dead one: the first gets them."""
 BETWEEN_PRUNES = 3600.0
 LONGEST_PRUNE = 900.0
 LONGEST_REST = 1.0
@@ -50,6 +58,7 @@ class Keeper:
         slots: where the jobs run that may be asked to stop.
         woken: is called when jobs of the dead were given back.
         hooks: are told of those that have failed for it.
+        hears: tells whether the worker hears all news of the store.
     """
 
     def __init__(
@@ -63,6 +72,7 @@ class Keeper:
         slots: Slots,
         woken: Callable[[], None],
         hooks: Hooks,
+        hears: Callable[[], bool] = lambda: False,
     ) -> None:
         self._connector = connector
         self._info = info
@@ -72,6 +82,9 @@ class Keeper:
         self._slots = slots
         self._woken = woken
         self._hooks = hooks
+        self._hears = hears
+        self._lapse: float | None = None
+        self._told = Bell()
         self._words = Words(slots)
         self._bell = Bell()
         self._under_way = 0
@@ -96,6 +109,7 @@ class Keeper:
         with anyio.fail_after(self._lease):
             asked_to_stop = await self._connector.heartbeat(self._info, lease, progress=as_progress(said))
         self._words.tell(said)
+        self._plan_rescue(asked_to_stop)
         if asked_to_stop:
             self._slots.stop(asked_to_stop, "cancel")
 
@@ -114,10 +128,9 @@ class Keeper:
 
     async def keep_rescuing(self) -> None:
         """Give back the jobs of dead workers until cancelled."""
-        interval = min(LONGEST_BETWEEN_RESCUES, self._lease / BEATS_PER_LEASE)
         backoff = Backoff()
         while True:
-            await anyio.sleep(interval * random.uniform(0.5, 1.0))
+            await self._until_rescue()
             await self._try("rescue", self._rescue, backoff)
 
     async def keep_pruning(self) -> None:
@@ -138,9 +151,35 @@ class Keeper:
             if self._words.new():
                 return
 
+    async def _until_rescue(self) -> None:
+        """Wait until a look for dead workers is due, or for one that is known."""
+        began = monotonic()
+        often = min(LONGEST_BETWEEN_RESCUES, self._lease / BEATS_PER_LEASE) * random.uniform(0.5, 1.0)
+        seldom = max(often, LEASES_BETWEEN_RESCUES * self._lease * random.uniform(0.9, 1.0))
+        while True:
+            if self._lapse is None or self._slots.busy or not self._hears():
+                due = began + often
+            else:
+                due = min(began + seldom, self._lapse)
+            left = due - monotonic()
+            if left <= 0:
+                return
+            await self._told.wait(left)
+
+    def _plan_rescue(self, told: list[int]) -> None:
+        """Take note of when the next lease runs out, if that is told, and no heartbeat tells of it again before."""
+        self._lapse = None
+        if isinstance(told, ToStop):
+            soon = told.lapses_in < LATE * self._lease / BEATS_PER_LEASE
+            spread = random.uniform(0, min(LONGEST_SPREAD, self._lease / BEATS_PER_LEASE))
+            self._lapse = monotonic() + told.lapses_in + spread if soon else math.inf
+        self._told.ring()
+
     async def _rescue(self) -> None:
         with anyio.fail_after(self._patience):
             given_back = await self._connector.rescue()
+        # Until the next heartbeat tells: and jobs that could not be given back wait for the next look.
+        self._lapse = None if given_back or self._lapse is None else math.inf
         if given_back:
             logger.warning(
                 "%s jobs lost their worker, and were given back or ended: %s",

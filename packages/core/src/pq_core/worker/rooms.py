@@ -22,6 +22,7 @@ from pq_core.log import call_text, fields
 from pq_core.worker.backoff import Backoff
 from pq_core.worker.dispatcher import Dispatcher
 from pq_core.worker.executor import Executor
+from pq_core.worker.hearing import Hearing
 from pq_core.worker.inventory import Inventory
 from pq_core.worker.journal import Journal
 from pq_core.worker.keeper import Keeper
@@ -65,6 +66,12 @@ class Rooms:
         self.transactions = Transactions(cast("Transactional", self.connector))
         self._settings = settings
         self._patience = max(settings.lease, LEAST_PATIENCE)
+        self.hearing = Hearing(
+            self.info.id,
+            look=self.look,
+            stop=lambda: self.keeper.look(),  # noqa: PLW0108 - made later
+            tick=lambda: self.scheduler.look(),  # noqa: PLW0108 - as above
+        )
         self._journal = Journal(settings.name, arguments=settings.log_arguments, hooks=app.hooks)
         self.writer = Writer(
             self.connector, batch=settings.batch, patience=self._patience, journal=self._journal, written=self.look
@@ -87,6 +94,7 @@ class Rooms:
             slots=self.slots,
             woken=self.look,
             hooks=app.hooks,
+            hears=self.hearing.works,
         )
         self.dispatcher = self._dispatcher()
         self.scheduler = Scheduler(
@@ -94,6 +102,7 @@ class Rooms:
             interval=settings.poll_interval,
             patience=self._patience,
             name=settings.name,
+            hears=self.hearing.works,
         )
         self.presence = Presence(self.connector, self.info, keeper=self.keeper, writer=self.writer, hooks=app.hooks)
         self._workshop_empty = anyio.Event()
@@ -130,6 +139,7 @@ class Rooms:
                 settled=self._settings.lease,
             ),
             renew=self.keeper.beat,
+            hears=self.hearing.works,
         )
 
     def look(self) -> None:
@@ -139,11 +149,6 @@ class Rooms:
     def nudge(self) -> None:
         """Let the dispatcher look at the slots: there may be room."""
         self.dispatcher.nudge()
-
-    def hear(self) -> None:
-        """Take news from the store: of jobs to fetch, or to stop."""
-        self.dispatcher.look()
-        self.keeper.look()
 
     def open(self, house: TaskGroup, workshop: TaskGroup) -> None:
         """Start every loop but the dispatcher's, which ends by itself; jobs run in the workshop."""
@@ -211,7 +216,10 @@ class Rooms:
         await self.transactions.watch(self._settings.transaction_warning, self._journal.held_long)
 
     async def _listen(self) -> None:
-        await self.connector.listen(self.info.queues, self.hear)
+        try:
+            await self.connector.listen(self.info.queues, self.hearing)
+        finally:
+            self.hearing.fall_silent()
 
 
 async def keep_open(name: str, room: Callable[[], Awaitable[None]]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
+from collections.abc import Callable
 from time import monotonic
 
 import anyio
@@ -12,6 +14,7 @@ from pq_core.errors import Unsupported
 from pq_core.log import fields
 from pq_core.schedule import BETWEEN_DECLARATIONS
 from pq_core.worker.bell import Bell
+from pq_core.worker.hearing import SELDOM
 from pq_core.worker.ticking import Ticker
 
 logger = logging.getLogger("pq_core.worker")
@@ -22,20 +25,31 @@ SPREAD = 0.05
 
 
 class Scheduler:
-    """One loop, which looks when the next schedule is due, and each `interval` for schedules that are new.
+    """One loop, which looks when the next schedule is due, and now and then for schedules that are new.
 
     Args:
         ticker: stores the jobs.
-        interval: seconds.
+        interval: seconds between looks, while no news of schedules arrives.
         patience: seconds for the store to answer.
         name: of the worker.
+        hears: tells whether the worker hears all news of the store.
     """
 
-    def __init__(self, ticker: Ticker, *, interval: float, patience: float, name: str) -> None:
+    def __init__(
+        self,
+        ticker: Ticker,
+        *,
+        interval: float,
+        patience: float,
+        name: str,
+        hears: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._ticker = ticker
         self._interval = interval
         self._patience = patience
         self._name = name
+        self._hears = hears
+        self._changed = False
         self._bell = Bell()
         self._closed = False
         self._busy = False
@@ -45,7 +59,7 @@ class Scheduler:
         """Tick until closed."""
         declared = -float("inf")
         while not self._closed:
-            self._busy = True
+            self._busy, self._changed = True, False
             try:
                 with anyio.fail_after(self._patience):
                     if monotonic() - declared >= BETWEEN_DECLARATIONS.total_seconds():
@@ -60,8 +74,24 @@ class Scheduler:
             finally:
                 self._busy = False
                 self._answered.ring()
-            seconds = self._interval if next_in is None else min(self._interval, next_in)
-            await self._bell.wait(seconds + random.uniform(0, SPREAD))
+            await self._wait(math.inf if next_in is None else next_in, declared)
+
+    async def _wait(self, next_in: float, declared: float) -> None:
+        """Wait until the next schedule is due, or a look at them all, or a declaration."""
+        began = monotonic()
+        seconds = min(next_in, self._interval * (SELDOM if self._hears() else 1))
+        if self._ticker.declared:
+            seconds = min(seconds, declared + BETWEEN_DECLARATIONS.total_seconds() - began)
+        due = began + seconds + random.uniform(0, SPREAD)
+        while not self._closed and (left := due - monotonic()) > 0:
+            await self._bell.wait(left)
+            if self._changed:
+                due = min(due, monotonic() + random.uniform(0, SPREAD))
+
+    def look(self) -> None:
+        """Tick soon: schedules have changed."""
+        self._changed = True
+        self._bell.ring()
 
     def close(self) -> None:
         """Tick no more."""

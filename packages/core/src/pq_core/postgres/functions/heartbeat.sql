@@ -1,12 +1,14 @@
 -- Make a worker known, or prolong its lease (in seconds); return which of its running jobs were asked to stop.
 --
+-- The last row has no id; it says in how many seconds the first lease of another worker runs out: not above 0 if one has.
+--
 -- progress_ids, progress_claims, progress_values: arrays of one length, by ascending id; what current runs say of their progress. A
 -- job whose row is in other hands is passed over: a lease waits for nobody, and what the run says last comes with its outcome.
 create or replace function heartbeat(
     worker bigint, name text, queues text[], details json, lease double precision, now timestamptz default null,
     progress_ids bigint[] default null, progress_claims bigint[] default null, progress_values text[] default null
 )
-returns setof bigint
+returns table (id bigint, lapses_in double precision)
 language plpgsql security definer
 set search_path from current
 set jit = off set plan_cache_mode = force_generic_plan
@@ -31,8 +33,11 @@ begin
         where j.id = any (told);
     end if;
     return query
-        select j.id from jobs j
+        select j.id, null::double precision from jobs j
         where j.worker = heartbeat.worker and j.state = 'running' and j.cancel_requested_at is not null
         order by j.id;
+    return query
+        select null::bigint, extract(epoch from min(w.lease_until) - at)::double precision
+        from workers w where w.id <> heartbeat.worker;
 end
 $$;

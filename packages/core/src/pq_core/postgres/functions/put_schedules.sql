@@ -2,7 +2,8 @@
 --
 -- What code declares (declared) takes the place of any other. What is made at run time leaves alone what code declares, and, if
 -- it is not to replace, whatever is there. Where cron text and time zone stay, so does the next tick; otherwise it is looked for
--- anew, from now on. A pause stays. A declaration repeated within half a minute is not written again.
+-- anew, from now on. A pause stays. A declaration repeated within half a minute is not written again. Workers that listen are told of
+-- what has changed, to tick it in time.
 create or replace function put_schedules(
     ids text[], jobs text[], crons text[], timezones text[], catch_ups text[], max_delays double precision[],
     declared boolean default false, replace boolean default true, now timestamptz default null
@@ -17,6 +18,7 @@ declare
     given record;
     old schedules;
     put text[] := '{}';
+    changed boolean := false;
 begin
     for given in
         select * from unnest(
@@ -30,6 +32,7 @@ begin
         on conflict (id) do nothing;
         if found then
             put := put || given.id;
+            changed := true;
             continue;
         end if;
         select * into old from schedules s where s.id = given.id for update;
@@ -50,7 +53,11 @@ begin
             planned = s.planned and (s.cron, s.timezone) = (given.cron, given.timezone),
             next_tick = case when (s.cron, s.timezone) = (given.cron, given.timezone) then s.next_tick else at end
         where s.id = given.id;
+        changed := true;
     end loop;
+    if changed then
+        perform pg_notify(current_schema(), 'schedules:');
+    end if;
     return put;
 end
 $$;

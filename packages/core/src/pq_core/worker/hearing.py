@@ -1,0 +1,63 @@
+"""What a worker hears of the store, and whether it hears at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+SELDOM = 12
+"""So many times less often a worker looks by itself, while it hears of all that it looks for."""
+
+
+class Hearing:
+    """The worker's :class:`pq_core.hearing.Hearer`.
+
+    Args:
+        worker: its id.
+        look: is called when there may be something to fetch.
+        stop: is called when a job of the worker was asked to stop, or may have been.
+        tick: is called when schedules have changed, if that is told, or that is not told any more.
+    """
+
+    def __init__(
+        self, worker: int, *, look: Callable[[], None], stop: Callable[[], None], tick: Callable[[], None]
+    ) -> None:
+        self._worker = worker
+        self._look = look
+        self._stop = stop
+        self._tick = tick
+        self._works = False
+
+    def works(self) -> bool:
+        """Return whether all that the worker looks for is told as well."""
+        return self._works
+
+    def fall_silent(self) -> None:
+        """Take note that nothing is told from now on; what was, may have been lost."""
+        if self._works:
+            self._works = False
+            self()
+            self._tick()
+
+    def __call__(self) -> None:
+        """Take news of any kind."""
+        self._look()
+        self._stop()
+
+    def started(self) -> None:
+        """Take note that all is told from now on; what happened before, nobody has heard."""
+        self._works = True
+        self()
+        self._tick()
+
+    def jobs(self) -> None:
+        """Take news of jobs."""
+        self._look()
+
+    def stop(self, worker: int) -> None:
+        """Take news of jobs that are to stop."""
+        if worker == self._worker:
+            self._stop()
+
+    def schedules(self) -> None:
+        """Take news of schedules."""
+        self._tick()

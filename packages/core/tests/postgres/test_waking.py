@@ -1,0 +1,150 @@
+"""What an idle worker asks of the database, and how soon it comes when there is something to do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import anyio
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+import pq_core as pq
+from pq_core.connector import JobFilter, WorkerInfo
+from pq_core.job import NewJob
+from pq_core.postgres import PsycopgConnector, listening
+from pq_core.worker.options import Settings
+
+pytestmark = pytest.mark.anyio
+DEADLINE = 20.0
+HOUR = 3600.0
+Running = Callable[..., AbstractAsyncContextManager[pq.Worker]]
+
+
+@pytest.fixture
+async def app(dsn: str) -> AsyncIterator[pq.App]:
+    """Give an app on PostgreSQL with tasks that tell when they start."""
+    connector = PsycopgConnector(dsn)
+    app = pq.App(connector=connector)
+    await connector.open()
+    yield app
+    await connector.close()
+
+
+@pytest.fixture
+def started(app: pq.App) -> list[datetime]:
+    """Give the times at which jobs of the task `work` start."""
+    times: list[datetime] = []
+
+    @app.task(name="work")
+    async def work() -> None:
+        times.append(datetime.now(UTC))
+
+    return times
+
+
+@asynccontextmanager
+async def running(app: pq.App, **options: Any) -> AsyncIterator[pq.Worker]:
+    """Run a worker for a block, from when it hears."""
+    worker = pq.Worker(app, **{"install_signal_handlers": False, **options})
+    with anyio.fail_after(DEADLINE):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(worker.run_async())
+            yield worker
+            worker.stop()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    with anyio.fail_after(DEADLINE):
+        while not condition():  # noqa: ASYNC110 - any condition
+            await anyio.sleep(0.002)
+
+
+async def comes(condition: Callable[[], Awaitable[object]]) -> None:
+    with anyio.fail_after(DEADLINE):
+        while not await condition():  # noqa: ASYNC110 - any condition
+            await anyio.sleep(0.002)
+
+
+def listeners(dsn: str) -> int:
+    with psycopg.connect(dsn) as session:
+        ((count,),) = session.execute("select count(*) from pg_stat_activity where query like 'listen %'")
+    return count
+
+
+async def statements(dsn: str) -> int:
+    """Return how many statements the server has run in this database, once nobody is connected to it any more."""
+    name = conninfo_to_dict(dsn)["dbname"]
+    with psycopg.connect(make_conninfo(dsn, dbname="postgres"), autocommit=True) as session:
+
+        async def left() -> bool:
+            query = "select from pg_stat_activity where datname = %s and backend_type = 'client backend'"
+            return session.execute(query, (name,)).fetchone() is None
+
+        await comes(left)
+        query = "select xact_commit + xact_rollback from pg_stat_database where datname = %s"
+        ((count,),) = session.execute(query, (name,))
+    return int(count)
+
+
+async def test_an_idle_worker_asks_less_than_once_in_five_seconds(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    times_faster = 20
+    monkeypatch.setattr(listening, "PATIENCE", listening.PATIENCE / times_faster)
+    usual = Settings()
+
+    async def idle(seconds: float) -> int:
+        before = await statements(dsn)
+        app = pq.App(connector=PsycopgConnector(dsn))
+        options = {"lease": usual.lease / times_faster, "poll_interval": usual.poll_interval / times_faster}
+        async with running(app, **options):
+            await anyio.sleep(seconds)
+        await app.connector.close()
+        return await statements(dsn) - before
+
+    with_start_and_end = await idle(1.0)
+    each_second = (await idle(9.0) - with_start_and_end) / 8 / times_faster
+    assert 0.08 < each_second <= 0.2  # the heartbeats alone are 0.1: the count is not blind
+
+
+async def test_the_jobs_of_a_dead_worker_run_within_a_third_of_the_lease_after_its_end(app: pq.App) -> None:
+    lease = timedelta(seconds=1.5)
+    async with running(app, queues=["q"], lease=lease.total_seconds()):
+        await comes(app.connector.workers)
+        died = datetime.now(UTC)
+        await app.connector.heartbeat(WorkerInfo(id=1, name="dead"), lease)
+        await app.connector.defer([NewJob(task="work", queue="other")])
+        (job,) = (await app.connector.fetch(1, ["other"], 1)).jobs
+
+        async def is_ready() -> bool:
+            return bool(await app.connector.find(JobFilter(ids=[job.id], states=["ready"])))
+
+        await comes(is_ready)
+    late = datetime.now(UTC) - died - lease
+    assert timedelta(0) <= late < lease / 3 + timedelta(seconds=0.4), late
+
+
+async def test_a_new_schedule_is_heard_of(app: pq.App, started: list[datetime], dsn: str) -> None:
+    async with running(app, poll_interval=HOUR):
+        await comes(app.connector.workers)
+        await until(lambda: listeners(dsn))
+        put = datetime.now(UTC)
+        await app.connector.put_schedules([pq.NewSchedule(id="s", job=NewJob(task="work"), cron="* * * * * *")])
+        await until(lambda: len(started) > 1)
+        await app.connector.pause_schedules(["s"])
+        await app.connector.pause_schedules(["s"], paused=False)
+        count = len(started)
+        await until(lambda: len(started) > count + 1)
+    assert started[0] - put < timedelta(seconds=1.5)
+
+
+async def test_a_scheduled_job_starts_when_it_is_due(app: pq.App, started: list[datetime]) -> None:
+    async with running(app, poll_interval=HOUR):
+        await comes(app.connector.workers)
+        due = datetime.now(UTC) + timedelta(seconds=0.7)
+        await app.connector.defer([NewJob(task="work", scheduled_at=due)])
+        await until(lambda: started)
+    assert timedelta(0) <= started[0] - due < timedelta(seconds=0.2)
