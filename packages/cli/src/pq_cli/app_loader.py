@@ -7,7 +7,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from pq_core import App
+from pq_core import App, PsycopgConnector
 from pq_core.errors import AppNotFound
 
 
@@ -30,6 +30,11 @@ def load_app(path: str) -> App:
     except (Exception, SystemExit) as reason:
         raise AppNotFound(f"{path!r} cannot be imported: {_described(reason)}{_place(reason)}") from reason
     return app
+
+
+def connector_to(dsn: str | None, schema: str | None) -> PsycopgConnector:
+    """Return what reaches a database that is named beside the app, or without one; libpq knows what is not given."""
+    return PsycopgConnector(dsn or "", schema=schema or "pq")
 
 
 def _described(error: BaseException) -> str:

@@ -6,16 +6,15 @@ import logging
 import os
 import sys
 
-import typer
 
-
-def start_anew(reason: str) -> None:
+def start_anew(reason: str, worker: str) -> None:
     """Replace this process by one that was called with the same words. Returns only in tests.
 
     Args:
         reason: why, to be told.
+        worker: which one, to be told.
     """
-    typer.echo(f"pq: the worker starts anew: {reason}", err=True)
+    sys.stderr.write(f"pq: {worker} starts anew: {reason}\n")
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -8,8 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 import attrs
 import typer
 
-import pq_core
-from pq_cli.app_loader import load_app
+from pq_cli.app_loader import connector_to, load_app
 from pq_core import App
 
 
@@ -56,7 +55,7 @@ class Target:
             )
         app = load_app(self.app)
         if self.dsn is not None:
-            app.connector = self._bare().connector
+            app.connector = connector_to(self.dsn, self.schema)
         with self._closing(app):
             yield app
 
@@ -65,7 +64,7 @@ class Target:
         return self.jobs_only() if unknown and self.app is None else self.with_tasks()
 
     def _bare(self) -> App:
-        return pq_core.App(connector=pq_core.PsycopgConnector(self.dsn or "", schema=self.schema or "pq"))
+        return App(connector=connector_to(self.dsn, self.schema))
 
     @contextmanager
     def _closing(self, app: App) -> Generator[App]:

@@ -18,6 +18,7 @@ PQ = str(Path(sys.executable).with_name("pq"))
 
 TASKS = """
 import asyncio
+import os
 import time
 from pathlib import Path
 
@@ -35,10 +36,21 @@ def fail() -> None:
 
 @app.task(name="hold")
 def hold(began: str, go: str) -> str:
-    Path(began).touch()
+    Path(began).write_text(str(os.getpid()))
     while not Path(go).exists():
         time.sleep(0.01)
     return "held"
+
+@app.task(name="meet")
+def meet(place: str, guests: int) -> int:
+    Path(place, str(os.getpid())).touch()
+    while len(os.listdir(place)) < guests:
+        time.sleep(0.01)
+    return os.getpid()
+
+@app.task(name="look_around")
+def look_around() -> list:
+    return [name for name in os.environ if name.startswith("PQ_")]
 
 @app.task(name="hold_on", pass_context=True)
 def hold_on(context, began: str) -> None:

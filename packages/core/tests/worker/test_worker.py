@@ -6,8 +6,8 @@ import asyncio
 import pkgutil
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import anyio
@@ -135,6 +135,45 @@ async def test_stop_may_come_from_another_thread(app: pq.App, running: Any, unti
         thread.start()
         await until(lambda: troubled.calls["leave"])
         thread.join()
+
+
+@pytest.mark.parametrize("first", [[], [False]], ids=["at once", "after a stop"])
+async def test_stop_now_does_not_wait_and_gives_running_jobs_back(
+    app: pq.App, running: Any, until: Until, memory: pq.InMemoryConnector, first: list[bool]
+) -> None:
+    left = False
+
+    @asynccontextmanager
+    async def lifespan(worker: pq.Worker) -> AsyncIterator[None]:
+        nonlocal left
+        yield
+        worker.stop(now=True)
+        for _ in range(10):
+            await anyio.lowlevel.checkpoint()  # where a second cancellation would strike
+        left = True
+
+    @app.task
+    async def forever() -> None:
+        await anyio.sleep_forever()
+
+    app.worker_lifespan = lifespan
+    forever.defer()
+    async with running(graceful_timeout=None) as worker:
+        await until(lambda: states(memory) == ["running"])
+        for now in [*first, True]:
+            thread = threading.Thread(target=worker.stop, kwargs={"now": now})
+            thread.start()
+            thread.join()
+    assert [(job.state, job.attempt) for job in memory.jobs.values()] == [("ready", 0)]
+    assert left
+
+
+async def test_stop_now_before_it_runs_is_a_stop(app: pq.App, troubled: Any) -> None:
+    worker = pq.Worker(app, install_signal_handlers=False)
+    worker.stop(now=True)
+    with anyio.fail_after(10):
+        await worker.run_async()
+    assert not troubled.calls["fetch"]
 
 
 async def test_a_worker_stopped_before_it_runs_returns_at_once_and_then_runs_again(

@@ -12,8 +12,12 @@ from pq_cli.durations import retention as length_of_retention
 from pq_cli.options import AppPath, Dsn, Schema
 
 if TYPE_CHECKING:  # see main
-    from pq_cli.target import Target
+    from pq_cli.fleet.assignment import Assignment
     from pq_core import App, WorkerOptions
+
+AUTO = "auto"
+MOST_PROCESSES = 1_000
+"""Of one parent: each needs three connections, so the database has had enough long before."""
 
 
 def worker(
@@ -74,6 +78,10 @@ def worker(
             metavar="LEVEL", help="debug, info, warning, error or critical.", autocompletion=complete_log_level
         ),
     ] = "info",
+    processes: Annotated[
+        str | None,
+        typer.Option(metavar="N|auto", help="Run so many such workers, each in a process; auto: one per processor."),
+    ] = None,
     min_size: Annotated[int | None, typer.Option(help="Connections that the pool keeps.  [default: 1]")] = None,
     max_size: Annotated[int | None, typer.Option(help="Connections in the pool at most.  [default: 4]")] = None,
     dsn: Dsn = None,
@@ -109,27 +117,64 @@ def worker(
     if transaction_warning is not None:
         longest = duration_or_forever(transaction_warning, "--transaction-warning")
         options["transaction_warning"] = None if longest is None else longest.total_seconds()
-    from pq_cli.target import Target
+    number = None if processes is None else _number(processes)
+    from pq_cli.fleet.assignment import Assignment
 
-    _begin_logging(log_level)
-    _run(Target(app, dsn, schema), options, min_size, max_size)
+    _check_level(log_level)
+    _run(
+        Assignment(
+            app=app,
+            dsn=dsn,
+            schema=schema,
+            options=options,
+            min_size=min_size,
+            max_size=max_size,
+            log_level=log_level,
+        ),
+        number,
+    )
 
 
-def _run(target: Target, options: WorkerOptions, min_size: int | None, max_size: int | None) -> None:
+def _run(assignment: Assignment, processes: int | None) -> None:
+    from pq_cli.log_lines import begin_logging
     from pq_cli.schema_check import require_usable
+    from pq_cli.target import Target
     from pq_core import Worker
 
-    with target.with_tasks() as opened:
-        merged: WorkerOptions = {**opened.worker_defaults, **options}
-        if min_size is not None or max_size is not None:
-            _resize_pool(opened, min_size, max_size)
+    begin_logging(assignment.log_level)
+    with Target(assignment.app, assignment.dsn, assignment.schema).with_tasks() as opened:
+        merged: WorkerOptions = {**opened.worker_defaults, **assignment.options}
+        if assignment.min_size is not None or assignment.max_size is not None:
+            _resize_pool(opened, assignment.min_size, assignment.max_size)
         worker = Worker(opened, **merged)  # refuses options before a database is asked
+        if processes is not None:
+            from pq_cli.fleet.launch import require_separable
+
+            require_separable(opened, worker.settings.name, processes)
         require_usable(opened)
-        worker.run()
-    if worker.recycled is not None:
+        if processes is None:
+            worker.run()
+    if processes is not None:
+        from pq_cli.fleet.launch import become_parent
+
+        become_parent(assignment, worker.settings.name, processes)
+    elif worker.recycled is not None:
         from pq_cli.fresh_start import start_anew
 
-        start_anew(worker.recycled)
+        start_anew(worker.recycled, "the worker")
+
+
+def _number(processes: str) -> int:
+    if processes == AUTO:
+        from pq_cli.processors import usable_processors
+
+        return usable_processors()
+    if not processes.isascii() or not processes.isdigit() or not 1 <= int(processes) <= MOST_PROCESSES:
+        raise typer.BadParameter(
+            f"{processes!r} is neither a whole number from 1 to {MOST_PROCESSES} nor {AUTO!r}",
+            param_hint="'--processes'",
+        )
+    return int(processes)
 
 
 def _resize_pool(app: App, min_size: int | None, max_size: int | None) -> None:
@@ -146,9 +191,6 @@ def _seconds(text: str | None, option: str) -> float | None:
     return None if text is None else duration(text, option).total_seconds()
 
 
-def _begin_logging(level: str) -> None:
-    import logging
-
+def _check_level(level: str) -> None:
     if level.lower() not in LOG_LEVELS:
         raise typer.BadParameter(f"{level!r} is none of {', '.join(LOG_LEVELS)}", param_hint="'--log-level'")
-    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")

@@ -27,16 +27,22 @@ class StopRequest:
     def make(self) -> None:
         """Ask the worker to stop, now or, if it does not run, as soon as it does."""
         self._made = True
-        call_in_loop, heard = self._call_in_loop, self._heard
-        if call_in_loop is not None and heard is not None:
+        heard = self._heard
+        if heard is not None:
+            self.call(heard.set)
+
+    def call(self, act: Callable[[], None]) -> None:
+        """Have `act` called in the event loop in which the worker runs, if it does."""
+        call_in_loop = self._call_in_loop
+        if call_in_loop is not None:
             with suppress(RuntimeError):  # the loop has just ended
-                call_in_loop(heard.set)
+                call_in_loop(act)
 
     @contextmanager
     def heard_here(self) -> Generator[anyio.Event]:
         """Give the event of this event loop that is set when the request is made."""
-        heard = self._heard = anyio.Event()
         self._call_in_loop = call_soon_in_loop()
+        heard = self._heard = anyio.Event()
         if self._made:
             heard.set()
         try:

@@ -48,6 +48,7 @@ class Worker:
         self._stopped = False
         self._recycled: str | None = None
         self._hurry: list[anyio.CancelScope] = []
+        self._hurries = False
 
     def run(self) -> None:
         """Run jobs until told to stop, in an asyncio event loop of its own, which ends whatever its jobs do.
@@ -58,10 +59,16 @@ class Worker:
         """
         run_in_own_loop(partial(self._run, close=True))
 
-    def stop(self) -> None:
-        """Let the worker end: it claims no more jobs, and waits for those that run. Safe in any thread."""
+    def stop(self, *, now: bool = False) -> None:
+        """Let the worker end: it claims no more jobs, and waits for those that run. Safe in any thread.
+
+        Args:
+            now: whether it waits no longer: what runs is told to stop, and given back, as at a second signal.
+        """
         self._stopped = True
         self._stop_request.make()
+        if now:
+            self._stop_request.call(self._leave_now)
 
     @property
     def recycled(self) -> str | None:
@@ -90,6 +97,7 @@ class Worker:
         refuse_worker()
         require_path(self.app)
         self._stopped, self._recycled = self._stop_request.made, None
+        self._hurry, self._hurries = [], False
         failure: Exception | None = None  # to raise outside of the group, which would wrap it
         with self._stop_request.heard_here() as told:
             async with anyio.create_task_group() as gate:
@@ -140,8 +148,10 @@ class Worker:
         return refusal
 
     def _leave_now(self) -> None:
-        """Wait no longer: for jobs; where there are none, for what surrounds the worker."""
-        self._hurry[-1].cancel()
+        """Wait no longer: for jobs; where there are none, for what surrounds the worker. A second call does nothing."""
+        if self._hurry and not self._hurries:
+            self._hurries = True
+            self._hurry[-1].cancel()
 
     def _recycle(self, reason: str) -> None:
         """Stop because the worker has lived for long enough."""
