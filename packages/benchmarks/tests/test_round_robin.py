@@ -12,7 +12,7 @@ from pq_benchmarks.figures import Sample
 from pq_benchmarks.peers import PYTHON_PEERS
 from pq_benchmarks.round_robin import Failure, choose, play, rotated
 from pq_benchmarks.scenarios import SCENARIOS, Scenario
-from pq_benchmarks.stage import QUICK, Sizes, Stage
+from pq_benchmarks.stage import FULL, QUICK, Sizes, Stage
 
 STEADY = Contender(name="steady", command=("steady",), contract="all")
 FRAIL = Contender(name="frail", command=("frail",), contract="none")
@@ -83,6 +83,21 @@ def test_the_quick_profile_leaves_out_what_takes_too_long_unless_it_is_named() -
     assert {scenario.name for scenario in choose([], full=True)} == {scenario.name for scenario in SCENARIOS}
     for name in slow:
         assert name in {scenario.name for scenario in choose([name])}
+
+
+def test_only_what_must_be_reached_can_be_asked_for_with_what_it_is_compared_with() -> None:
+    chosen = {scenario.name: scenario for scenario in choose([], full=True, required=True)}
+    compared = {name for scenario in chosen.values() for name in scenario.baselines}
+    for scenario in SCENARIOS:
+        required = any(target.must for target in scenario.targets)
+        assert (scenario.name in chosen) == (required or scenario.name in compared)
+    assert "import" not in chosen
+
+
+def test_the_quick_profile_has_fewer_rounds_of_what_takes_long() -> None:
+    slow = Scenario(name="slow", title="", measure=measure, quick_rounds=1)
+    assert [result.round for result in play(stage(), [slow], [])] == [0]
+    assert [result.round for result in play(stage(FULL), [slow], [])] == [*range(FULL.rounds)]
 
 
 def test_an_unknown_scenario_is_refused_with_those_that_there_are() -> None:

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         report = merged([Report.read(path.read_text()) for path in options.results])
     else:
         try:
-            scenarios = choose(options.only, full=options.full)
+            scenarios = choose(options.only, full=options.full, required=options.required)
         except ValueError as unknown:
             _parser().error(str(unknown))
         report = _measure(options, scenarios)
@@ -94,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--only", action="append", default=[], metavar="NAME", help=f"one scenario of {names}; repeatable"
     )
+    parser.add_argument("--required", action="store_true", help="measure only what pq must reach")
     parser.add_argument("--rounds", type=int, metavar="N", help="how often each takes its turn")
     parser.add_argument("--no-peers", action="store_true", help="measure pq alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there, as JSON")

@@ -24,8 +24,13 @@ class Failure:
     reason: str
 
 
-def choose(names: Sequence[str], *, full: bool = False) -> list[Scenario]:
+def choose(names: Sequence[str], *, full: bool = False, required: bool = False) -> list[Scenario]:
     """Return the scenarios of these names, all of the profile if there are none, and those that they are compared with.
+
+    Args:
+        names: of scenarios.
+        full: whether all of the full profile are meant.
+        required: whether only those are meant that stand in the table of what pq must reach.
 
     Raises:
         ValueError: there is no such scenario.
@@ -33,7 +38,10 @@ def choose(names: Sequence[str], *, full: bool = False) -> list[Scenario]:
     known = {scenario.name for scenario in SCENARIOS}
     if unknown := [name for name in names if name not in known]:
         raise ValueError(f"there is no scenario {unknown[0]!r}; there are {', '.join(sorted(known))}")
-    wanted = set(names or (scenario.name for scenario in SCENARIOS if full or not scenario.full))
+    all_of_them = [scenario for scenario in SCENARIOS if full or not scenario.full]
+    if required:
+        all_of_them = [scenario for scenario in all_of_them if any(target.must for target in scenario.targets)]
+    wanted = set(names or (scenario.name for scenario in all_of_them))
     wanted |= {name for scenario in SCENARIOS if scenario.name in wanted for name in scenario.baselines}
     return [scenario for scenario in SCENARIOS if scenario.name in wanted]
 
