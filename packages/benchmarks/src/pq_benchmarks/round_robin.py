@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import attrs
@@ -12,6 +13,9 @@ from pq_benchmarks.disturbance import disturbance_meter
 from pq_benchmarks.figures import Sample
 from pq_benchmarks.scenarios import SCENARIOS, Scenario
 from pq_benchmarks.stage import Stage
+
+CHANCES = 2
+"""How often a contender may fail in a scenario."""
 
 
 @attrs.frozen(kw_only=True)
@@ -47,18 +51,17 @@ def choose(names: Sequence[str], *, full: bool = False, required: bool = False) 
 
 
 def play(stage: Stage, scenarios: Sequence[Scenario], peers: Sequence[Contender]) -> Iterator[Sample | Failure]:
-    """Measure everything, round after round. A peer that has failed in a scenario takes part in it no more."""
-    out: set[tuple[str, str]] = set()
+    """Measure everything, round after round. A peer that has failed twice in a scenario takes part in it no more."""
+    failures: Counter[tuple[str, str]] = Counter()
     for turn in range(stage.sizes.rounds):
         for scenario in scenarios:
             if turn >= scenario.rounds(stage.sizes):
                 continue
             for contender in rotated(_contenders(scenario, peers), turn):
-                if (scenario.name, contender.name) in out:
+                if contender != PQ and failures[scenario.name, contender.name] >= CHANCES:
                     continue
                 result = _measure(stage, scenario, contender, turn)
-                if isinstance(result, Failure) and contender != PQ:
-                    out.add((scenario.name, contender.name))
+                failures[scenario.name, contender.name] += isinstance(result, Failure)
                 yield result
 
 

@@ -121,7 +121,7 @@ class Stage:
         yield self.redis.url
 
     def standing(self, contender: Contender, content: str, fill: Callable[[str], object]) -> str:
-        """Return the DSN of a database like those of `database`, but one that stays: too large to be copied each time."""
+        """Return the DSN of a database like those of `database`, but of one that stays, too large to be copied."""
 
         def prepare(dsn: str) -> None:
             self.client(contender, dsn, "install")

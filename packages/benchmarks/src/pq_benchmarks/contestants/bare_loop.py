@@ -88,9 +88,9 @@ class BareLoop(Contestant):
 
 
 async def fetch(connection: psycopg.AsyncConnection[Any]) -> list[Job]:
-    """Claim a batch. The last row is no job, but tells when to look again."""
+    """Claim a batch. What has no id is no job, but tells when to look again."""
     rows = await (await connection.execute(FETCH, [WORKER, BATCH])).fetchall()
-    return sorted(rows[:-1])
+    return sorted(row for row in rows if row[0] is not None)
 
 
 async def run(job: Job) -> None:
