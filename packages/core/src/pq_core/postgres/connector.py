@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar, cast
 
+import attrs
 import psycopg
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 
-from pq_core.answers import Deferred, SchemaStatus
+from pq_core.answers import Deferred, Fetched, SchemaStatus
 from pq_core.clock import Clock
 from pq_core.errors import ConnectionFailed, ConnectorError, InvalidOption, shown
 from pq_core.job import NewJob
@@ -22,6 +23,8 @@ from pq_core.postgres import schema as schema_
 from pq_core.postgres.callers import any_async_driver, async_driver, is_asyncpg, sqlalchemy_connection
 from pq_core.postgres.door import Door
 from pq_core.postgres.faults import breaks_preparing, translate, unspeakable
+from pq_core.postgres.floors import Floors
+from pq_core.postgres.jobs import with_terms
 from pq_core.postgres.link import ISOLATION, Begins, Link, settings_to_mend
 from pq_core.postgres.listening import listen
 from pq_core.postgres.news import News
@@ -29,10 +32,12 @@ from pq_core.postgres.other_drivers import run_asyncpg, run_sqlalchemy_asyncpg
 from pq_core.postgres.pools import AsyncPool
 from pq_core.postgres.schema import Conversation
 from pq_core.postgres.statements import Statement
+from pq_core.postgres.streaming import store_batches_async
 from pq_core.postgres.sync_connector import SyncPsycopgConnector
 from pq_core.postgres.transactions import IDLE, MOST, async_guarded, async_transaction
 from pq_core.postgres.verbs import Verbs
 from pq_core.postgres.watching import Ear
+from pq_core.streaming import Tell
 from pq_core.watch import Watch
 
 T = TypeVar("T")
@@ -93,7 +98,8 @@ class PsycopgConnector(Verbs):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._door = Door()
         self._ear = Ear(self._link)
-        self._news = News()
+        self._news = News(restarted=[self._forget_floors])
+        self._floors: dict[tuple[str, ...] | None, Floors] = {}
         self._aside: PsycopgConnector | None = None
 
     def __repr__(self) -> str:
@@ -182,6 +188,30 @@ class PsycopgConnector(Verbs):
             return await run_sqlalchemy_asyncpg(through, statement, self._link.schema)
         return await run_asyncpg(driver, statement, self._link.schema)
 
+    async def fetch(
+        self, worker: int, queues: Sequence[str] | None, limit: int, *, now: datetime | None = None
+    ) -> Fetched:
+        floors = self._floors_of(queues) if now is None else None
+        question = None if floors is None else floors.ask(queues)
+        if floors is None or question is None:
+            return await super().fetch(worker, queues, limit, now=now)
+        statement = self._link.statements.fetch(worker, queues, limit, now, question.parameters)
+        try:
+            fetched, terms = await self._run(
+                Statement(statement.text, statement.parameters, with_terms(statement.read))
+            )
+        except BaseException:
+            floors.drop(question)
+            raise
+        unseen = floors.learn(question, terms, fetched.jobs)
+        return attrs.evolve(fetched, again=True) if unseen else fetched
+
+    async def defer_batches(self, batches: AsyncIterable[Sequence[NewJob]], tell: Tell) -> None:
+        self._check_usable()
+        async with async_transaction(await self._pool_for_transactions(), self._link) as connection:
+            make = partial(self._link.statements.defer, now=None)
+            await store_batches_async(connection, batches, make, tell, self._link.schema)
+
     async def finish(
         self, outcomes: Sequence[Outcome], *, connection: Any = None, now: datetime | None = None
     ) -> list[int]:
@@ -217,6 +247,15 @@ class PsycopgConnector(Verbs):
 
     async def check(self) -> SchemaStatus:
         return await self._converse(lambda: schema_.status(self._link.schema))
+
+    def _floors_of(self, queues: Sequence[str] | None) -> Floors | None:
+        """Return how far fetches from these queues have read; None unless this connector listens, as a worker's does."""
+        if not self._news.listening or self._link.clock is not None or isinstance(queues, str):
+            return None
+        return self._floors.setdefault(None if queues is None else tuple(queues), Floors())
+
+    def _forget_floors(self) -> None:
+        self._floors.clear()
 
     async def _run(self, statement: Statement[T]) -> T:
         pool = await self._opened_pool()

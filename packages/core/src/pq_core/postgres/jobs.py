@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
@@ -35,6 +36,16 @@ def read_fetched(rows: list[Row], worker: int) -> Fetched:
     if len({job.priority for job in jobs}) > 1:
         jobs.sort(key=lambda job: -job.priority)  # those of one priority stay in the order of their ids
     return Fetched(jobs=jobs, again=again, solo=solo, next_in=next_in)
+
+
+def with_terms(read: Callable[[list[Row]], Fetched]) -> Callable[[list[Row]], tuple[Fetched, str]]:
+    """Return a reader of rows of `FETCHED_COLUMNS` that also gives the terms of the last row."""
+
+    def both(rows: list[Row]) -> tuple[Fetched, str]:
+        terms: str = rows[-1][18]
+        return read(rows), terms
+
+    return both
 
 
 def _arguments(rows: list[Row]) -> list[Any]:

@@ -14,6 +14,7 @@ declare
     locks bigint[];
     awake text[];
     told bigint[];
+    shifted bigint[];
 begin
     perform check_isolation();
     if tg_op = 'DELETE' then
@@ -29,8 +30,9 @@ begin
         array_agg(distinct c.old_lock) filter (where (c.moved or c.state = 'blocked') and c.old_lock is not null)
             || array_agg(distinct c.new_lock) filter (where c.moved and c.new_lock is not null),
         array_agg(c.queue) filter (where c.state in ('scheduled', 'ready', 'blocked')),
-        array_agg(c.id) filter (where c.state in ('scheduled', 'ready', 'blocked'))
-    into ended, retimed, shaken, locks, awake, told
+        array_agg(c.id) filter (where c.state in ('scheduled', 'ready', 'blocked')),
+        array_agg(c.id) filter (where (c.moved or c.retimed) and c.state in ('scheduled', 'ready', 'blocked'))
+    into ended, retimed, shaken, locks, awake, told, shifted
     from (
         select id, a.state, a.queue, b.lock_key as old_lock, a.lock_key as new_lock, a.scheduled_at <> b.scheduled_at as retimed,
             (b.lock_key, b.lock_mode, b.priority, b.queue, b.state)
@@ -41,6 +43,7 @@ begin
     where j.id = any (retimed);
     -- Why a job was blocked may be gone; fetch finds out anew.
     update jobs j set state = 'ready' where j.id = any (shaken) and (j.state = 'blocked') is true;
+    update jobs j set risen = xact_number() where j.id = any (shifted);
     perform announce(awake, told);
     perform bury(ended, null, null, statement_timestamp());
     perform wake(locks);

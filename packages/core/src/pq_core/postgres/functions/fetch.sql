@@ -3,10 +3,18 @@
 -- The last row has no id; it says whether to fetch again at once, whether a job in its last life was passed over, and in how
 -- many seconds the next scheduled job is due.
 --
+-- With floors, a worker says how far it has read before, and is told in the terms of the last row how far it has read now; what
+-- this means is told in pq_core/postgres/floors.py, what places and cells are in above(). With risen_since, jobs that have been made
+-- ready by a transaction of that number or a later one are found wherever they are; without, all is read from the beginning.
+-- due_since, in microseconds since 1970: what fell due until then has been made ready.
+--
 -- The settings leave the planner one shape of plan for each statement, the one that reads the head of an index. Otherwise a
 -- plan made for an empty table goes on scanning a full one for as long as it is cached; and on PostgreSQL 15 the cost of a
 -- sort that is disabled but needed would start the JIT compiler at every call.
-create or replace function "fetch"(worker bigint, queues text[], max_jobs integer, now timestamptz default null)
+create or replace function "fetch"(worker bigint, queues text[], max_jobs integer, now timestamptz default null,
+    floor_queues text[] default null, floor_ends integer[] default null, floor_highs smallint[] default null,
+    floor_lows smallint[] default null, floors bigint[] default null, risen_since bigint default null,
+    due_since bigint default null)
 returns table (
     id bigint, task text, args json, queue text, priority smallint, lock text, lock_mode text, attempt bigint, claim bigint,
     losses smallint, max_losses smallint, scheduled_at timestamptz, created_at timestamptz, started_at timestamptz,
@@ -37,7 +45,35 @@ declare
     taken record;
     claimed integer;
     seen_locks bigint[] := '{}';
+    floored constant boolean := "fetch".floors is not null;
+    due_floor constant timestamptz := coalesce('epoch'::timestamptz + "fetch".due_since * interval '1 microsecond', '-infinity');
+    oldest bigint;
+    newest bigint;
+    top bigint;
+    names text[] := "fetch".floor_queues;
+    ends integer[] := "fetch".floor_ends;
+    highs smallint[] := "fetch".floor_highs;
+    lows smallint[] := "fetch".floor_lows;
+    lower bigint[] := "fetch".floors;
+    strange text[];
+    places integer[];
+    risen_ids bigint[] := '{}';
+    risen_places integer[] := '{}';
+    promoted boolean;
+    whole boolean := false;
+    stop_places integer[];
+    stop_priorities smallint[];
+    stop_ids bigint[];
+    served text[] := '{}';
+    left_over bigint[] := '{}';
+    read_now json;
 begin
+    if floored then
+        -- Before all else: what had ended by then is seen by all that follows, and ids above the top are none that it has passed.
+        oldest := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
+        newest := pg_snapshot_xmax(pg_current_snapshot())::text::bigint;
+        top := pg_sequence_last_value(to_regclass('jobs_id_seq'));
+    end if;
     perform from workers w where w.id = "fetch".worker and w.lease_until > at;
     if not found then
         raise exception 'worker % has no live lease', "fetch".worker
@@ -51,18 +87,64 @@ begin
         perform wake(expired.freed);
         more := expired.more;
     end if;
-    more := promote(at, "fetch".queues) or more;
+    promoted := promote(at, "fetch".queues, due_floor);
+    more := promoted or more;
 
-    serving := array(select distinct q from unnest(coalesce("fetch".queues, ready_queues())) q);
+    if floored then
+        if "fetch".queues is null then
+            strange := strange_queues(names);
+            names := names || strange;
+            ends := ends || array(select coalesce(ends[cardinality(ends)], 0) + n::integer from generate_series(1, cardinality(strange)) n);
+            highs := highs || array_fill(32767::smallint, array[cardinality(strange)]);
+            lows := lows || array_fill('-32768'::smallint, array[cardinality(strange)]);
+            lower := lower || array_fill('-1'::bigint, array[cardinality(strange)]);
+        end if;
+        places := array(select generate_series(1, cardinality(names)));
+        if "fetch".risen_since is not null then
+            select coalesce(array_agg(r.id), '{}'), coalesce(array_agg(distinct p), '{}') into risen_ids, risen_places
+            from unnest(places) p, lateral (
+                select j.id from jobs j
+                where j.queue = names[p] and j.state = 'ready' and j.losses < j.max_losses - 1 and j.risen >= "fetch".risen_since
+                order by j.risen limit 1001) r;
+        end if;
+        if "fetch".risen_since is null or cardinality(risen_ids) > 1000 then
+            -- To read from the beginning is simpler than to look for so many.
+            risen_ids := '{}';
+            risen_places := '{}';
+            ends := places;
+            highs := array_fill(32767::smallint, array[cardinality(names)]);
+            lows := array_fill('-32768'::smallint, array[cardinality(names)]);
+            lower := array_fill('-1'::bigint, array[cardinality(names)]);
+            whole := true;
+        end if;
+        if "fetch".queues is null and cardinality(names) > 1 then
+            places := array(
+                select unnest(best_places(places, names, ends, highs, lows, lower, true, null)) union select unnest(risen_places));
+            served := array(select n from unnest(names) with ordinality n (n, place) where place <> all (places));
+        end if;
+        serving := array(select names[p] from unnest(places) p);
+    else
+        serving := array(select distinct q from unnest(coalesce("fetch".queues, ready_queues())) q);
+    end if;
     share := greatest(1, ceil(2.0 * wanted / greatest(1, cardinality(serving))));
     if paused then
         held_tasks := array(select p.name from pauses p where p.kind = 'task');
         serving := array(
             select q from unnest(serving) q
             where not exists (select from pauses p where p.kind = 'all' or (p.kind = 'queue' and p.name = q)));
+        if floored then
+            places := array(select p from unnest(places) p where names[p] = any (serving));
+        end if;
     end if;
     if cardinality(serving) > 2 * wanted then
-        serving := best_queues(serving, 2 * wanted);
+        if floored then
+            places := array(
+                select unnest(best_places(places, names, ends, highs, lows, lower, true, 2 * wanted))
+                union select p from unnest(risen_places) p where p = any (places));
+            serving := array(select names[p] from unnest(places) p);
+        else
+            serving := best_queues(serving, 2 * wanted);
+        end if;
         more := more or cardinality(serving) = 2 * wanted;
     end if;
     last_life := exists (
@@ -71,7 +153,9 @@ begin
             order by j.priority desc, j.id limit 1) one);
     idle := last_life and not exists (select from jobs j where j.worker = "fetch".worker and j.state = 'running');
     alone := idle;
-    if exists (select from jobs j where j.worker = "fetch".worker and j.state = 'running' and j.losses >= j.max_losses - 1) then
+    if exists (
+        select from jobs j where coalesce(j.worker, 0) = "fetch".worker and j.state = 'running' and j.losses >= j.max_losses - 1)
+    then
         wanted := 0;
     end if;
 
@@ -79,7 +163,16 @@ begin
     loop
         exit when wanted < 1 or serving = '{}';
         rounds := rounds + 1;
-        select * into taken from take(serving, share, wanted, seen_locks, alone, held_tasks, case when overdue then at end) t;
+        select * into taken from take(serving, share, wanted, seen_locks, alone, held_tasks, case when overdue then at end,
+            places, names, ends, highs, lows, lower, risen_ids) t;
+        if floored and not alone and rounds = 1 and seen_locks = '{}' then
+            -- Only this round tells how far was read: those after it pass over the locks that it has seen.
+            stop_places := taken.stop_places;
+            stop_priorities := taken.stop_priorities;
+            stop_ids := taken.stop_ids;
+            served := served || serving;
+            left_over := taken.left_over;
+        end if;
         return query
             update jobs j
             set state = 'running', worker = "fetch".worker, started_at = at, attempt = j.attempt + 1, claim = j.claim + 1
@@ -93,7 +186,10 @@ begin
                 null::boolean, null::boolean, null::double precision;
         get diagnostics claimed = row_count;
         wanted := wanted - claimed;
-        more := more or claimed < cardinality(taken.ids);
+        if claimed < cardinality(taken.ids) then
+            more := true;
+            left_over := left_over || taken.ids;
+        end if;
         seen_locks := taken.locks_seen;
         more := more or taken.more;
         if alone and claimed > 0 then
@@ -111,18 +207,31 @@ begin
     end loop;
 
     -- Jobs that are in others' hands just now: a fetch for several queues takes more candidates than it claims.
-    if wanted > 0 and not more then
+    if wanted > 0 and not more and floored then
+        more := best_places(places, names, ends, highs, lows, lower, false, 1) <> '{}';
+    elsif wanted > 0 and not more then
         more := exists (
             select from unnest(serving) q, lateral (
                 select from jobs j where j.queue = q and j.state = 'ready' and j.losses < j.max_losses - 1
                 order by j.priority desc, j.id limit 1) one);
     end if;
+    if floored then
+        read_now := json_build_object(
+            'oldest', oldest, 'newest', newest, 'top', top, 'whole', whole, 'served', served, 'due', case when not promoted then (extract(epoch from at) * 1000000)::bigint end,
+            'stops', (
+                select json_agg(s) from (
+                    select names[s.place] as queue, s.priority, s.id
+                    from unnest(stop_places, stop_priorities, stop_ids) s (place, priority, id)
+                    union all
+                    select j.queue, j.priority, j.id - 1 from jobs j where j.id = any (left_over) and (j.state = 'ready') is true) s),
+            'risen', (select min(j.risen) from jobs j where j.id = any (risen_ids) and (j.state = 'ready') is true));
+    end if;
     return query
         select null::bigint, null::text, null::json, null::text, null::smallint, null::text, null::text, null::bigint, null::bigint,
             null::smallint, null::smallint, null::timestamptz, null::timestamptz, null::timestamptz, null::timestamptz, null::text,
-            null::jsonb, null::json, null::json,
+            null::jsonb, null::json, read_now,
             more and wanted > 0, last_life and not idle,
             (select extract(epoch from s.scheduled_at - at)::double precision from jobs s
-                where s.state = 'scheduled' order by s.scheduled_at limit 1);
+                where s.state = 'scheduled' and s.scheduled_at > due_floor order by s.scheduled_at limit 1);
 end
 $$;

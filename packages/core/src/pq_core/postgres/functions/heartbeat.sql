@@ -34,7 +34,7 @@ begin
     end if;
     return query
         select j.id, null::double precision from jobs j
-        where j.worker = heartbeat.worker and j.state = 'running' and j.cancel_requested_at is not null
+        where coalesce(j.worker, 0) = heartbeat.worker and j.state = 'running' and j.cancel_requested_at is not null
         order by j.id;
     return query
         select null::bigint, extract(epoch from min(w.lease_until) - at)::double precision

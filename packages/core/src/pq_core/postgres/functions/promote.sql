@@ -1,12 +1,13 @@
--- Make due jobs of every queue ready. Workers of other queues than the caller's are told. True if some may be left.
-create or replace function promote(at timestamptz, own_queues text[])
+-- Make due jobs of every queue ready, of those that fell due later than `since`. Workers of other queues than the caller's are told.
+-- True if some may be left.
+create or replace function promote(at timestamptz, own_queues text[], since timestamptz default '-infinity')
 returns boolean
 language plpgsql
 as $$
 #variable_conflict use_column
 declare
     due bigint[] := array(
-        select j.id from jobs j where j.state = 'scheduled' and j.scheduled_at <= promote.at
+        select j.id from jobs j where j.state = 'scheduled' and j.scheduled_at <= promote.at and j.scheduled_at > promote.since
         order by j.scheduled_at limit 1000 for update skip locked);
     elsewhere text[];
     told bigint[];
@@ -15,7 +16,7 @@ begin
         return false;
     end if;
     with risen as (
-        update jobs j set state = 'ready' where j.id = any (due) returning j.id, j.queue
+        update jobs j set state = 'ready', risen = xact_number() where j.id = any (due) returning j.id, j.queue
     )
     select array_agg(r.queue), array_agg(r.id) into elsewhere, told from risen r where r.queue <> all (promote.own_queues);
     perform announce(elsewhere, told);

@@ -18,10 +18,10 @@ begin
     with revived as (
         insert into jobs (
             id, queue, task, args, priority, lock, lock_mode, state, attempt, claim, losses, max_losses, scheduled_at, created_at,
-            errors, progress, metadata, delivery, version, unique_key, unique_scope, expires_at)
+            errors, progress, metadata, delivery, version, unique_key, unique_scope, expires_at, risen)
         overriding system value
         select g.id, g.queue, g.task, g.args, g.priority, g.lock, g.lock_mode, 'ready', 0, g.claim, 0, g.max_losses, at, g.created_at,
-            g.errors, null, g.metadata, g.delivery, g.version, g.unique_key, g.unique_scope, null
+            g.errors, null, g.metadata, g.delivery, g.version, g.unique_key, g.unique_scope, null, xact_number()
         from finished_jobs g where g.id = any (retry.ids)
         order by g.unique_key collate "C", g.unique_scope, g.id
         on conflict do nothing

@@ -6,12 +6,20 @@
 -- A lock is judged by one session at a time, which holds its advisory lock, and in a statement of its own: the snapshot that
 -- took the candidates may be older than the last change of a lock.
 --
+-- places and what follows, if given: where to begin, see above(), which also tells what stops are. left_over: jobs found there, and not
+-- in ids, that may still be ready.
+--
 -- Of the candidates, those of paused tasks (held_tasks) are left to hold(), and those that have expired (by the time overdue, if
 -- there may be some) to expire().
 create or replace function take(
-    serving text[], share integer, wanted integer, seen_locks bigint[], last_life boolean, held_tasks text[], overdue timestamptz
+    serving text[], share integer, wanted integer, seen_locks bigint[], last_life boolean, held_tasks text[], overdue timestamptz,
+    places integer[] default null, names text[] default null, ends integer[] default null, highs smallint[] default null,
+    lows smallint[] default null, floors bigint[] default null, risen bigint[] default null
 )
-returns table (ids bigint[], locks_seen bigint[], refused boolean, crowded boolean, more boolean)
+returns table (
+    ids bigint[], locks_seen bigint[], refused boolean, crowded boolean, more boolean,
+    left_over bigint[], stop_places integer[], stop_priorities smallint[], stop_ids bigint[]
+)
 language plpgsql
 as $$
 #variable_conflict use_column
@@ -19,9 +27,9 @@ declare
     each integer := case when take.last_life then 1 else least(take.share, take.wanted) end;
     free bigint[];
     locked bigint[];
-    unfit bigint[];
+    unfit bigint[] := '{}';
     held bigint[];
-    left_over boolean := false;
+    some_unfit boolean := false;
     locks bigint[];
     judged bigint[];
     verdict record;
@@ -41,6 +49,11 @@ begin
         select coalesce(array_agg(c.id) filter (where c.lock_key is null), '{}'),
             coalesce(array_agg(c.id) filter (where c.lock_key is not null), '{}'), true
         into free, locked, crowd from candidate c;
+    elsif take.places is not null then
+        select a.free, a.locked, a.crowd, a.stop_places, a.stop_priorities, a.stop_ids
+        into free, locked, crowd, stop_places, stop_priorities, stop_ids
+        from above(
+            take.places, take.names, take.ends, take.highs, take.lows, take.floors, take.risen, each, take.wanted, take.seen_locks) a;
     else
         with candidate as materialized (
             select c.* from unnest(take.serving) q, lateral (
@@ -66,8 +79,8 @@ begin
         if held <> '{}' then
             perform hold(held, take.serving, take.last_life);
         end if;
-        left_over := unfit <> '{}';
-        if left_over then
+        some_unfit := unfit <> '{}';
+        if some_unfit then
             -- What is still ready of them is behind a lock in others' hands: go on past it.
             take.seen_locks := take.seen_locks || array(
                 select distinct j.lock_key from jobs j where j.id = any (unfit) and (j.state = 'ready' and j.lock_key is not null) is true);
@@ -76,7 +89,7 @@ begin
         end if;
     end if;
     if locked = '{}' then
-        return query select free, take.seen_locks, left_over, crowd, left_over;
+        return query select free, take.seen_locks, some_unfit, crowd, some_unfit, unfit, stop_places, stop_priorities, stop_ids;
         return;
     end if;
 
@@ -90,8 +103,9 @@ begin
         -- A lock that is neither busy nor in others' hands may have a mutex job behind those that were just marked.
         take.seen_locks || verdict.busy_locks || array(select k from unnest(locks) k where k <> all (judged)),
         -- To go on behind a long line that is not yet marked would be to read all of it.
-        left_over or cardinality(verdict.chosen) < cardinality(locked) and (take.last_life or not unmarked),
+        some_unfit or cardinality(verdict.chosen) < cardinality(locked) and (take.last_life or not unmarked),
         crowd,
-        left_over or unmarked or revived or verdict.candidates < cardinality(locked);
+        some_unfit or unmarked or revived or verdict.candidates < cardinality(locked),
+        unfit || locked, stop_places, stop_priorities, stop_ids;
 end
 $$;
