@@ -14,7 +14,9 @@ _LONGEST_WAIT = 5.0
 
 _WAL = "select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')"
 _DEAD = "select coalesce(sum(n_tup_upd + n_tup_del), 0) from pg_stat_user_tables"
-_OTHERS = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+_CLIENTS = (
+    "select count(*) from pg_stat_activity where datname = current_database() and backend_type = 'client backend'"
+)
 _LOGGED = "select count(*) from pg_class where oid = '{}'::regclass and relpersistence = 'p'"
 
 
@@ -27,6 +29,7 @@ class Footprint:
     def __init__(self, contender: Contender, dsn: str) -> None:
         self._connection = None if contender.store == "redis" else psycopg.connect(dsn, autocommit=True)
         self._dead = self._number(_DEAD)
+        self._clients = self._number(_CLIENTS)
         queries = {
             "logged": _LOGGED.format(contender.table) if contender.table else None,
             "in_history": contender.ended,
@@ -55,9 +58,8 @@ class Footprint:
         if self._connection is None:
             return {}
         deadline = time.monotonic() + _LONGEST_WAIT
-        while self._number(_OTHERS) and time.monotonic() < deadline:
+        while self._number(_CLIENTS) > self._clients and time.monotonic() < deadline:
             time.sleep(0.05)
-        self._connection.execute("select pg_stat_clear_snapshot()")
         return {
             "dead_rows": (self._number(_DEAD) - self._dead) / max(jobs, 1),
             **{name: self._number(query) for name, query in self._contract.items()},
