@@ -23,6 +23,8 @@ LONGEST_WAIT = 1.0
 """Seconds after which a job that was claimed ahead, and has not started, is given back."""
 TURN = 0.002
 """Seconds that a runner may go on without giving others a turn: tasks that never wait would starve the heartbeat."""
+HELPERS = 4
+"""Runners that a runner wakes when its job has to wait, and others stand in line: they wake others in turn."""
 MEMORY = 0.05
 """Weight of the latest job in the mean of durations."""
 
@@ -59,6 +61,7 @@ class Slots:
         self._idle: deque[anyio.Event] = deque()
         self._mean: float | None = None
         self._refill_below = 0
+        self._nudged = False
 
     @property
     def busy(self) -> bool:
@@ -84,6 +87,7 @@ class Slots:
         """Return how many more jobs to claim: 0 while there are enough for now."""
         ahead = self._ahead()
         self._refill_below = ahead // 2
+        self._nudged = False
         lined_up = len(self._line)
         free = self._concurrency - len(self._running) - lined_up
         if free <= 0 and lined_up > self._refill_below:
@@ -91,11 +95,10 @@ class Slots:
         return max(free + ahead, 0)
 
     def put(self, jobs: Iterable[Job]) -> None:
-        """Line up claimed jobs, and wake as many runners."""
+        """Line up claimed jobs, and wake a runner. One whose job has to wait wakes others: few, if jobs are quick."""
         now = clock()
         self._line.extend([Run(job, now) for job in jobs])
-        for _ in range(min(len(self._line), len(self._idle))):
-            self._idle.popleft().set()
+        self._wake(1)
 
     def stop(self, ids: Iterable[int], why: Stop) -> None:
         """Ask the jobs with these ids to stop; those that wait to run are given back."""
@@ -165,7 +168,11 @@ class Slots:
             self._running.add(run)
             try:
                 answer = self._begin(run)
-                outcome = answer if isinstance(answer, Outcome) else await answer
+                if isinstance(answer, Outcome):
+                    outcome = answer
+                else:
+                    self._wake(HELPERS)
+                    outcome = await answer
             except BaseException:  # it is cut off, and the worker may live on: no job stays running without a run
                 self._done(cut_short(run.job))
                 raise
@@ -174,7 +181,9 @@ class Slots:
             self._done(outcome)
             ended = clock()
             self._learn(ended - began)
-            if len(self._line) <= self._refill_below:
+            lined_up = len(self._line)
+            if not lined_up or (lined_up <= self._refill_below and not self._nudged):
+                self._nudged = True
                 self._room()
             if run.waited:
                 turn_ends = ended + TURN
@@ -185,6 +194,11 @@ class Slots:
                 turn_ends = ended + TURN
             if felt:
                 return
+
+    def _wake(self, most: int) -> None:
+        """Wake runners, while there are idle ones and jobs for them."""
+        for _ in range(min(most, len(self._line), len(self._idle))):
+            self._idle.popleft().set()
 
     async def _wait_for_job(self) -> None:
         arrival = anyio.Event()
