@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
@@ -12,8 +12,16 @@ import attrs
 from pq_core.answers import Deferred, SchemaStatus
 from pq_core.blueprint import Blueprint
 from pq_core.connector import Connector, has_transactions
-from pq_core.defer_middleware import DeferMiddleware, StoresJobs, check_defer_middleware, surround_defer
-from pq_core.deferrer import DeferOptions, Deferrer, defer_many, defer_many_async, ids_of
+from pq_core.defer_middleware import DeferMiddleware, check_defer_middleware, surround_defer
+from pq_core.deferrer import (
+    DeferOptions,
+    Deferrer,
+    defer_many,
+    defer_many_async,
+    ids_of,
+    stream_jobs,
+    stream_jobs_async,
+)
 from pq_core.errors import AppNotFound, InvalidOption, shown
 from pq_core.events import Event, Hooks, check_kind
 from pq_core.given import several
@@ -25,6 +33,7 @@ from pq_core.lifespan import Lifespan, check_lifespan
 from pq_core.middleware import Middleware, check_common_middleware
 from pq_core.registry import TaskRegistry
 from pq_core.schedule_admin import ScheduleAdmin
+from pq_core.streaming import StoresJobs
 from pq_core.task import Task
 from pq_core.worker_info import WorkerStatus
 
@@ -183,6 +192,47 @@ class App(Blueprint):
         """Do what :meth:`defer_many` does."""
         deferred = await defer_many_async(self._store, jobs, connection)
         return deferred if results else ids_of(deferred)
+
+    def defer_stream(
+        self,
+        jobs: Iterable[NewJob],
+        *,
+        connection: Any = None,
+        on_progress: Callable[[int], object] | None = None,
+    ) -> int:
+        """Store jobs of any tasks, all or none, however many these are: few of them are held at a time.
+
+        All are stored in one transaction, in batches, and nobody sees one before the last is there. A list of a million
+        ids would not be few; so what is returned is a number.
+
+        Args:
+            jobs: as ``task.job(...)`` makes them; a generator, say, of which an exception leaves nothing stored.
+            connection: a connection of yours, in whose transaction the jobs are stored. What was stored there before
+                an error is undone as you roll that back.
+            on_progress: is called after each batch, with how many jobs have been sent so far. What it raises leaves
+                nothing stored.
+
+        Returns:
+            how many jobs are new; with unique keys, some may have given way to one that was there.
+
+        Raises:
+            AlreadyDeferred: a unique key is taken, and the job is not to give way; `index` says whose.
+            InvalidJob: what JSON cannot carry; `index` says whose.
+            StoreBusy: others who store jobs of the same unique keys were in the way; nothing is stored.
+
+        .. versionadded:: 0.1
+        """
+        return stream_jobs(self._store, jobs, connection, on_progress)
+
+    async def defer_stream_async(
+        self,
+        jobs: Iterable[NewJob] | AsyncIterable[NewJob],
+        *,
+        connection: Any = None,
+        on_progress: Callable[[int], object] | None = None,
+    ) -> int:
+        """Do what :meth:`defer_stream` does; the jobs may come from an async iterable, too."""
+        return await stream_jobs_async(self._store, jobs, connection, on_progress)
 
     def on(self, *events: type[E]) -> Callable[[Callable[[E], R]], Callable[[E], R]]:
         """Tell a function of events of these kinds, in this process; used as a decorator.

@@ -12,7 +12,6 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, Unpack, cast, 
 import attrs
 
 from pq_core.context import JobContext
-from pq_core.defer_middleware import StoresJobs
 from pq_core.delays import Delay
 from pq_core.errors import InvalidOption, TaskNotBound, shown
 from pq_core.given import as_option
@@ -21,6 +20,7 @@ from pq_core.main_module import refuse_second_run
 from pq_core.periodic import Periodic, attach, declared, detach, refuse_same_ids
 from pq_core.registry import TaskRegistry
 from pq_core.schedule import CatchUp, NewSchedule
+from pq_core.streaming import StoresJobs
 from pq_core.task import ContextTask, Task, TaskOptions, make_task
 
 P = ParamSpec("P")

@@ -8,9 +8,11 @@ async calls, single jobs and batches: it waits for nothing. The first one of a l
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Generator, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Sequence
+from contextlib import ExitStack, aclosing
 from functools import partial
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import attrs
 
@@ -18,6 +20,7 @@ from pq_core.answers import Deferred
 from pq_core.errors import InvalidOption, shown
 from pq_core.given import several
 from pq_core.job import NewJob
+from pq_core.streaming import StoresJobs, StoresJobsSync, Tell, can_stream, stream_batches, stream_batches_async
 
 Passage = Generator[Sequence[NewJob], list[Deferred], None]
 """What a middleware is while jobs are stored: yields jobs, is sent what became of them."""
@@ -43,59 +46,95 @@ def _is_generator(middleware: object) -> bool:
     return inspect.isgeneratorfunction(inner) or inspect.isgeneratorfunction(getattr(inner, "__call__", None))  # noqa: B004 - an object with such a __call__ is one, too
 
 
-class StoresJobs(Protocol):
-    """As much of a connector as it takes to store jobs."""
-
-    @property
-    def sync(self) -> StoresJobsSync:
-        """The twin for callers that cannot await."""
-        ...
-
-    async def defer(self, jobs: Sequence[NewJob], *, connection: Any = None) -> list[Deferred]:
-        """Store jobs, as :meth:`pq_core.Connector.defer` does."""
-        ...
-
-
-class StoresJobsSync(Protocol):
-    """The twin of :class:`StoresJobs` for callers that cannot await."""
-
-    def defer(self, jobs: Sequence[NewJob], *, connection: Any = None) -> list[Deferred]:
-        """Store jobs, as :meth:`pq_core.Connector.defer` does."""
-        ...
-
-
 def surround_defer(store: StoresJobs, middleware: Sequence[DeferMiddleware]) -> StoresJobs:
     """Return what stores jobs in `store`, surrounded by middleware.
 
     What it raises, besides: `InvalidOption`, if a middleware does not yield as many jobs as it was given, once.
     """
-    return _Surrounded(store, middleware) if middleware else store
+    return Surrounded(store, middleware) if middleware else store
+
+
+def streams_alone(store: object) -> bool:
+    """Whether it can store batches while they are made, and no middleware wants to see a list as a whole."""
+    return can_stream(store) and not isinstance(store, (Surrounded, SurroundedSync))
 
 
 @attrs.frozen(eq=False)
-class _Surrounded:
+class Surrounded:
+    """What stores jobs, surrounded by middleware."""
+
     _store: StoresJobs
     _middleware: Sequence[DeferMiddleware]
 
     @property
-    def sync(self) -> _SurroundedSync:
-        return _SurroundedSync(self._store, self._middleware)
+    def sync(self) -> SurroundedSync:
+        """The twin for callers that cannot await."""
+        return SurroundedSync(self._store.sync, self._middleware)
 
     async def defer(self, jobs: Sequence[NewJob], *, connection: Any = None) -> list[Deferred]:
+        """Store jobs, as :meth:`pq_core.Connector.defer` does."""
         with _Passages(self._middleware) as passages:
             inner = passages.enter(jobs)
             return passages.leave(await self._store.defer(inner, connection=connection))
 
+    async def defer_batches(self, batches: AsyncIterable[Sequence[NewJob]], tell: Tell) -> None:
+        """Store batches, each as if it were a call of its own."""
+        with _Procession(self._middleware, tell) as procession:
+
+            async def entered() -> AsyncGenerator[Sequence[NewJob]]:
+                async for jobs in batches:
+                    yield procession.enter(jobs)
+
+            async with aclosing(entered()) as inner:
+                await stream_batches_async(self._store, inner, procession.leave)
+
 
 @attrs.frozen(eq=False)
-class _SurroundedSync:
-    _store: StoresJobs
+class SurroundedSync:
+    """The twin of :class:`Surrounded` for callers that cannot await."""
+
+    _store: StoresJobsSync
     _middleware: Sequence[DeferMiddleware]
 
     def defer(self, jobs: Sequence[NewJob], *, connection: Any = None) -> list[Deferred]:
+        """Store jobs, as :meth:`pq_core.Connector.defer` does."""
         with _Passages(self._middleware) as passages:
             inner = passages.enter(jobs)
-            return passages.leave(self._store.sync.defer(inner, connection=connection))
+            return passages.leave(self._store.defer(inner, connection=connection))
+
+    def defer_batches(self, batches: Iterable[Sequence[NewJob]], tell: Tell) -> None:
+        """Store batches, each as if it were a call of its own."""
+        with _Procession(self._middleware, tell) as procession:
+            stream_batches(self._store, map(procession.enter, batches), procession.leave)
+
+
+@attrs.define(eq=False)
+class _Procession:
+    """Batches on their way through the middleware: some may have entered before the first leaves."""
+
+    _middleware: Sequence[DeferMiddleware]
+    _tell: Tell
+    _inside: deque[_Passages] = attrs.field(init=False, factory=deque["_Passages"])
+
+    def enter(self, jobs: Sequence[NewJob]) -> Sequence[NewJob]:
+        self._inside.append(_Passages(self._middleware))
+        return self._inside[-1].enter(jobs)
+
+    def leave(self, deferred: list[Deferred]) -> None:
+        answers = self._inside[0].leave(deferred)
+        self._inside.popleft()
+        self._tell(answers)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Tell the middleware of an error, for each batch that is inside."""
+        with ExitStack() as stack:
+            for passages in self._inside:
+                stack.push(passages)
+            if error is not None:
+                raise error
 
 
 @attrs.define(eq=False)

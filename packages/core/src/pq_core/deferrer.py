@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from datetime import datetime, timedelta
+from inspect import iscoroutinefunction
 from typing import Any, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, cast
 
 import attrs
 
 from pq_core.answers import Deferred
 from pq_core.binding import Binding
-from pq_core.defer_middleware import StoresJobs
+from pq_core.defer_middleware import streams_alone
 from pq_core.delays import Delay, as_timedelta
 from pq_core.errors import InvalidArguments, InvalidJob, InvalidOption, shown
 from pq_core.job import LockMode, NewJob, check_moment, filled_in
+from pq_core.streaming import LONG, StoresJobs, StoresJobsSync, Tally, stream, stream_async
 from pq_core.unique import Unique, as_unique, check_unique
 
 P = ParamSpec("P")
@@ -128,21 +130,62 @@ class Deferrer(Generic[P]):
             InvalidArguments: arguments do not fit, or JSON cannot carry them; `index` says whose.
         """
         name, connector = self.home.locate(self.template.task)
-        return ids_of(defer_many(connector, self._jobs(name, arguments), self.connection))
+        if self._is_long(arguments, connector.sync):
+            return long_list(connector.sync, self._each(name, arguments))
+        return ids_of(defer_many(connector, [*self._each(name, arguments)], self.connection))
 
     async def batch_defer_async(self, arguments: Iterable[Mapping[str, Any]]) -> list[int]:
         """Do what :meth:`batch_defer` does."""
         name, connector = self.home.locate(self.template.task)
-        return ids_of(await defer_many_async(connector, self._jobs(name, arguments), self.connection))
+        if self._is_long(arguments, connector):
+            return await long_list_async(connector, self._each(name, arguments))
+        return ids_of(await defer_many_async(connector, [*self._each(name, arguments)], self.connection))
 
-    def _jobs(self, name: str, arguments: Iterable[Mapping[str, Any]]) -> list[NewJob]:
-        jobs: list[NewJob] = []
+    def defer_stream(
+        self, arguments: Iterable[Mapping[str, Any]], *, on_progress: Callable[[int], object] | None = None
+    ) -> int:
+        """Store a job for each dict of arguments, all or none, however many these are: see :meth:`App.defer_stream`."""
+        name, connector = self.home.locate(self.template.task)
+        return stream_jobs(connector, self._each(name, arguments), self.connection, on_progress)
+
+    async def defer_stream_async(
+        self,
+        arguments: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
+        *,
+        on_progress: Callable[[int], object] | None = None,
+    ) -> int:
+        """Do what :meth:`defer_stream` does; the arguments may come from an async iterable, too."""
+        name, connector = self.home.locate(self.template.task)
+        jobs = (
+            self._each_async(name, arguments) if isinstance(arguments, AsyncIterable) else self._each(name, arguments)
+        )
+        return await stream_jobs_async(connector, jobs, self.connection, on_progress)
+
+    def _is_long(self, arguments: object, store: object) -> bool:
+        """Whether to send jobs with these arguments in batches, as :func:`_is_long` says of jobs."""
+        return (
+            isinstance(arguments, Sized)
+            and len(arguments) >= LONG
+            and self.connection is None
+            and self.unique is None
+            and streams_alone(store)
+        )
+
+    def _each(self, name: str, arguments: Iterable[Mapping[str, Any]]) -> Iterator[NewJob]:
         for index, kwargs in enumerate(_several("args", arguments, "a list of dicts, one for each job")):
-            try:
-                jobs.append(self._job(name, (), _checked(kwargs)))
-            except InvalidJob as reason:
-                raise reason.at(index) from None
-        return jobs
+            yield self._placed(name, index, kwargs)
+
+    async def _each_async(self, name: str, arguments: AsyncIterable[Mapping[str, Any]]) -> AsyncGenerator[NewJob]:
+        index = 0
+        async for kwargs in arguments:
+            yield self._placed(name, index, kwargs)
+            index += 1
+
+    def _placed(self, name: str, index: int, kwargs: object) -> NewJob:
+        try:
+            return self._job(name, (), _checked(kwargs))
+        except InvalidJob as reason:
+            raise reason.at(index) from None
 
     def _job(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> NewJob:
         if self.binding is not None:
@@ -164,9 +207,49 @@ def ids_of(deferred: Iterable[Deferred]) -> list[int]:
     return [each.id for each in deferred]
 
 
+def long_list(store: StoresJobsSync, jobs: Iterable[NewJob]) -> list[int]:
+    """Store many jobs while they are made; return their ids."""
+    ids: list[int] = []
+    stream(store, jobs, lambda answers: ids.extend(ids_of(answers)))
+    return ids
+
+
+async def long_list_async(store: StoresJobs, jobs: Iterable[NewJob]) -> list[int]:
+    """Do what :func:`long_list` does."""
+    ids: list[int] = []
+    await stream_async(store, jobs, lambda answers: ids.extend(ids_of(answers)))
+    return ids
+
+
+def stream_jobs(
+    connector: StoresJobs, jobs: Iterable[NewJob], connection: Any, on_progress: Callable[[int], object] | None
+) -> int:
+    """Store jobs, all or none; return how many are new."""
+    tally = Tally(_checked_progress(on_progress))
+    stream(connector.sync, _checked_jobs(jobs), tally, connection)
+    return tally.new
+
+
+async def stream_jobs_async(
+    connector: StoresJobs,
+    jobs: Iterable[NewJob] | AsyncIterable[NewJob],
+    connection: Any,
+    on_progress: Callable[[int], object] | None,
+) -> int:
+    """Do what :func:`stream_jobs` does."""
+    tally = Tally(_checked_progress(on_progress))
+    checked = _checked_jobs_async(jobs) if isinstance(jobs, AsyncIterable) else _checked_jobs(jobs)
+    await stream_async(connector, checked, tally, connection)
+    return tally.new
+
+
 def defer_many(connector: StoresJobs, jobs: Iterable[NewJob], connection: Any) -> list[Deferred]:
     """Store jobs, all or none; say what became of each. An error names the index, of an only job too."""
     stored = _only_jobs(jobs)
+    answers: list[Deferred] = []
+    if connection is None and _is_long(stored) and streams_alone(connector.sync):
+        stream(connector.sync, stored, answers.extend)
+        return answers
     try:
         return connector.sync.defer(stored, connection=connection)
     except InvalidJob as reason:
@@ -176,10 +259,19 @@ def defer_many(connector: StoresJobs, jobs: Iterable[NewJob], connection: Any) -
 async def defer_many_async(connector: StoresJobs, jobs: Iterable[NewJob], connection: Any) -> list[Deferred]:
     """Do what :func:`defer_many` does."""
     stored = _only_jobs(jobs)
+    answers: list[Deferred] = []
+    if connection is None and _is_long(stored) and streams_alone(connector):
+        await stream_async(connector, stored, answers.extend)
+        return answers
     try:
         return await connector.defer(stored, connection=connection)
     except InvalidJob as reason:
         raise (reason if reason.index is not None else reason.at(0)) from reason.__cause__
+
+
+def _is_long(jobs: Sequence[NewJob]) -> bool:
+    """Whether to send these in batches; unique ones go at once, so that all insert in the order of keys."""
+    return len(jobs) >= LONG and all(job.unique_key is None for job in jobs)
 
 
 def refuse_unknown(what: str, options: Mapping[str, Any], known: type) -> None:
@@ -272,12 +364,32 @@ def _checked(kwargs: object) -> Mapping[str, Any]:
 
 
 def _only_jobs(jobs: Iterable[NewJob]) -> list[NewJob]:
-    given = list(_several("jobs", jobs, "a list of jobs; make them with task.job(...)"))
-    for index, job in enumerate(given):
-        if not isinstance(job, NewJob):  # pyright: ignore[reportUnnecessaryIsInstance] - users need no type checker
-            raise InvalidJob(
-                f"job {index} of the batch is {shown(job)}, not a NewJob; make one with task.job(...)",
-                value=job,
-                index=index,
-            )
-    return given
+    return [*_checked_jobs(jobs)]
+
+
+def _checked_jobs(jobs: Iterable[NewJob]) -> Iterator[NewJob]:
+    for index, job in enumerate(_several("jobs", jobs, "a list of jobs; make them with task.job(...)")):
+        yield _checked_job(index, job)
+
+
+async def _checked_jobs_async(jobs: AsyncIterable[NewJob]) -> AsyncGenerator[NewJob]:
+    index = 0
+    async for job in jobs:
+        yield _checked_job(index, job)
+        index += 1
+
+
+def _checked_job(index: int, job: object) -> NewJob:
+    if not isinstance(job, NewJob):
+        raise InvalidJob(
+            f"job {index} of the batch is {shown(job)}, not a NewJob; make one with task.job(...)",
+            value=job,
+            index=index,
+        )
+    return job
+
+
+def _checked_progress(given: Any) -> Callable[[int], object] | None:
+    if given is not None and (not callable(given) or iscoroutinefunction(given)):
+        raise InvalidOption(f"on_progress {shown(given)} is no function that can be called with a number: write `def`")
+    return cast("Callable[[int], object] | None", given)

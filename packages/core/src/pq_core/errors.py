@@ -42,6 +42,7 @@ A message says what was wrong, with which value, and what to do about it.
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 
@@ -69,6 +70,12 @@ class InvalidJob(PQError, ValueError):
         located = type(self)(f"job {index} of the batch: {self}", field=self.field, value=self.value, index=index)
         located.__cause__ = self.__cause__
         return located
+
+    def after(self, first: int) -> InvalidJob:
+        """Return the same error, as one of a batch in which `first` jobs more come before."""
+        bare = copy(self)
+        bare.args = (str(self).removeprefix(f"job {self.index} of the batch: "),)
+        return bare.at(first + (self.index or 0))
 
 
 class InvalidArguments(InvalidJob):

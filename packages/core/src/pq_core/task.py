@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack, cast
 
@@ -232,6 +232,21 @@ class Task(Generic[P, R]):
     def by_keyword(self) -> bool:
         """Whether a job's `args` are the keyword arguments of a call, as they are."""
         return self.binding.by_keyword
+
+    def defer_stream(
+        self, arguments: Iterable[Mapping[str, Any]], *, on_progress: Callable[[int], object] | None = None
+    ) -> int:
+        """Store a job for each dict of arguments, all or none, however many these are: see :meth:`App.defer_stream`."""
+        return self.deferrer.defer_stream(arguments, on_progress=on_progress)
+
+    async def defer_stream_async(
+        self,
+        arguments: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
+        *,
+        on_progress: Callable[[int], object] | None = None,
+    ) -> int:
+        """Do what :meth:`defer_stream` does; the arguments may come from an async iterable, too."""
+        return await self.deferrer.defer_stream_async(arguments, on_progress=on_progress)
 
     def unbind(self, args: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the positional and keyword arguments that a job's `args` mean, without the context.
