@@ -52,6 +52,12 @@ def test_a_peer_that_fails_twice_is_told_and_left_out_while_the_others_go_on() -
     assert len([result for result in results if isinstance(result, Sample)]) == 3 * FULL.rounds
 
 
+def test_a_failure_is_told_in_a_line() -> None:
+    reasons = {"one": "one", "one\ntwo": "one ... two", "one\ntwo\nthree": "one ... three"}
+    for reason, brief in reasons.items():
+        assert Failure(scenario="", contender="", round=0, reason=reason).brief == brief
+
+
 def test_pq_is_never_left_out() -> None:
     def fail(_: Stage, __: Contender) -> Mapping[str, float]:
         raise RuntimeError

@@ -114,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _say(result: Sample | Failure) -> None:
     """Show progress."""
-    told = result.reason if isinstance(result, Failure) else _figures(result)
+    told = f"FAILED: {result.brief}" if isinstance(result, Failure) else _figures(result)
     print(f"round {result.round + 1}: {result.scenario}: {result.contender}: {told}", file=sys.stderr, flush=True)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -26,6 +25,12 @@ class Failure:
     contender: str
     round: int
     reason: str
+
+    @property
+    def brief(self) -> str:
+        """Return what failed and how that ended, without what lies between, such as a traceback."""
+        first, *_, last = self.reason.splitlines() * 2
+        return first if first == last else f"{first} ... {last}"
 
 
 def choose(names: Sequence[str], *, full: bool = False, required: bool = False) -> list[Scenario]:
@@ -81,8 +86,7 @@ def _measure(stage: Stage, scenario: Scenario, contender: Contender, turn: int) 
     try:
         figures = scenario.measure(stage, contender)
     except Exception as error:  # noqa: BLE001 - whatever happens to one contender, the others go on
-        reason = f"{type(error).__name__}: {error}"
-        print(f"{scenario.name}: {contender.name} failed: {reason}", file=sys.stderr)
+        reason = f"{type(error).__name__}: {error}".strip()
         return Failure(scenario=scenario.name, contender=contender.name, round=turn, reason=reason)
     return Sample(
         scenario=scenario.name,
