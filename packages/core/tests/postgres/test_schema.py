@@ -73,8 +73,8 @@ def test_an_older_schema_once_upgraded_is_the_same_as_a_fresh_one(empty_dsn: str
     connector.migrate()
     with psycopg.connect(empty_dsn, autocommit=True) as connection:
         connection.execute(
-            "create or replace function pq.announce(queues text[], ids bigint[]) returns void"
-            " language sql as 'select null::void'"
+            "create or replace function pq.announce(queues text[], ids bigint[], alone boolean default false)"
+            " returns void language sql as 'select null::void'"
         )
         connection.execute("drop function pq.prune; delete from pq.functions where name = 'prune'")
         connection.execute("update pq.functions set hash = 'older' where name = 'announce'")

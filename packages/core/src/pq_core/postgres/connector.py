@@ -177,7 +177,7 @@ class PsycopgConnector(Verbs):
         self._check_usable()
         if not jobs:
             return []
-        statement = self._link.statements.defer(jobs, now)
+        statement = self._link.statements.defer(jobs, now, alone=connection is None)
         if connection is None:
             return await self._run(statement)
         driver = await any_async_driver(connection)
@@ -194,8 +194,9 @@ class PsycopgConnector(Verbs):
         floors = self._floors_of(queues) if now is None else None
         question = None if floors is None else floors.ask(queues)
         if floors is None or question is None:
-            return await super().fetch(worker, queues, limit, now=now)
-        statement = self._link.statements.fetch(worker, queues, limit, now, question.parameters)
+            listening = self._news.listening
+            return await self._run(self._link.statements.fetch(worker, queues, limit, now, listening=listening))
+        statement = self._link.statements.fetch(worker, queues, limit, now, question.parameters, listening=True)
         try:
             fetched, terms = await self._run(
                 Statement(statement.text, statement.parameters, with_terms(statement.read))

@@ -78,33 +78,35 @@ class Statements:
         # Whatever the name is, quoted it is as harmless as what stands here.
         self.prefix: LiteralString = cast("Any", quote(schema).replace("%", "%%"))
         self._clock = clock
-        self._defer_plainly = f"select {self.prefix}.defer({DEFER_PLAINLY})"
-        self._defer = f"select {self.prefix}.defer({DEFER})"
-        self._defer_with_terms = f"select {self.prefix}.defer({DEFER_WITH_TERMS})"
+        self._defer_plainly = [f"select {self.prefix}.defer({DEFER_PLAINLY}{end})" for end in ("", ALONE)]
+        self._defer = [f"select {self.prefix}.defer({DEFER}{end})" for end in ("", ALONE)]
+        self._defer_with_terms = [f"select {self.prefix}.defer({DEFER_WITH_TERMS}{end})" for end in ("", ALONE)]
 
-    def defer(self, jobs: Sequence[NewJob], now: datetime | None) -> Statement[list[Deferred]]:
+    def defer(self, jobs: Sequence[NewJob], now: datetime | None, *, alone: bool = False) -> Statement[list[Deferred]]:
+        """Return how to store jobs; `alone`: in a transaction of its own."""
         if len(jobs) == 1:
             # A scalar call costs the database about two thirds of what arrays of one do.
-            return self._defer_one(jobs, now)
+            return self._defer_one(jobs, now, alone=alone)
         columns = [*job_columns(jobs), self._time(now)]
         if all(job.has_usual_terms for job in jobs):
-            return self._call("defer_many", DEFER_MANY, columns, lambda rows: read_deferred(jobs, *rows[0]))
+            placeholders = DEFER_MANY + ALONE if alone else DEFER_MANY
+            return self._call("defer_many", placeholders, columns, lambda rows: read_deferred(jobs, *rows[0]))
         columns += term_columns(jobs)
         return self._call("defer_many", DEFER_MANY_WITH_TERMS, columns, lambda rows: read_deferred(jobs, *rows[0]))
 
-    def _defer_one(self, jobs: Sequence[NewJob], now: datetime | None) -> Statement[list[Deferred]]:
+    def _defer_one(self, jobs: Sequence[NewJob], now: datetime | None, *, alone: bool) -> Statement[list[Deferred]]:
         (job,) = jobs
         values, time = job_values(job), self._time(now)
         usual = job.has_usual_terms
         if usual and time is None and is_plain(values):
             # What defaults say costs on its way; and a function that is called beside no table is called sooner.
-            return Statement(self._defer_plainly, values[:4], _read_one)
+            return Statement(self._defer_plainly[alone], values[:4], _read_one)
         values.append(time)
         if usual:
-            return Statement(self._defer, values, _read_one)
+            return Statement(self._defer[alone], values, _read_one)
         values += term_values(job)
         if job.unique_key is None:
-            return Statement(self._defer_with_terms, values, _read_one)
+            return Statement(self._defer_with_terms[alone], values, _read_one)
         return self._call(
             "defer_unique", DEFER_WITH_TERMS, values, lambda rows: read_deferred(jobs, *zip(*rows, strict=True))
         )
@@ -116,6 +118,8 @@ class Statements:
         limit: int,
         now: datetime | None,
         start: Sequence[Any] | None = None,
+        *,
+        listening: bool = False,
     ) -> Statement[Fetched]:
         names = check_queues(queues)
         parameters = [
@@ -127,6 +131,8 @@ class Statements:
         if start is not None:
             parameters += start
         placeholders = _FETCH if start is None else _FETCH_FROM
+        if listening:
+            placeholders += ", listening => true"
         text = f"select {FETCHED_COLUMNS} from {self.prefix}.fetch({placeholders})"  # noqa: S608 - the prefix is quoted
         return Statement(text, parameters, lambda rows: read_fetched(rows, worker))
 
@@ -308,6 +314,7 @@ def _read_one(rows: list[Row]) -> list[Deferred]:
     return [Deferred(rows[0][0])]
 
 
+ALONE: LiteralString = ", alone => true"
 _FETCH = "%s::bigint, %s::text[], %s::int, %s::timestamptz"
 _FETCH_FROM = (
     f"{_FETCH}, floor_queues => %s::text[], floor_ends => %s::int[], floor_highs => %s::smallint[],"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import attrs
@@ -29,11 +30,13 @@ from pq_core.postgres.other_drivers import run_psycopg2
 from pq_core.postgres.pools import SyncPool
 from pq_core.postgres.schema import Conversation
 from pq_core.postgres.statements import Statement
+from pq_core.postgres.streaming import store_batches
 from pq_core.postgres.transactions import IDLE, MOST, guarded, transaction
 from pq_core.postgres.watching import watched_in_thread
 from pq_core.schedule import Move, NewSchedule, Schedule, Ticked
 from pq_core.selection import JobChanges, JobFilter
 from pq_core.states import State
+from pq_core.streaming import Tell
 from pq_core.watch import SyncWatch
 from pq_core.worker_info import WorkerStatus
 
@@ -76,13 +79,19 @@ class SyncPsycopgConnector:
         self._door.check()
         if not jobs:
             return []
-        statement = self._link.statements.defer(jobs, now)
+        statement = self._link.statements.defer(jobs, now, alone=connection is None)
         if connection is None:
             return self._run(statement)
         driver = any_sync_driver(connection)
         if is_psycopg2(driver):
             return run_psycopg2(driver, statement, self._link.schema)
         return self._run_on(sync_driver(connection), statement)
+
+    def defer_batches(self, batches: Iterable[Sequence[NewJob]], tell: Tell) -> None:
+        self._door.check()
+        with transaction(self._pool_for_transactions(), self._link) as connection:
+            make = partial(self._link.statements.defer, now=None)
+            store_batches(connection, batches, make, tell, self._link.schema)
 
     def finish(self, outcomes: Sequence[Outcome], *, connection: Any = None, now: datetime | None = None) -> list[int]:
         self._door.check()

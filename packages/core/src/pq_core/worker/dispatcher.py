@@ -93,6 +93,7 @@ class Dispatcher:
     def look(self) -> None:
         """Fetch soon: there may be something."""
         self._called = True
+        self._in_vain = 0
         self._bell.ring()
 
     def nudge(self) -> None:

@@ -1,16 +1,19 @@
 -- Tell listening workers that these jobs may be fetched, each given with its queue (null: none): one notification a queue, at
--- commit, on the channel that is named as the schema. With no ids there may be anything in the queues.
+-- commit, on the channel that is named as the schema. With no ids there may be anything in the queues. alone: see is_herald().
 --
 -- What it says is queue:<ids>:<waiting>:<name of the queue>. The ids are those of up to ten jobs, joined by commas, or the first
 -- and the last, joined by a hyphen, of more.
-create or replace function announce(queues text[], ids bigint[])
+create or replace function announce(queues text[], ids bigint[], alone boolean default false)
 returns void
 language plpgsql
 as $$
 begin
+    if announce.queues is null or announce.queues = '{}' or not is_herald(announce.alone) then
+        return;
+    end if;
     if cardinality(announce.queues) = 1 then
         perform pg_notify(current_schema(), format('queue:%s::%s', announce.ids[1], announce.queues[1]));
-    elsif announce.queues <> '{}' then
+    else
         perform pg_notify(
             current_schema(),
             format('queue:%s::%s',

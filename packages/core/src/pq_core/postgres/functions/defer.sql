@@ -5,14 +5,14 @@
 --
 -- What must hold for names and arguments is checked by clients; the checks here keep what would break a worker out of the table.
 -- If the job's unique key is taken, on_conflict says what then: raise is an error with the code PQ004; for the others the id is
--- that of the job that has the key.
+-- that of the job that has the key. alone: this call is all there is of its transaction, see is_herald().
 create or replace function defer(
     task text, args json default '{}', queue text default 'default', priority smallint default 0, lock text default null,
     lock_mode text default 'ordered', scheduled_at timestamptz default null, delay interval default null,
     max_losses smallint default 3, metadata json default '{}', now timestamptz default null,
     delivery text default 'at_least_once', version integer default 1, unique_key text default null, unique_scope text default 'waiting',
     unique_period interval default null, on_conflict text default 'raise', expires_at timestamptz default null,
-    expires_in interval default null
+    expires_in interval default null, alone boolean default false
 )
 returns bigint
 language plpgsql security definer
@@ -50,7 +50,9 @@ begin
         nullif(defer.delivery, 'at_least_once'), nullif(defer.version, 1), coalesce(defer.expires_at, at + defer.expires_in))
     returning id into new_id;
     -- Of a scheduled job too: a worker that knows of it need not look before it is due.
-    perform pg_notify(current_schema(), 'queue:' || new_id || '::' || defer.queue);
+    if is_herald(defer.alone) then
+        perform pg_notify(current_schema(), 'queue:' || new_id || '::' || defer.queue);
+    end if;
     return new_id;
 end
 $$;

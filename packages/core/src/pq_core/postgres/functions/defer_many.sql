@@ -3,14 +3,14 @@
 --
 -- If some have unique keys, statuses says what became of each: `new`; `skipped` or `replaced`, and the id is that of the job that
 -- has the key. If the key of one with on_conflict raise is taken, none is stored, no more is said than the status `taken` in the
--- place of the first of these, and the id of the job that has the key: null if that is one of the batch.
+-- place of the first of these, and the id of the job that has the key: null if that is one of the batch. alone: see defer.
 create or replace function defer_many(
     tasks text[], args text[], queues text[], priorities smallint[], locks text[], lock_modes text[], scheduled_ats timestamptz[],
     delays double precision[], max_losses smallint[], metadata text[], now timestamptz default null,
     deliveries text[] default '{at_least_once}', versions integer[] default '{1}', unique_keys text[] default '{null}',
     unique_scopes text[] default '{waiting}', unique_periods double precision[] default '{null}',
     on_conflicts text[] default '{raise}', expires_ats timestamptz[] default '{null}',
-    expires_ins double precision[] default '{null}', out ids bigint[], out statuses text[]
+    expires_ins double precision[] default '{null}', alone boolean default false, out ids bigint[], out statuses text[]
 )
 language plpgsql security definer
 set search_path from current
@@ -47,6 +47,6 @@ begin
     )
     select coalesce(array_agg(s.id order by s.id), '{}'), array_agg(s.queue order by s.id)
     into ids, awake from stored s;
-    perform announce(awake, ids);
+    perform announce(awake, ids, defer_many.alone);
 end
 $$;

@@ -8,13 +8,15 @@
 -- ready by a transaction of that number or a later one are found wherever they are; without, all is read from the beginning.
 -- due_since, in microseconds since 1970: what fell due until then has been made ready.
 --
+-- Who waits for notifications (listening) is told to fetch again while some may be left out, see all_told().
+--
 -- The settings leave the planner one shape of plan for each statement, the one that reads the head of an index. Otherwise a
 -- plan made for an empty table goes on scanning a full one for as long as it is cached; and on PostgreSQL 15 the cost of a
 -- sort that is disabled but needed would start the JIT compiler at every call.
 create or replace function "fetch"(worker bigint, queues text[], max_jobs integer, now timestamptz default null,
     floor_queues text[] default null, floor_ends integer[] default null, floor_highs smallint[] default null,
     floor_lows smallint[] default null, floors bigint[] default null, risen_since bigint default null,
-    due_since bigint default null)
+    due_since bigint default null, listening boolean default false)
 returns table (
     id bigint, task text, args json, queue text, priority smallint, lock text, lock_mode text, attempt bigint, claim bigint,
     losses smallint, max_losses smallint, scheduled_at timestamptz, created_at timestamptz, started_at timestamptz,
@@ -34,6 +36,7 @@ declare
     serving text[];
     share integer;
     more boolean := false;
+    told boolean := true;
     last_life boolean;
     idle boolean;
     alone boolean;
@@ -68,6 +71,9 @@ declare
     left_over bigint[] := '{}';
     read_now json;
 begin
+    if "fetch".listening then
+        told := all_told();
+    end if;
     if floored then
         -- Before all else: what had ended by then is seen by all that follows, and ids above the top are none that it has passed.
         oldest := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
@@ -230,7 +236,7 @@ begin
         select null::bigint, null::text, null::json, null::text, null::smallint, null::text, null::text, null::bigint, null::bigint,
             null::smallint, null::smallint, null::timestamptz, null::timestamptz, null::timestamptz, null::timestamptz, null::text,
             null::jsonb, null::json, read_now,
-            more and wanted > 0, last_life and not idle,
+            (more or not told) and wanted > 0, last_life and not idle,
             (select extract(epoch from s.scheduled_at - at)::double precision from jobs s
                 where s.state = 'scheduled' and s.scheduled_at > due_floor order by s.scheduled_at limit 1);
 end
