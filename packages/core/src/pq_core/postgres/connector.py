@@ -192,11 +192,12 @@ class PsycopgConnector(Verbs):
         self, worker: int, queues: Sequence[str] | None, limit: int, *, now: datetime | None = None
     ) -> Fetched:
         floors = self._floors_of(queues) if now is None else None
-        question = None if floors is None else floors.ask(queues)
-        if floors is None or question is None:
+        if floors is None:
             listening = self._news.listening
             return await self._run(self._link.statements.fetch(worker, queues, limit, now, listening=listening))
-        statement = self._link.statements.fetch(worker, queues, limit, now, question.parameters, listening=True)
+        question = floors.ask(queues)
+        start = None if question is None else question.parameters
+        statement = self._link.statements.fetch(worker, queues, limit, now, start, listening=True)
         try:
             fetched, terms = await self._run(
                 Statement(statement.text, statement.parameters, with_terms(statement.read))
@@ -204,6 +205,9 @@ class PsycopgConnector(Verbs):
         except BaseException:
             floors.drop(question)
             raise
+        if question is None:
+            floors.judge(int(terms), len(fetched.jobs))
+            return fetched
         unseen = floors.learn(question, terms, fetched.jobs)
         return attrs.evolve(fetched, again=True) if unseen else fetched
 
@@ -250,7 +254,7 @@ class PsycopgConnector(Verbs):
         return await self._converse(lambda: schema_.status(self._link.schema))
 
     def _floors_of(self, queues: Sequence[str] | None) -> Floors | None:
-        """Return how far fetches from these queues have read; None unless this connector listens, as a worker's does."""
+        """Return how far fetches from these queues have read; None unless this connector listens, as workers' do."""
         if not self._news.listening or self._link.clock is not None or isinstance(queues, str):
             return None
         return self._floors.setdefault(None if queues is None else tuple(queues), Floors())

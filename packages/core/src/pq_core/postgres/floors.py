@@ -39,6 +39,10 @@ MOST_QUEUES = 200
 """With more, floors would cost more than they spare."""
 MOST_PRIORITIES = 32
 MOST_MARKS = 32
+MANY_READ = 4000
+"""Index entries that a fetch may read besides those of its jobs before floors are called for; others' jobs have some."""
+FEW_READ = 1000
+"""So few besides, from the beginning, and they are called for no more."""
 
 
 @attrs.frozen
@@ -92,12 +96,15 @@ class Question:
 class Floors:
     """The floors of the fetches that name the same queues; one of these at a time.
 
+    There are none, which is cheaper, until fetches read many index entries in vain.
+
     Args:
         clock: tells the seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
+        self._called_for = False
         self._asked: Question | None = None
         self.forget()
 
@@ -112,7 +119,9 @@ class Floors:
         self._asked = None
 
     def ask(self, queues: Sequence[str] | None) -> Question | None:
-        """Say where the next fetch is to begin; None if another is under way, or there are too many queues."""
+        """Say where the next fetch is to begin; None for one without floors."""
+        if not self._called_for:
+            return None
         now = self._clock()
         known = [] if self._usable is None else self._usable.lines
         names = list(dict.fromkeys(known if queues is None else queues))
@@ -129,9 +138,14 @@ class Floors:
         self._asked = Question(start, sure, parameters, now)
         return self._asked
 
-    def drop(self, question: Question) -> None:
+    def judge(self, read: int, jobs: int) -> None:
+        """Take note of how many index entries a fetch without floors has read for how many jobs."""
+        if read - 3 * jobs > MANY_READ:
+            self._called_for = True
+
+    def drop(self, question: Question | None) -> None:
         """Take no answer for what was asked."""
-        if self._asked is question:
+        if question is not None and self._asked is question:
             self._asked = None
 
     def learn(self, question: Question, text: str, jobs: Sequence[Job]) -> bool:
@@ -162,6 +176,10 @@ class Floors:
             self._lower(stops, told, asked=question.start is None)
         if question.start is None:
             self._next_net = now + max(NET, NET_SHARE * (now - question.asked_at))
+            if told["read"] - 3 * len(jobs) < FEW_READ:
+                self._called_for = False
+                self.forget()
+                return False
         elif question.sure and self._owed:
             self._next_look = now + LOOK_SHARE * (now - question.asked_at)
         for mark in self._marks:

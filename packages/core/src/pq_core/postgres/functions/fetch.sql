@@ -6,7 +6,8 @@
 -- With floors, a worker says how far it has read before, and is told in the terms of the last row how far it has read now; what
 -- this means is told in pq_core/postgres/floors.py, what places and cells are in above(). With risen_since, jobs that have been made
 -- ready by a transaction of that number or a later one are found wherever they are; without, all is read from the beginning.
--- due_since, in microseconds since 1970: what fell due until then has been made ready.
+-- due_since, in microseconds since 1970: what fell due until then has been made ready. Without floors, a worker that listens is only
+-- told how many entries of the index of ready jobs have been read: many more than it got jobs, if floors are called for.
 --
 -- Who waits for notifications (listening) is told to fetch again while some may be left out, see all_told().
 --
@@ -230,7 +231,10 @@ begin
                     from unnest(stop_places, stop_priorities, stop_ids) s (place, priority, id)
                     union all
                     select j.queue, j.priority, j.id - 1 from jobs j where j.id = any (left_over) and (j.state = 'ready') is true) s),
-            'risen', (select min(j.risen) from jobs j where j.id = any (risen_ids) and (j.state = 'ready') is true));
+            'risen', (select min(j.risen) from jobs j where j.id = any (risen_ids) and (j.state = 'ready') is true),
+            'read', coalesce(pg_stat_get_xact_tuples_returned(to_regclass('jobs_ready')), 0));
+    elsif "fetch".listening then
+        read_now := to_json(coalesce(pg_stat_get_xact_tuples_returned(to_regclass('jobs_ready')), 0));
     end if;
     return query
         select null::bigint, null::text, null::json, null::text, null::smallint, null::text, null::text, null::bigint, null::bigint,
