@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from contextlib import ExitStack
+from typing import Any, LiteralString
 
 import psycopg
 import pytest
@@ -13,6 +14,7 @@ import pq_core as pq
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
 WAITING = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+DEADLOCKS = "select deadlocks from pg_stat_database where datname = current_database()"
 
 
 def job(key: str = "k", **fields: Any) -> pq.NewJob:
@@ -87,3 +89,49 @@ def test_two_batches_with_the_same_keys_in_other_orders_do_not_stop_each_other(
             assert session.execute("select count(*) from jobs").fetchall() == [(300,)], round_
             session.execute("delete from jobs")
     connector.sync.close()
+
+
+def test_a_batch_lets_go_of_later_keys_before_it_waits_for_an_earlier_one(
+    dsn: str, session: psycopg.Connection
+) -> None:
+    connector = pq.PsycopgConnector(dsn)
+    (holder,) = connector.sync.defer([job("a")])
+    with ExitStack() as stack:
+        other, stranger, own = (stack.enter_context(psycopg.connect(dsn)) for _ in range(3))
+        thread = stack.enter_context(ThreadPoolExecutor(1))
+        connector.sync.defer([job("b")], connection=other)
+        batch = [job("a", on_conflict="skip"), job("b", on_conflict="skip")]
+        # It passes the first key over, as that of a job which is there, and waits for the second.
+        answers = thread.submit(connector.sync.defer, batch, connection=own)
+        await_block(session, own, other)
+        connector.sync.cancel([holder.id])
+        connector.sync.defer([job("a")], connection=stranger)
+        # Now it gets the second and comes back to the first, which meanwhile has changed hands.
+        other.rollback()
+        await_block(session, own, stranger)
+        connector.sync.defer([job("b")], connection=stranger)
+        stranger.commit()
+        assert [answer.status for answer in answers.result(10)] == ["skipped", "skipped"]
+        own.commit()
+    connector.sync.close()
+    await_alone(session)
+    assert session.execute(DEADLOCKS).fetchall() == [(0,)]
+
+
+def await_block(session: psycopg.Connection, waiting: psycopg.Connection, holding: psycopg.Connection) -> None:
+    """Return when one connection waits for the other."""
+    blocked = "select pg_isolation_test_session_is_blocked(%s, array[%s])"
+    pids = [waiting.info.backend_pid, holding.info.backend_pid]
+    await_rows(session, blocked, [(True,)], *pids)
+
+
+def await_alone(session: psycopg.Connection) -> None:
+    """Return when no other connection is left: until then, they may not have told what they counted."""
+    others = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+    await_rows(session, f"{others} and backend_type = 'client backend'", [(0,)])
+
+
+def await_rows(session: psycopg.Connection, query: LiteralString, wanted: list[Any], *parameters: object) -> None:
+    until = time.monotonic() + 10
+    while session.execute(query, parameters).fetchall() != wanted:
+        assert time.monotonic() < until, query

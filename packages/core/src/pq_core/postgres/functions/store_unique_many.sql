@@ -13,9 +13,12 @@ set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off s
 as $$
 #variable_conflict use_column
 declare
-    reserved constant bigint[] := array(select nextval('jobs_id_seq') from unnest(given));
-    kept bigint[];
+    reserved constant bigint[] := array(select nextval('jobs_id_seq') from generate_series(1, cardinality(given)));
+    replacing boolean;
+    lasting boolean;
+    guarded boolean;
     late bigint[];
+    stays boolean[];
     awake text[];
     told bigint[];
     freed bigint[];
@@ -26,10 +29,12 @@ declare
     patience constant text := current_setting('lock_timeout');
     hurried boolean;
 begin
+    select bool_or(g.on_conflict = 'replace'), bool_or(g.unique_period > '0') into replacing, lasting
+    from unnest(store_unique_many.given) g;
     for attempt in 1..20 loop
         hurried := false;
         begin
-            if exists (select from unnest(store_unique_many.given) g where g.on_conflict = 'replace') then
+            if replacing then
                 perform from jobs j
                 where (j.state <> 'running') is true and j.id = any (array(
                     select h.id from unnest(store_unique_many.given) g, lateral (
@@ -43,8 +48,10 @@ begin
                 order by j.id for update;
             end if;
             freed := '{}';
+            guarded := exists (select from unique_periods);
             with given as (
-                select g.*, row_number() over (partition by g.unique_key, g.unique_scope order by g.place) as turn
+                select g.*, row_number() over (
+                    partition by g.unique_key collate "C", g.unique_scope collate "C" order by g.place) as turn
                 from unnest(store_unique_many.given) g
             ), stored as (
                 insert into jobs (id, queue, task, args, priority, lock, lock_mode, state, scheduled_at, created_at, max_losses,
@@ -54,35 +61,47 @@ begin
                     store_unique_many.at, g.max_losses, g.metadata, nullif(g.delivery, 'at_least_once'), nullif(g.version, 1), g.unique_key,
                     case when g.unique_key is not null then g.unique_scope end, g.expires_at
                 from given g
-                where (g.turn = 1 or g.unique_key is null) and not exists (
-                    select from unique_periods p where p.key = g.unique_scope || ':' || g.unique_key and p.until > store_unique_many.at)
-                order by g.unique_key collate "C", g.unique_scope, g.place
+                where (g.turn = 1 or g.unique_key is null) and (not guarded or not exists (
+                    select from unique_periods p where p.key = g.unique_scope || ':' || g.unique_key and p.until > store_unique_many.at))
+                order by g.unique_key collate "C", g.unique_scope collate "C", g.place
                 on conflict do nothing
                 returning id, queue
             )
-            select coalesce(array_agg(s.id order by s.id), '{}'), array_agg(s.queue order by s.id) into kept, awake from stored s;
-            told := kept;
+            select coalesce(array_agg(s.id), '{}'), array_agg(s.queue) into told, awake from stored s;
 
             -- Whom an insert waited for may have taken the key for a period: see store_unique.
-            late := array(
-                select reserved[g.place] from unnest(store_unique_many.given) g
-                where kept[width_bucket(reserved[g.place], kept)] = reserved[g.place] and exists (
-                    select from unique_periods p where p.key = g.unique_scope || ':' || g.unique_key and p.until > store_unique_many.at)
-                order by g.place);
-            if late <> '{}' then
-                delete from jobs j where j.id = any (late);
-                kept := array(select k from unnest(kept) k where k <> all (late) order by k);
-            end if;
-            insert into unique_periods as p (key, job_id, until)
-            select g.unique_scope || ':' || g.unique_key, reserved[g.place], store_unique_many.at + g.unique_period
-            from unnest(store_unique_many.given) g
-            where g.unique_period > '0' and kept[width_bucket(reserved[g.place], kept)] = reserved[g.place]
-            on conflict (key) do update set job_id = excluded.job_id, until = excluded.until;
-
+            guarded := exists (select from unique_periods);
             ids := reserved;
+            if cardinality(told) = cardinality(reserved) and not guarded and not coalesce(lasting, false) then
+                statuses := array_fill('new'::text, array[cardinality(reserved)]);
+                perform announce(awake, told);
+                return;
+            end if;
+            stays := array(
+                select count(*) > 1 from (select unnest(reserved) as id union all select unnest(told)) i group by i.id order by i.id);
+            if guarded then
+                late := array(
+                    select reserved[g.place] from unnest(store_unique_many.given) g
+                    where stays[g.place] and exists (
+                        select from unique_periods p
+                        where p.key = g.unique_scope || ':' || g.unique_key and p.until > store_unique_many.at)
+                    order by g.place);
+                if late <> '{}' then
+                    delete from jobs j where j.id = any (late);
+                    stays := array(
+                        select s and r <> all (late) from unnest(stays, reserved) with ordinality o (s, r, place) order by o.place);
+                end if;
+            end if;
+            if lasting then
+                insert into unique_periods as p (key, job_id, until)
+                select g.unique_scope || ':' || g.unique_key, reserved[g.place], store_unique_many.at + g.unique_period
+                from unnest(store_unique_many.given) g
+                where g.unique_period > '0' and stays[g.place]
+                on conflict (key) do update set job_id = excluded.job_id, until = excluded.until;
+            end if;
+
             statuses := array(
-                select case when kept[width_bucket(r, kept)] = r then 'new' end from unnest(reserved) with ordinality o (r, place)
-                order by o.place);
+                select case when s then 'new' end from unnest(stays) with ordinality o (s, place) order by o.place);
             refused := null;
             if attempt < 20 then
                 perform set_config('lock_timeout', '10ms', true);
@@ -90,8 +109,8 @@ begin
             end if;
             for job in
                 select g.* from unnest(store_unique_many.given) g
-                where (kept[width_bucket(reserved[g.place], kept)] = reserved[g.place]) is not true
-                order by g.unique_key collate "C", g.unique_scope, g.place
+                where not stays[g.place]
+                order by g.unique_key collate "C", g.unique_scope collate "C", g.place
             loop
                 job.id := reserved[job.place];
                 met := store_unique(job, store_unique_many.at);
