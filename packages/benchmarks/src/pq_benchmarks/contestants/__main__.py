@@ -1,6 +1,7 @@
 """Run one contestant: ``python -m pq_benchmarks.contestants NAME COMMAND [ARGUMENT...]``.
 
-Commands: ``install``, ``bulk N [BATCH]``, ``enqueue N``, ``enqueue-sync N``, ``work CONCURRENCY [QUEUE]``, ``probe N``.
+Commands: ``install``, ``bulk N [BATCH]``, ``enqueue N``, ``enqueue-sync N``, ``work CONCURRENCY [QUEUE]``, ``probe N``,
+``feed RATE SECONDS KIND``.
 The environment gives BENCH_DSN and, for jobs, BENCH_TALLY. What was measured is printed as one line of JSON.
 """
 
@@ -18,6 +19,11 @@ from importlib import import_module
 
 from pq_benchmarks.contestants.contestant import BATCH, Contestant
 
+STEP = 0.1
+"""Seconds between two batches of a feed."""
+LOCKS = 100
+AHEAD = 1.0
+"""Seconds from the enqueuing of a job that is scheduled to its time."""
 WARM_UP = 20
 """Jobs enqueued before the clock starts: connections are opened, statements prepared."""
 GAP = (0.02, 0.06)
@@ -33,6 +39,8 @@ def main(name: str, command: str, *arguments: str) -> None:
         contestant.work(int(arguments[0]), *arguments[1:])
     elif command == "install":
         asyncio.run(contestant.install())
+    elif command == "feed":
+        asyncio.run(_feed(contestant, float(arguments[0]), float(arguments[1]), arguments[2]))
     elif command == "enqueue-sync":
         _enqueue_sync(contestant, int(arguments[0]))
     else:
@@ -80,6 +88,26 @@ async def _probe(contestant: Contestant, count: int) -> None:
             calls.append((began, time.monotonic()))
             await asyncio.sleep(random.uniform(*GAP))
     print(json.dumps({"calls": calls}))
+
+
+async def _feed(contestant: Contestant, rate: float, seconds: float, kind: str) -> None:
+    """Enqueue so many jobs a second, some at a time. One that cannot keep up enqueues as many as it can."""
+    enqueued = 0
+    async with contestant.client() as client:
+        elapsed = _stopwatch()
+        while (now := elapsed()[0]) < seconds:
+            due = min(int(now * rate) - enqueued, BATCH)
+            if due < rate * STEP:
+                await asyncio.sleep(STEP / 4)
+                continue
+            if kind == "locks":
+                await client.defer_locked([f"lock {(enqueued + n) % LOCKS}" for n in range(due)])
+            elif kind == "schedules":
+                await client.defer_later(due, AHEAD)
+            else:
+                await client.defer_batch(due)
+            enqueued += due
+        _tell(enqueued, *elapsed())
 
 
 def _stopwatch() -> Callable[[], tuple[float, float]]:

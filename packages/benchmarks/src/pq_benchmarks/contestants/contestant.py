@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Protocol
 
@@ -21,6 +21,14 @@ class Client(Protocol):
     async def defer_batch(self, size: int) -> object:
         """Enqueue so many jobs at once."""
         ...
+
+    async def defer_locked(self, locks: Sequence[str]) -> object:
+        """Enqueue a job for each of these locks, at once."""
+        raise NotImplementedError
+
+    async def defer_later(self, size: int, seconds: float) -> object:
+        """Enqueue so many jobs at once, to start no sooner than that."""
+        raise NotImplementedError
 
 
 class Contestant(abc.ABC):

@@ -9,9 +9,12 @@ const BATCH = 1000;
 const WARM_UP = 20;
 const GAP = [20, 60];
 const HEAD = 24;
+const STEP = 0.1;
+const LOCKS = 100;
+const AHEAD = 1;
 
 const logger = new Logger(() => () => {});
-const [command, argument] = process.argv.slice(2);
+const [command, argument, ...more] = process.argv.slice(2);
 const count = Number(argument);
 const dsn = new URL(process.env.BENCH_DSN.replace("postgres@/", "postgres@localhost/"));
 const database = {
@@ -52,8 +55,9 @@ async function install() {
 const bulk = (utils) => enqueueBatches(utils, stopwatch());
 
 async function enqueueBatches(utils, tell) {
-  for (let left = count; left > 0; left -= BATCH) {
-    const size = Math.min(BATCH, left);
+  const batch = Number(more[0] ?? BATCH);
+  for (let left = count; left > 0; left -= batch) {
+    const size = Math.min(batch, left);
     await utils.addJobs(Array.from({ length: size }, () => ({ identifier: "noop", payload: {} })));
   }
   tell(count);
@@ -64,6 +68,29 @@ async function enqueue(utils) {
   const tell = stopwatch();
   for (let i = 0; i < count; i++) await utils.addJob("noop", {});
   tell(count);
+}
+
+/** Enqueue so many jobs a second, some at a time: plain ones, or with locks, or scheduled ones. */
+async function feed(utils) {
+  const seconds = Number(more[0]);
+  const began = now();
+  const tell = stopwatch();
+  const extra = {
+    locks: (number) => ({ queueName: `lock ${number % LOCKS}` }),
+    schedules: () => ({ runAt: new Date(Date.now() + AHEAD * 1000) }),
+    plain: () => ({}),
+  }[more[1]];
+  let enqueued = 0;
+  while (now() - began < seconds) {
+    const due = Math.min(Math.floor((now() - began) * count) - enqueued, BATCH);
+    if (due < count * STEP) {
+      await pause(STEP * 250);
+      continue;
+    }
+    await utils.addJobs(Array.from({ length: due }, (_, n) => ({ identifier: "noop", payload: {}, ...extra(enqueued + n) })));
+    enqueued += due;
+  }
+  tell(enqueued);
 }
 
 async function probe(utils) {
@@ -128,6 +155,7 @@ const commands = {
   bulk: () => withUtils(bulk),
   enqueue: () => withUtils(enqueue),
   probe: () => withUtils(probe),
+  feed: () => withUtils(feed),
 };
 commands[command]().catch((error) => {
   console.error(error);

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pq_core as pq
 from pq_benchmarks.contestants.contestant import Client, Contestant
@@ -15,7 +16,7 @@ from pq_benchmarks.tally import Tally
 tally = Tally(Path(os.environ["BENCH_TALLY"])) if "BENCH_TALLY" in os.environ else None
 KEYED = "BENCH_KEYS" in os.environ
 SYNC = "BENCH_SYNC" in os.environ
-KEEP = {"keep": os.environ["BENCH_KEEP"]} if "BENCH_KEEP" in os.environ else {}
+KEEP: dict[str, Any] = {"keep": os.environ["BENCH_KEEP"]} if "BENCH_KEEP" in os.environ else {}
 keys = (f"{os.getpid()} {number}" for number in itertools.count())
 app = pq.App(connector=pq.PsycopgConnector(os.environ["BENCH_DSN"]))
 
@@ -56,6 +57,15 @@ class PQClient(Client):
         if SYNC:
             return await sync_noop.batch_defer_async([nothing] * size)
         return await noop.batch_defer_async([nothing] * size)
+
+    async def defer_locked(self, locks: Sequence[str]) -> object:
+        """Enqueue jobs with locks."""
+        return await app.defer_many_async([noop.configure(lock=lock).job() for lock in locks])
+
+    async def defer_later(self, size: int, seconds: float) -> object:
+        """Enqueue scheduled jobs."""
+        nothing: dict[str, int] = {}
+        return await noop.configure(schedule_in={"seconds": seconds}).batch_defer_async([nothing] * size)
 
 
 class PQ(Contestant):

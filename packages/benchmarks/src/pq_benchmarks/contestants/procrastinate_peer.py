@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -36,6 +37,15 @@ class ProcrastinateClient(Client):
     async def defer_batch(self, size: int) -> object:
         """Enqueue many."""
         return await noop.batch_defer_async(*[{} for _ in range(size)])
+
+    async def defer_locked(self, locks: Sequence[str]) -> object:
+        """Enqueue jobs with locks: a batch for each, since a batch has one."""
+        for lock, count in Counter(locks).items():
+            await noop.configure(lock=lock).batch_defer_async(*[{} for _ in range(count)])
+
+    async def defer_later(self, size: int, seconds: float) -> object:
+        """Enqueue scheduled jobs."""
+        return await noop.configure(schedule_in={"seconds": int(seconds)}).batch_defer_async(*[{} for _ in range(size)])
 
 
 class Procrastinate(Contestant):

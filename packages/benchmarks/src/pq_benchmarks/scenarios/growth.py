@@ -1,12 +1,14 @@
 """Drains beside what has grown: other jobs, a long history, many locks, many queues, many workers.
 
-Each is one pair of drains, right after each other and in an order left to chance: in an empty database, and in one that has grown. The
-large databases are filled once and stay for the whole run; each drain of one adds the jobs that it will run.
+Each is one pair of drains, right after each other and in an order left to chance: in an empty database, and in one that
+has grown. The large databases are filled once and stay for the whole run; each drain of one adds the jobs that it will
+run.
 """
 
 from __future__ import annotations
 
 import random
+import uuid
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 
@@ -93,7 +95,8 @@ def _blocked(dsn: str, count: int) -> None:
 
 
 def _locked(dsn: str, count: int) -> None:
-    filling.insert(dsn, count, lock="%")
+    """Store jobs each of which has a lock that no other has ever had."""
+    filling.insert(dsn, count, lock=f"{uuid.uuid4()} %")
 
 
 def _kept(what: str) -> Target:
