@@ -28,7 +28,7 @@ async def main(count: int, queue: str) -> None:
     async with asyncio.TaskGroup() as workers:
         for number in range(count):
             app = pq.App(connector=pq.PsycopgConnector(os.environ["BENCH_DSN"]))
-            app.task(noop, name=_NOOP)
+            app.task(name=_NOOP)(noop)
             workers.create_task(
                 app.run_worker_async(queues=[queue], install_signal_handlers=False, name=f"idle {number}")
             )

@@ -1,7 +1,7 @@
 """What is measured: one module for each kind of scenario."""
 
-from pq_benchmarks.scenarios.crowded_drain import CROWDED_DRAINS
 from pq_benchmarks.scenarios.crowd import CROWD
+from pq_benchmarks.scenarios.crowded_drain import CROWDED_DRAINS
 from pq_benchmarks.scenarios.distance import DISTANCE
 from pq_benchmarks.scenarios.drain import DRAINS
 from pq_benchmarks.scenarios.enqueue import ENQUEUES
