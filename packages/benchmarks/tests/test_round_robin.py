@@ -38,7 +38,7 @@ SCENARIO = Scenario(name="drain", title="", measure=measure, peers=True, yardsti
 
 
 def test_in_each_round_another_one_begins_and_all_take_part() -> None:
-    results = list(play(stage(), [SCENARIO], [STEADY]))
+    results = list(play(stage(FULL), [SCENARIO], [STEADY]))
     orders = [[result.contender for result in results if result.round == turn] for turn in range(3)]
     assert orders == [["pq", "yardstick", "steady"], ["yardstick", "steady", "pq"], ["steady", "pq", "yardstick"]]
     assert rotated([], 1) == []

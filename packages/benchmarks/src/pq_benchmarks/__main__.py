@@ -120,7 +120,8 @@ def _say(result: Sample | Failure) -> None:
 
 def _figures(sample: Sample) -> str:
     figures = ", ".join(f"{name} {figure:,.1f}" for name, figure in sample.values.items())
-    return figures + (f" (disturbed: {sample.disturbance:.0%})" if sample.disturbance > DISTURBED else "")
+    disturbed = f"; disturbed: {sample.disturbance:.0%}" if sample.disturbance > DISTURBED else ""
+    return f"{figures} ({sample.took:.0f} s{disturbed})"
 
 
 if __name__ == "__main__":

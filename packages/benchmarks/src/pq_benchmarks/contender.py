@@ -22,8 +22,7 @@ class Contender:
         table: where its jobs wait: the contract says that they are durable, so it must be logged.
         ended: SQL that counts the jobs in its history, or None if it keeps none.
         left: SQL that counts the jobs which must have gone when it keeps no history.
-        drain_share: how many jobs it drains in the quick profile for each that pq does: the slow ones would take too
-            long.
+        share: how many jobs it has in the quick profile for each that pq has: the slow ones would take too long.
         python: its interpreter, if it has one, and the module to import.
         sync: whether its script enqueues for callers that cannot await.
         sync_jobs: whether its script runs jobs that cannot await.
@@ -38,7 +37,7 @@ class Contender:
     table: str | None = None
     ended: str | None = None
     left: str | None = None
-    drain_share: float = 1.0
+    share: float = 1.0
     python: tuple[str, str] | None = None
     sync: bool = False
     sync_jobs: bool = False

@@ -26,6 +26,7 @@ class Sample:
             ``p50_ms`` and the like; ``rss_mb``; ``wal_bytes`` and ``dead_rows`` of each job; and more.
         disturbance: the share of the machine's CPU time, from 0 to 1, that went to what was not measured: other
             programs, and the host's other guests.
+        took: seconds of the whole measurement, what was prepared for it included.
     """
 
     scenario: str
@@ -33,6 +34,7 @@ class Sample:
     round: int
     values: Mapping[str, float]
     disturbance: float = 0.0
+    took: float = 0.0
 
 
 @attrs.frozen(kw_only=True)

@@ -91,6 +91,8 @@ class Report:
     def facts(self) -> str:
         """Return the surroundings, the contracts and the failures, as a Markdown list."""
         facts = [f"- {name}: {value}" for name, value in self.surroundings.items()]
+        minutes = sum(sample.took for sample in self.samples) / 60
+        facts += [f"- measured in: {minutes:.0f} minutes"] if minutes else []
         present = {sample.contender for sample in self.samples}
         facts += [
             f"- {name}: {checked_contract(name, contract, self.samples)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -82,7 +83,7 @@ def _contenders(scenario: Scenario, peers: Sequence[Contender]) -> list[Contende
 
 
 def _measure(stage: Stage, scenario: Scenario, contender: Contender, turn: int) -> Sample | Failure:
-    disturbance = disturbance_meter(stage.servers_cpu)
+    disturbance, began = disturbance_meter(stage.servers_cpu), time.monotonic()
     try:
         figures = scenario.measure(stage, contender)
     except Exception as error:  # noqa: BLE001 - whatever happens to one contender, the others go on
@@ -94,4 +95,5 @@ def _measure(stage: Stage, scenario: Scenario, contender: Contender, turn: int) 
         round=turn,
         values=figures,
         disturbance=round(disturbance(), 3),
+        took=round(time.monotonic() - began, 1),
     )

@@ -41,13 +41,13 @@ class Sizes:
         quick: whether slow contenders drain fewer jobs, and what takes long has fewer rounds.
     """
 
-    rounds: int = 3
+    rounds: int = 2
     jobs: int = 20_000
     backlog: int = 500_000
     blocked: int = 100_000
     singles: int = 3_000
     bulk: int = 50_000
-    probes: int = 200
+    probes: int = 150
     history: int = 1_000_000
     scheduled: int = 200_000
     locks: int = 100_000
@@ -58,9 +58,10 @@ class Sizes:
     long_run: int = 200_000
     quick: bool = True
 
-    def share(self, contender: Contender) -> int:
-        """Return how many jobs a contender drains."""
-        return max(1_000, round(self.jobs * contender.drain_share)) if self.quick else self.jobs
+    def share(self, contender: Contender, jobs: int | None = None) -> int:
+        """Return how many of `jobs` jobs, by default those of a drain, are enough for a contender."""
+        jobs = self.jobs if jobs is None else jobs
+        return max(1_000, round(jobs * contender.share)) if self.quick else jobs
 
 
 QUICK = Sizes()

@@ -26,7 +26,7 @@ def one_by_one_sync(stage: Stage, contender: Contender) -> Mapping[str, float]:
 
 def in_batches(stage: Stage, contender: Contender) -> Mapping[str, float]:
     """Enqueue 1,000 at a time."""
-    return _measure(stage, contender, "bulk", stage.sizes.bulk)
+    return _measure(stage, contender, "bulk", stage.sizes.share(contender, stage.sizes.bulk))
 
 
 def in_one_call(stage: Stage, contender: Contender) -> Mapping[str, float]:

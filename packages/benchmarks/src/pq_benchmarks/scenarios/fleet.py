@@ -96,6 +96,7 @@ FLEETS = tuple(
         name=f"processes-{name}",
         title=f"two worker processes on this machine: {what}",
         measure=fleet.measure,
+        quick_rounds=1,
         targets=(Target(value="speedup", at_least=least, must=f"1 → 2 worker processes, {what}"),),
     )
     for name, (fleet, least, what) in _KINDS.items()

@@ -171,6 +171,7 @@ def _scenarios(growth: Growth) -> Scenario:
         name=f"growth-{growth.name}",
         title=growth.title,
         measure=growth.measure,
+        quick_rounds=1,
         targets=growth.targets,
     )
 

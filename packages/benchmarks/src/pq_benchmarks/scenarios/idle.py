@@ -69,7 +69,6 @@ IDLE = Scenario(
             for percent in ("p50", "p99")
             for peer in _SOONER_THAN
         ),
-        Target(value="rss_mb", at_most=50.0, must="RSS of an idle worker, MB"),
         Target(value="p50_ms", at_most=5.0),
     ),
     peers=True,
