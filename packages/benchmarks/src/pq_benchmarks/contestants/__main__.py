@@ -16,8 +16,9 @@ import threading
 import time
 from collections.abc import Callable
 from importlib import import_module
+from typing import cast
 
-from pq_benchmarks.contestants.contestant import BATCH, Contestant
+from pq_benchmarks.contestants.contestant import BATCH, Contestant, Feeder
 
 STEP = 0.1
 """Seconds between two batches of a feed."""
@@ -100,10 +101,11 @@ async def _feed(contestant: Contestant, rate: float, seconds: float, kind: str) 
             if due < rate * STEP:
                 await asyncio.sleep(STEP / 4)
                 continue
+            feeder = cast("Feeder", client)
             if kind == "locks":
-                await client.defer_locked([f"lock {(enqueued + n) % LOCKS}" for n in range(due)])
+                await feeder.defer_locked([f"lock {(enqueued + n) % LOCKS}" for n in range(due)])
             elif kind == "schedules":
-                await client.defer_later(due, AHEAD)
+                await feeder.defer_later(due, AHEAD)
             else:
                 await client.defer_batch(due)
             enqueued += due

@@ -22,13 +22,17 @@ class Client(Protocol):
         """Enqueue so many jobs at once."""
         ...
 
+
+class Feeder(Protocol):
+    """A client that can enqueue other jobs than plain ones."""
+
     async def defer_locked(self, locks: Sequence[str]) -> object:
         """Enqueue a job for each of these locks, at once."""
-        raise NotImplementedError
+        ...
 
     async def defer_later(self, size: int, seconds: float) -> object:
         """Enqueue so many jobs at once, to start no sooner than that."""
-        raise NotImplementedError
+        ...
 
 
 class Contestant(abc.ABC):
