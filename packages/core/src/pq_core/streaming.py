@@ -1,7 +1,7 @@
 """Many jobs in one call that holds few of them at a time: made, sent and answered in batches, all or none.
 
-A connector that can says so by a method more, `defer_batches`: see :class:`StreamsJobs`. Any other is given all jobs at
-once, as a connector that keeps them in memory may well be.
+A connector that can do that by itself has a method more, `defer_batches`: see :class:`StreamsJobs`. Any other that has
+transactions to lend is given the batches in one of these, and one that has not is given all jobs at once.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar, cast
 import attrs
 
 from pq_core.answers import Deferred
+from pq_core.connector import SyncTransactional, Transactional, has_transactions
 from pq_core.errors import InvalidJob
 from pq_core.job import NewJob
 
@@ -90,7 +91,46 @@ def stream(store: StoresJobsSync, jobs: Iterable[NewJob], tell: Tell, connection
     batches = in_batches(jobs, BATCH)
     if connection is None:
         stream_batches(store, batches, tell)
-        return
+    else:
+        _one_by_one(store, batches, tell, connection)
+
+
+async def stream_async(
+    store: StoresJobs, jobs: Iterable[NewJob] | AsyncIterable[NewJob], tell: Tell, connection: Any = None
+) -> None:
+    """Do what :func:`stream` does."""
+    async with aclosing(in_batches_async(jobs, BATCH)) as batches:
+        if connection is None:
+            await stream_batches_async(store, batches, tell)
+        else:
+            await _one_by_one_async(store, batches, tell, connection)
+
+
+def stream_batches(store: StoresJobsSync, batches: Iterable[Sequence[NewJob]], tell: Tell) -> None:
+    """Store all jobs of all batches, or none, in any store."""
+    if can_stream(store):
+        cast("StreamsJobsSync", store).defer_batches(batches, tell)
+    elif has_transactions(store):
+        with cast("SyncTransactional", store).transaction() as connection:
+            _one_by_one(store, batches, tell, connection)
+    else:
+        gathered = [*batches]
+        _tell_each(gathered, store.defer([job for batch in gathered for job in batch]), tell)
+
+
+async def stream_batches_async(store: StoresJobs, batches: AsyncIterable[Sequence[NewJob]], tell: Tell) -> None:
+    """Do what :func:`stream_batches` does."""
+    if can_stream(store):
+        await cast("StreamsJobs", store).defer_batches(batches, tell)
+    elif has_transactions(store):
+        async with cast("Transactional", store).transaction() as connection:
+            await _one_by_one_async(store, batches, tell, connection)
+    else:
+        gathered = [batch async for batch in batches]
+        _tell_each(gathered, await store.defer([job for batch in gathered for job in batch]), tell)
+
+
+def _one_by_one(store: StoresJobsSync, batches: Iterable[Sequence[NewJob]], tell: Tell, connection: Any) -> None:
     first = 0
     for batch in batches:
         try:
@@ -101,40 +141,17 @@ def stream(store: StoresJobsSync, jobs: Iterable[NewJob], tell: Tell, connection
         tell(answers)
 
 
-async def stream_async(
-    store: StoresJobs, jobs: Iterable[NewJob] | AsyncIterable[NewJob], tell: Tell, connection: Any = None
+async def _one_by_one_async(
+    store: StoresJobs, batches: AsyncIterable[Sequence[NewJob]], tell: Tell, connection: Any
 ) -> None:
-    """Do what :func:`stream` does."""
-    async with aclosing(in_batches_async(jobs, BATCH)) as batches:
-        if connection is None:
-            await stream_batches_async(store, batches, tell)
-            return
-        first = 0
-        async for batch in batches:
-            try:
-                answers = await store.defer(batch, connection=connection)
-            except InvalidJob as reason:
-                raise reason.after(first) from reason.__cause__
-            first += len(batch)
-            tell(answers)
-
-
-def stream_batches(store: StoresJobsSync, batches: Iterable[Sequence[NewJob]], tell: Tell) -> None:
-    """Store all jobs of all batches, or none, in any store."""
-    if can_stream(store):
-        cast("StreamsJobsSync", store).defer_batches(batches, tell)
-        return
-    gathered = [*batches]
-    _tell_each(gathered, store.defer([job for batch in gathered for job in batch]), tell)
-
-
-async def stream_batches_async(store: StoresJobs, batches: AsyncIterable[Sequence[NewJob]], tell: Tell) -> None:
-    """Do what :func:`stream_batches` does."""
-    if can_stream(store):
-        await cast("StreamsJobs", store).defer_batches(batches, tell)
-        return
-    gathered = [batch async for batch in batches]
-    _tell_each(gathered, await store.defer([job for batch in gathered for job in batch]), tell)
+    first = 0
+    async for batch in batches:
+        try:
+            answers = await store.defer(batch, connection=connection)
+        except InvalidJob as reason:
+            raise reason.after(first) from reason.__cause__
+        first += len(batch)
+        tell(answers)
 
 
 def _tell_each(batches: Sequence[Sequence[NewJob]], answers: list[Deferred], tell: Tell) -> None:

@@ -6,9 +6,10 @@ A key is taken by a job as it is stored, and free when that job leaves the scope
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
+from functools import lru_cache
+from hashlib import sha256
 from typing import Any, cast
 
 import attrs
@@ -82,11 +83,18 @@ class Unique:
         """Return the task's name, and a hash: of the JSON, so that 1 and 1.0 differ, a tuple and a list do not."""
         if self.args is not True:
             args = {name: args[name] for name in cast("tuple[str, ...]", self.args or ()) if name in args}
+        begin, beginning = _beginnings(task, queue)
         try:
-            text = _encode([task, queue, {**args}])
+            text = _encode(args if type(args) is dict else {**args})
         except Exception:  # noqa: BLE001 - of what JSON cannot carry, the next line says what it is
-            text = _encode([task, queue, load(dump_mapping(args, "args", error=InvalidArguments))])
-        return f"{task[:_LONGEST_PREFIX]}:{hashlib.sha256(text.encode()).hexdigest()}"
+            text = _encode(load(dump_mapping(args, "args", error=InvalidArguments)))
+        return begin + sha256(f"{beginning}{text}]".encode()).hexdigest()
+
+
+@lru_cache(maxsize=1000)
+def _beginnings(task: str, queue: str) -> tuple[str, str]:
+    """Return that of the key, and of the JSON of task, queue and arguments, which is what is hashed."""
+    return f"{task[:_LONGEST_PREFIX]}:", _encode([task, queue])[:-1] + ","
 
 
 _encode = encoder(ensure_ascii=True, sort_keys=True)

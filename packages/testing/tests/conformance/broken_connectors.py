@@ -5,7 +5,7 @@ Not collected with the other tests; test_mutants runs this file in a pytest of i
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -32,6 +32,7 @@ from pq_core.memory.record import Record
 from pq_core.outcome import UNCHANGED, Outcome, Progress
 from pq_core.schedule import Move, NewSchedule, Ticked
 from pq_core.states import State
+from pq_core.streaming import Tell
 from pq_core.watch import Watch, deaf_watch
 from pq_testing.conformance import TOPICS, Case, ConnectorConformance, Transactions, case
 from pq_testing.conformance.concluding import Concluding
@@ -56,6 +57,7 @@ from pq_testing.conformance.reporting import Standings, TellingOfHealth, Telling
 from pq_testing.conformance.rescuing import LastLife, Leasing, Rescuing
 from pq_testing.conformance.scheduling import PuttingSchedules, Ticking
 from pq_testing.conformance.steering import Cancelling, Rescheduling, Reviving
+from pq_testing.conformance.streaming import Streaming
 from pq_testing.conformance.terms import Terms
 from pq_testing.conformance.transacting import Transacting
 from pq_testing.conformance.uniqueness import (
@@ -156,6 +158,34 @@ class ForgetsVersionsOfLostRuns(Broken):
         for record in self.live(State.RUNNING):
             record.version = 1
         return await super().rescue(**options)
+
+
+class StoresEachBatchByItself(Broken):
+    caught_by = Streaming.test_an_error_while_jobs_are_made_leaves_none
+
+    async def defer_batches(self, batches: AsyncIterable[Sequence[NewJob]], tell: Tell) -> None:
+        async for batch in batches:
+            tell(await self.defer(batch))
+
+
+class CountsPlacesByBatch(Broken):
+    caught_by = Streaming.test_a_bad_job_of_a_later_batch_is_named_by_its_place_in_the_stream_and_leaves_none
+
+    async def defer_batches(self, batches: AsyncIterable[Sequence[NewJob]], tell: Tell) -> None:
+        async with self.transaction() as transaction:
+            async for batch in batches:
+                tell(await self.defer(batch, connection=transaction))
+
+
+class TellsOfTheLastBatchFirst(Broken):
+    caught_by = Streaming.test_a_stream_is_stored_in_its_order_and_told_of_batch_by_batch
+
+    async def defer_batches(self, batches: AsyncIterable[Sequence[NewJob]], tell: Tell) -> None:
+        gathered = [batch async for batch in batches]
+        answers = await self.defer([job for batch in gathered for job in batch])
+        for batch in reversed(gathered):
+            tell(answers[-len(batch) :])
+            del answers[-len(batch) :]
 
 
 class SortsKeys(Changed):

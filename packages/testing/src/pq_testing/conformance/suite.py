@@ -30,6 +30,7 @@ from pq_testing.conformance.reporting import Standings, TellingOfHealth, Telling
 from pq_testing.conformance.rescuing import LastLife, Leasing, Rescuing
 from pq_testing.conformance.scheduling import PuttingSchedules, Ticking
 from pq_testing.conformance.steering import Cancelling, Rescheduling, Reviving
+from pq_testing.conformance.streaming import Streaming
 from pq_testing.conformance.sync_twin import SyncTwin
 from pq_testing.conformance.terms import Terms
 from pq_testing.conformance.transacting import Transacting
@@ -87,6 +88,7 @@ class ConnectorConformance(
     Ticking,
     Transacting,
     Concluding,
+    Streaming,
     Listening,
     Waiting,
     SyncTwin,

@@ -49,20 +49,16 @@ begin
             end if;
             freed := '{}';
             guarded := exists (select from unique_periods);
-            with given as (
-                select g.*, row_number() over (
-                    partition by g.unique_key collate "C", g.unique_scope collate "C" order by g.place) as turn
-                from unnest(store_unique_many.given) g
-            ), stored as (
+            with stored as (
                 insert into jobs (id, queue, task, args, priority, lock, lock_mode, state, scheduled_at, created_at, max_losses,
                     metadata, delivery, version, unique_key, unique_scope, expires_at)
                 overriding system value
                 select reserved[g.place], g.queue, g.task, g.args, g.priority, g.lock, g.lock_mode, g.state, g.scheduled_at,
                     store_unique_many.at, g.max_losses, g.metadata, nullif(g.delivery, 'at_least_once'), nullif(g.version, 1), g.unique_key,
                     case when g.unique_key is not null then g.unique_scope end, g.expires_at
-                from given g
-                where (g.turn = 1 or g.unique_key is null) and (not guarded or not exists (
-                    select from unique_periods p where p.key = g.unique_scope || ':' || g.unique_key and p.until > store_unique_many.at))
+                from unnest(store_unique_many.given) g
+                where not guarded or not exists (
+                    select from unique_periods p where p.key = g.unique_scope || ':' || g.unique_key and p.until > store_unique_many.at)
                 order by g.unique_key collate "C", g.unique_scope collate "C", g.place
                 on conflict do nothing
                 returning id, queue
