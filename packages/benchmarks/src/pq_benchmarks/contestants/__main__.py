@@ -92,20 +92,23 @@ async def _probe(contestant: Contestant, count: int) -> None:
 
 
 async def _feed(contestant: Contestant, rate: float, seconds: float, kind: str) -> None:
-    """Enqueue so many jobs a second, some at a time. One that cannot keep up enqueues as many as it can."""
+    """Enqueue so many jobs a second, one by one or some at a time, or as many as it can if these are fewer."""
     enqueued = 0
     async with contestant.client() as client:
         elapsed = _stopwatch()
         while (now := elapsed()[0]) < seconds:
             due = min(int(now * rate) - enqueued, BATCH)
-            if due < rate * STEP:
-                await asyncio.sleep(STEP / 4)
+            if due < (1 if kind == "singles" else rate * STEP):
+                await asyncio.sleep(1 / (2 * rate) if kind == "singles" else STEP / 4)
                 continue
             feeder = cast("Feeder", client)
             if kind == "locks":
                 await feeder.defer_locked([f"lock {(enqueued + n) % LOCKS}" for n in range(due)])
             elif kind == "schedules":
                 await feeder.defer_later(due, AHEAD)
+            elif kind == "singles":
+                due = 1
+                await client.defer()
             else:
                 await client.defer_batch(due)
             enqueued += due

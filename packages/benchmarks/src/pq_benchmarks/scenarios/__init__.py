@@ -10,6 +10,7 @@ from pq_benchmarks.scenarios.growth import GROWN_DRAINS
 from pq_benchmarks.scenarios.horizon import HORIZONS
 from pq_benchmarks.scenarios.idle import IDLE
 from pq_benchmarks.scenarios.importing import IMPORTING
+from pq_benchmarks.scenarios.load import LOAD
 from pq_benchmarks.scenarios.memory import MEMORY
 from pq_benchmarks.scenarios.scenario import Scenario
 from pq_benchmarks.scenarios.testing import TESTING
@@ -27,6 +28,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     IDLE,
     CROWD,
     MEMORY,
+    LOAD,
     IMPORTING,
     TESTING,
 )
