@@ -191,23 +191,33 @@ class PsycopgConnector(Verbs):
     async def fetch(
         self, worker: int, queues: Sequence[str] | None, limit: int, *, now: datetime | None = None
     ) -> Fetched:
-        floors = self._floors_of(queues) if now is None else None
-        if floors is None:
+        if now is not None or self._link.clock is not None or not self._news.listening:
             listening = self._news.listening
             return await self._run(self._link.statements.fetch(worker, queues, limit, now, listening=listening))
-        question = floors.ask(queues)
-        start = None if question is None else question.parameters
-        statement = self._link.statements.fetch(worker, queues, limit, now, start, listening=True)
+        names = None if queues is None else tuple(queues)
+        ids = [] if isinstance(queues, str) else self._news.named(names, limit)
+        if ids:
+            # Who is told of a few jobs, and knows that there are no others, is spared the search; it looks soon after.
+            jobs = await self._ask(self._link.statements.claim(worker, queues, ids))
+            return Fetched(jobs=jobs, again=not jobs, next_in=0.0)
+        self._news.begin(names)
+        fetched = await self._fetch(worker, queues, limit)
+        self._news.end(names, empty=len(fetched.jobs) < limit and not fetched.again and not fetched.solo)
+        return fetched
+
+    async def _fetch(self, worker: int, queues: Sequence[str] | None, limit: int) -> Fetched:
+        floors = self._floors_of(queues)
+        question = None if floors is None else floors.ask(queues)
+        if floors is None or question is None:
+            return await self._ask(self._link.statements.fetch(worker, queues, limit, None, listening=True))
+        statement = self._link.statements.fetch(worker, queues, limit, None, question.parameters, listening=True)
         try:
-            fetched, terms = await self._run(
+            fetched, terms = await self._ask(
                 Statement(statement.text, statement.parameters, with_terms(statement.read))
             )
         except BaseException:
             floors.drop(question)
             raise
-        if question is None:
-            floors.judge(int(terms), len(fetched.jobs))
-            return fetched
         unseen = floors.learn(question, terms, fetched.jobs)
         return attrs.evolve(fetched, again=True) if unseen else fetched
 
@@ -261,6 +271,16 @@ class PsycopgConnector(Verbs):
 
     def _forget_floors(self) -> None:
         self._floors.clear()
+
+    async def _ask(self, statement: Statement[T]) -> T:
+        """Run a statement where news has come from, if that is free: the session is awake, and knows it."""
+        self._check_usable()
+        line = next((line for line in self._news.lines if line.free), None)
+        if line is None:
+            return await self._run(statement)
+        async with line.borrowed() as connection:
+            connection.prepare_threshold = 0 if self._link.preparing else None
+            return await self._run_on(connection, statement)
 
     async def _run(self, statement: Statement[T]) -> T:
         pool = await self._opened_pool()

@@ -31,11 +31,16 @@ _ID = itemgetter(0)
 def read_fetched(rows: list[Row], worker: int) -> Fetched:
     """Read rows of `FETCHED_COLUMNS`, the last of which holds no job, but what else fetch() answers."""
     again, solo, next_in = rows.pop()[-3:]
+    return Fetched(jobs=read_claimed(rows, worker), again=again, solo=solo, next_in=next_in)
+
+
+def read_claimed(rows: list[Row], worker: int) -> list[Job]:
+    """Read rows of `FETCHED_COLUMNS` that are all jobs; the first to run first."""
     rows.sort(key=_ID)
     jobs = [_fetched(row, args, worker) for row, args in zip(rows, _arguments(rows), strict=True)]
     if len({job.priority for job in jobs}) > 1:
         jobs.sort(key=lambda job: -job.priority)  # those of one priority stay in the order of their ids
-    return Fetched(jobs=jobs, again=again, solo=solo, next_in=next_in)
+    return jobs
 
 
 def with_terms(read: Callable[[list[Row]], Fetched]) -> Callable[[list[Row]], tuple[Fetched, str]]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from typing import Any
 
 import psycopg
 
 from pq_core.errors import ConnectionFailed
 from pq_core.hearing import Hearer
 from pq_core.postgres.faults import translate
-from pq_core.postgres.link import Link
+from pq_core.postgres.line import Line
+from pq_core.postgres.link import ISOLATION, Link, settings_to_mend
 from pq_core.postgres.news import News, Notice, PlainHearer, tell
 from pq_core.postgres.statements import quote
 
@@ -47,35 +49,50 @@ async def listen(link: Link, queues: Sequence[str] | None, wake: Callable[[], No
             while_heard.enter_context(news.heard())
             hearer.started()
 
-        await receive(link, start, hear)
+        await receive(link, start, hear, news.lines)
 
 
-async def receive(link: Link, started: Callable[[], None], hear: Callable[[str], None]) -> None:
+async def receive(
+    link: Link, started: Callable[[], None], hear: Callable[[str], None], lines: list[Line] | None = None
+) -> None:
     """Call `hear()` with the text of each notification, until cancelled.
 
     Args:
         link: where to listen.
         started: is called once, when notifications are received.
         hear: is given the payloads.
+        lines: holds the connection from then on.
 
     Raises:
         ConnectionFailed: the connection breaks.
     """
     link.check_permitted()
     try:
-        async with await psycopg.AsyncConnection.connect(
-            link.conninfo, autocommit=True, prepare_threshold=None
-        ) as connection:
+        connection = await psycopg.AsyncConnection.connect(link.conninfo, autocommit=True)
+        with ExitStack() as stack:
+            # As a block of its own it would roll back first, which a cancellation keeps it from, and then not close.
+            stack.callback(connection.pgconn.finish)
+            await mend(connection)
             await connection.execute(f"listen {quote(link.schema)}".encode())
+            line = Line(connection, hear)
+            stack.enter_context(line.opened())
+            if lines is not None:
+                lines.append(line)
+                stack.callback(lines.remove, line)
             started()
             while True:
-                async for notice in connection.notifies(timeout=PATIENCE):
-                    hear(notice.payload)
-                # A connection that was cut off without a word would stay silent for ever.
-                async with asyncio.timeout(_ANSWER):
-                    await connection.execute("select 1")
+                await line.silence(PATIENCE)
+                if line.free:  # A connection that was cut off without a word would stay silent for ever.
+                    async with asyncio.timeout(_ANSWER), line.borrowed():
+                        await connection.execute("select 1")
     except psycopg.Error as fault:
         raise translate(fault, link.schema) from fault
     except TimeoutError:
         msg = f"the listening connection gave no answer within {_ANSWER:.0f} s"
         raise ConnectionFailed(msg) from None
+
+
+async def mend(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Undo what a database, or a role, may have set that pq could not work with."""
+    for statement in settings_to_mend(connection, await (await connection.execute(ISOLATION)).fetchone()):
+        await connection.execute(statement)

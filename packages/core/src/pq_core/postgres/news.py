@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from typing import TypeAlias
 
 import attrs
 
 from pq_core.hearing import Hearer
+from pq_core.postgres.line import Line
 
+Queues: TypeAlias = tuple[str, ...] | None
+MOST_CLAIMED = 10
+"""Jobs that are claimed at most because they were named; more are fetched."""
 QUEUE = "queue:"
 """What a notification of jobs begins with; see the function announce."""
 
@@ -54,11 +59,14 @@ class News:
     Attributes:
         followers: are called with each notice about jobs, of any queue, in the order in which they were committed.
         restarted: are called when a connection has begun to listen: what was told before, nobody has heard.
+        lines: the connections.
     """
 
     followers: list[Callable[[Notice], None]] = attrs.field(factory=list[Callable[[Notice], None]])
     restarted: list[Callable[[], None]] = attrs.field(factory=list[Callable[[], None]])
+    lines: list[Line] = attrs.field(factory=list[Line])
     _listening: int = 0
+    _told: dict[Queues, list[Notice]] = attrs.field(factory=dict[Queues, list[Notice]])
 
     @property
     def listening(self) -> bool:
@@ -70,6 +78,7 @@ class News:
         """Be heard for a block, in which a connection listens."""
         self._listening += 1
         try:
+            self._told.clear()
             for restart in self.restarted:
                 restart()
             yield
@@ -78,8 +87,28 @@ class News:
 
     def hear(self, notice: Notice) -> None:
         """Tell of a notice."""
+        for queues, told in self._told.items():
+            if (queues is None or notice.queue in queues) and len(told) <= MOST_CLAIMED:
+                told.append(notice)
         for follow in self.followers:
             follow(notice)
+
+    def begin(self, queues: Queues) -> None:
+        """Take note that a fetch from these queues begins: what is told from now on, it may miss."""
+        self._told[queues] = []
+
+    def end(self, queues: Queues, *, empty: bool) -> None:
+        """Take note that it has ended; `empty`: it has left nothing that was told before."""
+        if not empty:
+            self._told.pop(queues, None)
+
+    def named(self, queues: Queues, limit: int) -> list[int]:
+        """Return the jobs of which this is news, if that is all there may be, and few; else none. Forget them."""
+        told = self._told.pop(queues, [])
+        if not all(notice.ids and isinstance(notice.ids, tuple) for notice in told):
+            return []
+        ids = sorted({id_ for notice in told for id_ in notice.ids})
+        return ids if len(ids) <= min(limit, MOST_CLAIMED) else []
 
 
 @attrs.frozen

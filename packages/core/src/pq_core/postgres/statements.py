@@ -44,7 +44,15 @@ from pq_core.postgres.deferred import (
     term_columns,
     term_values,
 )
-from pq_core.postgres.jobs import FETCHED_COLUMNS, JOB_COLUMNS, read_fetched, read_ids, read_job, read_states
+from pq_core.postgres.jobs import (
+    FETCHED_COLUMNS,
+    JOB_COLUMNS,
+    read_claimed,
+    read_fetched,
+    read_ids,
+    read_job,
+    read_states,
+)
 from pq_core.postgres.reports import read_health, read_queue, read_standing, read_to_stop, read_worker
 from pq_core.postgres.schedules import SCHEDULE_COLUMNS, move_columns, put_columns, read_schedules, read_ticked
 from pq_core.schedule import Move, NewSchedule, Schedule, Ticked, check_schedule_ids
@@ -135,6 +143,12 @@ class Statements:
             placeholders += ", listening => true"
         text = f"select {FETCHED_COLUMNS} from {self.prefix}.fetch({placeholders})"  # noqa: S608 - the prefix is quoted
         return Statement(text, parameters, lambda rows: read_fetched(rows, worker))
+
+    def claim(self, worker: int, queues: Sequence[str] | None, ids: Sequence[int]) -> Statement[list[Job]]:
+        names = check_queues(queues)
+        parameters = [check_worker(worker), None if names is None else list(names), list(ids)]
+        text = f"select {FETCHED_COLUMNS} from {self.prefix}.claim(%s::bigint, %s::text[], %s::bigint[])"  # noqa: S608 - as above
+        return Statement(text, parameters, lambda rows: read_claimed(rows, worker))
 
     def finish(self, outcomes: Sequence[Outcome], now: datetime | None) -> Statement[list[int]]:
         ordered = _by_job(outcomes)

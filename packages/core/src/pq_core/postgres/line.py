@@ -1,0 +1,89 @@
+"""A connection that listens, and may be used meanwhile: when news arrives, its session is awake already."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeAlias
+
+import psycopg
+
+AsyncConnection: TypeAlias = psycopg.AsyncConnection[Any]
+
+
+class Line:
+    """Calls `hear()` with the text of each notification, in the event loop that it is made in.
+
+    Args:
+        connection: in autocommit, and nobody else's.
+        hear: is given the texts.
+    """
+
+    def __init__(self, connection: AsyncConnection, hear: Callable[[str], None]) -> None:
+        self._connection = connection
+        self._hear = hear
+        self._loop = asyncio.get_running_loop()
+        self._socket = connection.fileno()
+        self._broken: asyncio.Future[None] = self._loop.create_future()
+        self._open = False
+        self._lent = False
+        self._used = False
+
+    @property
+    def free(self) -> bool:
+        """Whether it may be borrowed, here."""
+        idle = self._open and not self._lent and not self._broken.done()
+        return idle and self._loop is asyncio.get_running_loop()
+
+    @contextmanager
+    def opened(self) -> Generator[None]:
+        """Hear for a block."""
+        self._connection.add_notify_handler(lambda notice: self._hear(notice.payload))
+        self._open = True
+        self._loop.add_reader(self._socket, self._read)
+        try:
+            yield
+        finally:
+            self._open = False
+            if not self._lent:
+                self._loop.remove_reader(self._socket)
+
+    @asynccontextmanager
+    async def borrowed(self) -> AsyncGenerator[AsyncConnection]:
+        """Use the connection for a block; it must be free. What is told meanwhile is heard with the answers."""
+        self._lent = self._used = True
+        self._loop.remove_reader(self._socket)
+        try:
+            yield self._connection
+        finally:
+            self._lent = False
+            if self._open:
+                self._loop.add_reader(self._socket, self._read)
+                self._read()
+
+    async def silence(self, seconds: float) -> None:
+        """Return when nothing has come for that long.
+
+        Raises:
+            psycopg.OperationalError: the connection has broken.
+        """
+        self._used = True
+        while self._used:
+            self._used = False
+            await asyncio.wait([self._broken], timeout=seconds)
+            if self._broken.done():
+                self._broken.result()
+
+    def _read(self) -> None:
+        """Take what has arrived."""
+        pgconn = self._connection.pgconn
+        try:
+            pgconn.consume_input()
+            while (notice := pgconn.notifies()) is not None:
+                self._used = True
+                self._hear(notice.extra.decode(self._connection.info.encoding))
+        except psycopg.OperationalError as fault:
+            self._loop.remove_reader(self._socket)
+            if not self._broken.done():
+                self._broken.set_exception(fault)
