@@ -25,6 +25,7 @@ class Measure:
 
 MEASURES: Mapping[str, Measure] = {
     "jobs_per_s": Measure("{:,.0f} jobs/s", more=True),
+    "kept": Measure("{:.2f} kept", more=True),
     "client_us": Measure("{:,.0f} µs of the client's CPU a job"),
     "worker_us": Measure("{:,.0f} µs of the worker's CPU a job"),
     "postgres_us": Measure("{:,.0f} µs of PostgreSQL's CPU a job"),

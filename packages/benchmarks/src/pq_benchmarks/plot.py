@@ -51,6 +51,7 @@ _PANELS = {
     "drain-sync": ("jobs_per_s", "jobs/s", 0),
     "enqueue": ("jobs_per_s", "jobs/s", 0),
     "enqueue-batch": ("jobs_per_s", "jobs/s", 0),
+    "horizon": ("kept", "share of the throughput that is kept", 2),
     "idle": ("p50_ms", "p50, ms: less is better", 2),
 }
 
