@@ -51,11 +51,13 @@ class ToStop(list[int]):
     Attributes:
         lapses_in: seconds until the first lease of another worker runs out, unless it is prolonged; not above 0 if it
             has; infinity if there is no other.
+        others: how many other workers there are.
 
     .. versionadded:: 0.1
     """
 
     lapses_in: float = float("inf")
+    others: int = 0
 
 
 @attrs.frozen

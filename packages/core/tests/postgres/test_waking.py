@@ -70,12 +70,6 @@ async def comes(condition: Callable[[], Awaitable[object]]) -> None:
             await anyio.sleep(0.002)
 
 
-def listeners(dsn: str) -> int:
-    with psycopg.connect(dsn) as session:
-        ((count,),) = session.execute("select count(*) from pg_stat_activity where query like 'listen %'")
-    return count
-
-
 async def statements(dsn: str) -> int:
     """Return how many statements the server has run in this database, once nobody is connected to it any more."""
     name = conninfo_to_dict(dsn)["dbname"]
@@ -127,10 +121,10 @@ async def test_the_jobs_of_a_dead_worker_run_within_a_third_of_the_lease_after_i
     assert timedelta(0) <= late < lease / 3 + timedelta(seconds=0.4), late
 
 
-async def test_a_new_schedule_is_heard_of(app: pq.App, started: list[datetime], dsn: str) -> None:
+async def test_a_new_schedule_is_heard_of(app: pq.App, started: list[datetime]) -> None:
     async with running(app, poll_interval=HOUR):
         await comes(app.connector.workers)
-        await until(lambda: listeners(dsn))
+        await until(lambda: app.connector._news.listening)  # type: ignore[attr-defined]
         put = datetime.now(UTC)
         await app.connector.put_schedules([pq.NewSchedule(id="s", job=NewJob(task="work"), cron="* * * * * *")])
         await until(lambda: len(started) > 1)

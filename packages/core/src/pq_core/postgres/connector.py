@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
-from contextlib import asynccontextmanager
-from datetime import datetime
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -14,11 +14,11 @@ import psycopg
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 
-from pq_core.answers import Deferred, Fetched, SchemaStatus
+from pq_core.answers import Deferred, Fetched, JobState, SchemaStatus
 from pq_core.clock import Clock
 from pq_core.errors import ConnectionFailed, ConnectorError, InvalidOption, shown
 from pq_core.job import NewJob
-from pq_core.outcome import Outcome
+from pq_core.outcome import Outcome, Progress
 from pq_core.postgres import schema as schema_
 from pq_core.postgres.callers import any_async_driver, async_driver, is_asyncpg, sqlalchemy_connection
 from pq_core.postgres.door import Door
@@ -28,6 +28,7 @@ from pq_core.postgres.jobs import with_terms
 from pq_core.postgres.link import ISOLATION, Begins, Link, settings_to_mend
 from pq_core.postgres.listening import listen
 from pq_core.postgres.news import News
+from pq_core.postgres.notices import TAKEN
 from pq_core.postgres.other_drivers import run_asyncpg, run_sqlalchemy_asyncpg
 from pq_core.postgres.pools import AsyncPool
 from pq_core.postgres.schema import Conversation
@@ -37,8 +38,10 @@ from pq_core.postgres.sync_connector import SyncPsycopgConnector
 from pq_core.postgres.transactions import IDLE, MOST, async_guarded, async_transaction
 from pq_core.postgres.verbs import Verbs
 from pq_core.postgres.watching import Ear
+from pq_core.schedule import Move, Ticked
 from pq_core.streaming import Tell
 from pq_core.watch import Watch
+from pq_core.worker_info import WorkerInfo
 
 T = TypeVar("T")
 
@@ -98,6 +101,7 @@ class PsycopgConnector(Verbs):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._door = Door()
         self._ear = Ear(self._link)
+        self._errands: set[asyncio.Task[None]] = set()
         self._news = News(restarted=[self._forget_floors])
         self._floors: dict[tuple[str, ...] | None, Floors] = {}
         self._aside: PsycopgConnector | None = None
@@ -197,20 +201,47 @@ class PsycopgConnector(Verbs):
         names = None if queues is None else tuple(queues)
         ids = [] if isinstance(queues, str) else self._news.named(names, limit)
         if ids:
-            # Who is told of a few jobs, and knows that there are no others, is spared the search; it looks soon after.
+            # Who is told of a few jobs, and knows that there are no others, is spared the search; it looks after it.
             jobs = await self._ask(self._link.statements.claim(worker, queues, ids))
-            return Fetched(jobs=jobs, again=not jobs, next_in=0.0)
+            if jobs:
+                self._news.won()
+            return Fetched(jobs=jobs, again=True)
         self._news.begin(names)
         fetched = await self._fetch(worker, queues, limit)
-        self._news.end(names, empty=len(fetched.jobs) < limit and not fetched.again and not fetched.solo)
+        empty = len(fetched.jobs) < limit and not fetched.again and not fetched.solo
+        self._news.end(names, empty=empty)
+        if empty and (settled := self._news.settled(names)):
+            errand = asyncio.get_running_loop().create_task(self._call_off(settled), name="pq calls others off")
+            self._errands.add(errand)
+            errand.add_done_callback(self._errands.discard)
         return fetched
+
+    async def _call_off(self, settled: Sequence[tuple[str, int]]) -> None:
+        """Tell other workers that they need not come for what they were told of."""
+        with suppress(ConnectorError):  # then they come
+            for queue, first in settled:
+                await self._ask(self._link.statements.notify(f"{TAKEN}{first}:{queue}"))
+
+    async def heartbeat(
+        self, worker: WorkerInfo, lease: timedelta, *, progress: Sequence[Progress] = (), now: datetime | None = None
+    ) -> list[int]:
+        told = await self._ask(self._link.statements.heartbeat(worker, lease, progress, now))
+        self._news.others = told.others if now is None else 0
+        return told
+
+    async def rescue(self, *, now: datetime | None = None) -> list[JobState]:
+        return await self._ask(self._link.statements.rescue(now))
+
+    async def tick(self, moves: Sequence[Move], *, now: datetime | None = None) -> Ticked:
+        return await self._ask(self._link.statements.tick(moves, now))
 
     async def _fetch(self, worker: int, queues: Sequence[str] | None, limit: int) -> Fetched:
         floors = self._floors_of(queues)
-        question = None if floors is None else floors.ask(queues)
-        if floors is None or question is None:
+        if floors is None:
             return await self._ask(self._link.statements.fetch(worker, queues, limit, None, listening=True))
-        statement = self._link.statements.fetch(worker, queues, limit, None, question.parameters, listening=True)
+        question = floors.ask(queues)
+        start = None if question is None else question.parameters
+        statement = self._link.statements.fetch(worker, queues, limit, None, start, listening=True)
         try:
             fetched, terms = await self._ask(
                 Statement(statement.text, statement.parameters, with_terms(statement.read))
@@ -218,6 +249,9 @@ class PsycopgConnector(Verbs):
         except BaseException:
             floors.drop(question)
             raise
+        if question is None:
+            floors.judge(int(terms), len(fetched.jobs))
+            return fetched
         unseen = floors.learn(question, terms, fetched.jobs)
         return attrs.evolve(fetched, again=True) if unseen else fetched
 

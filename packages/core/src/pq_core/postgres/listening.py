@@ -12,9 +12,11 @@ import psycopg
 from pq_core.errors import ConnectionFailed
 from pq_core.hearing import Hearer
 from pq_core.postgres.faults import translate
+from pq_core.postgres.herd import Herd
 from pq_core.postgres.line import Line
 from pq_core.postgres.link import ISOLATION, Link, settings_to_mend
-from pq_core.postgres.news import News, Notice, PlainHearer, tell
+from pq_core.postgres.news import News, PlainHearer, tell
+from pq_core.postgres.notices import TAKEN, Notice
 from pq_core.postgres.statements import quote
 
 PATIENCE = 60.0
@@ -34,16 +36,24 @@ async def listen(link: Link, queues: Sequence[str] | None, wake: Callable[[], No
     wanted = None if queues is None else frozenset(queues)
     hearer = wake if isinstance(wake, Hearer) else PlainHearer(wake)
 
+    herd = Herd(hearer.jobs, spread=lambda: news.spread, came_late=news.came_late)
+
     def hear(payload: str) -> None:
         notice = Notice.read(payload)
         if notice is not None:
             news.hear(notice)
             if wanted is None or notice.queue in wanted:
-                hearer.jobs()
+                herd.hear(notice)
+        elif payload.startswith(TAKEN):
+            first, _, queue = payload.removeprefix(TAKEN).partition(":")
+            if first.isdecimal():
+                news.taken(queue, int(first))
+                herd.taken(queue, int(first))
         else:
             tell(payload, hearer)
 
     with ExitStack() as while_heard:
+        while_heard.callback(herd.close)
 
         def start() -> None:
             while_heard.enter_context(news.heard())

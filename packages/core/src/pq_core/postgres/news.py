@@ -1,8 +1,8 @@
-"""What notifications say, and what a connector that listens remembers of it."""
+"""What a connector that listens remembers of what it was told, and whom it tells."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TypeAlias
 
@@ -10,46 +10,16 @@ import attrs
 
 from pq_core.hearing import Hearer
 from pq_core.postgres.line import Line
+from pq_core.postgres.notices import Notice, after
 
 Queues: TypeAlias = tuple[str, ...] | None
 MOST_CLAIMED = 10
 """Jobs that are claimed at most because they were named; more are fetched."""
-QUEUE = "queue:"
-"""What a notification of jobs begins with; see the function announce."""
-
-
-@attrs.frozen
-class Notice:
-    """That jobs of a queue may be fetched, told when it was committed.
-
-    Attributes:
-        ids: of the jobs, if they are few; a range of ids, in which also others may lie, if they are many; nothing if it
-            is not known which.
-        waiting: how many workers waited when it was sent; None if that is not known.
-        queue: its name.
-    """
-
-    ids: Sequence[int]
-    waiting: int | None
-    queue: str
-
-    @classmethod
-    def read(cls, payload: str) -> Notice | None:
-        """Return what a notification says, or None if it tells of something else, or is not one of pq's."""
-        if not payload.startswith(QUEUE):
-            return None
-        try:
-            ids, waiting, queue = payload.removeprefix(QUEUE).split(":", 2)
-            return cls(_ids(ids), int(waiting) if waiting else None, queue)
-        except ValueError:
-            return None
-
-
-def _ids(text: str) -> Sequence[int]:
-    first, hyphen, last = text.partition("-")
-    if hyphen:
-        return range(int(first), int(last) + 1)
-    return tuple(map(int, text.split(","))) if text else ()
+WHO_COME = 4
+"""Of so many idle workers, each may come for a job at once."""
+BETWEEN_COMERS = 0.002
+"""Seconds between two of these, on average, if there are more."""
+LEAST_PATIENCE = 0.01
 
 
 @attrs.define(eq=False)
@@ -60,12 +30,17 @@ class News:
         followers: are called with each notice about jobs, of any queue, in the order in which they were committed.
         restarted: are called when a connection has begun to listen: what was told before, nobody has heard.
         lines: the connections.
+        others: workers that there are besides, as far as is known.
     """
 
     followers: list[Callable[[Notice], None]] = attrs.field(factory=list[Callable[[Notice], None]])
     restarted: list[Callable[[], None]] = attrs.field(factory=list[Callable[[], None]])
     lines: list[Line] = attrs.field(factory=list[Line])
+    others: int = 0
+    _patience: float = 1.0
     _listening: int = 0
+    _last: dict[str, int] = attrs.field(factory=dict[str, int])
+    _looked_at: dict[str, int] = attrs.field(factory=dict[str, int])
     _told: dict[Queues, list[Notice]] = attrs.field(factory=dict[Queues, list[Notice]])
 
     @property
@@ -79,14 +54,53 @@ class News:
         self._listening += 1
         try:
             self._told.clear()
+            self._last.clear()
             for restart in self.restarted:
                 restart()
             yield
         finally:
             self._listening -= 1
 
+    @property
+    def spread(self) -> float:
+        """Seconds within which to come for a job, so that few of many idle workers do."""
+        return max(0.0, self.others / WHO_COME - 1) * BETWEEN_COMERS * self._patience
+
+    def won(self) -> None:
+        """Take note that nobody else was as soon: the others may be busy."""
+        self._patience = self._patience / 2 if self._patience > LEAST_PATIENCE else 0.0
+
+    def came_late(self) -> None:
+        """Take note that somebody else was sooner."""
+        self._patience = 1.0
+
+    def taken(self, queue: str, first: int) -> None:
+        """Hear that somebody has looked at all that was told of a queue until the notice whose first job that is."""
+        if self._last.get(queue) == first:
+            del self._last[queue]
+        for queues, told in self._told.items():
+            self._told[queues] = after(told, queue, first)
+
+    def settled(self, queues: Queues) -> list[tuple[str, int]]:
+        """Return the notices, by queue and first job, that are to be told of as taken, after a look has found no more.
+
+        That look has begun when they had been heard, see `begin`.
+        """
+        if self.others < WHO_COME:
+            return []
+        heard, self._looked_at = self._looked_at, {}
+        return [
+            (queue, first)
+            for queue, first in heard.items()
+            if self._last.get(queue) == first and (queues is None or queue in queues)
+        ]
+
     def hear(self, notice: Notice) -> None:
         """Tell of a notice."""
+        if notice.ids:
+            self._last[notice.queue] = notice.first
+        else:
+            self._last.pop(notice.queue, None)
         for queues, told in self._told.items():
             if (queues is None or notice.queue in queues) and len(told) <= MOST_CLAIMED:
                 told.append(notice)
@@ -96,6 +110,7 @@ class News:
     def begin(self, queues: Queues) -> None:
         """Take note that a fetch from these queues begins: what is told from now on, it may miss."""
         self._told[queues] = []
+        self._looked_at = dict(self._last)
 
     def end(self, queues: Queues, *, empty: bool) -> None:
         """Take note that it has ended; `empty`: it has left nothing that was told before."""

@@ -29,8 +29,9 @@ def read_worker(row: Row) -> WorkerStatus:
 
 def read_to_stop(rows: list[Row]) -> ToStop:
     """Read the rows of heartbeat(), of which the last tells of other workers."""
-    *jobs, (_, lapses_in) = rows
-    told = ToStop(id_ for id_, _ in jobs)
+    *jobs, (_, lapses_in, others) = rows
+    told = ToStop(job[0] for job in jobs)
+    told.others = others
     if lapses_in is not None:
         told.lapses_in = lapses_in
     return told

@@ -144,6 +144,9 @@ class Statements:
         text = f"select {FETCHED_COLUMNS} from {self.prefix}.fetch({placeholders})"  # noqa: S608 - the prefix is quoted
         return Statement(text, parameters, lambda rows: read_fetched(rows, worker))
 
+    def notify(self, text: str) -> Statement[None]:
+        return Statement("select pg_notify(%s, %s)", [self.schema, text], lambda _: None)
+
     def claim(self, worker: int, queues: Sequence[str] | None, ids: Sequence[int]) -> Statement[list[Job]]:
         names = check_queues(queues)
         parameters = [check_worker(worker), None if names is None else list(names), list(ids)]

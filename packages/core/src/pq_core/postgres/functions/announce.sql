@@ -1,7 +1,7 @@
 -- Tell listening workers that these jobs may be fetched, each given with its queue (null: none): one notification a queue, at
 -- commit, on the channel that is named as the schema. With no ids there may be anything in the queues. alone: see is_herald().
 --
--- What it says is queue:<ids>:<waiting>:<name of the queue>. The ids are those of up to ten jobs, joined by commas, or the first
+-- What it says is queue:<ids>:<name of the queue>. The ids are those of up to ten jobs, joined by commas, or the first
 -- and the last, joined by a hyphen, of more.
 create or replace function announce(queues text[], ids bigint[], alone boolean default false)
 returns void
@@ -12,11 +12,11 @@ begin
         return;
     end if;
     if cardinality(announce.queues) = 1 then
-        perform pg_notify(current_schema(), format('queue:%s::%s', announce.ids[1], announce.queues[1]));
+        perform pg_notify(current_schema(), format('queue:%s:%s', announce.ids[1], announce.queues[1]));
     else
         perform pg_notify(
             current_schema(),
-            format('queue:%s::%s',
+            format('queue:%s:%s',
                 case when count(*) <= 10 then array_to_string(array_agg(j.id), ',') else min(j.id) || '-' || max(j.id) end, j.queue))
         from unnest(announce.queues, announce.ids) j (queue, id) group by j.queue;
     end if;

@@ -1,6 +1,7 @@
 -- Make a worker known, or prolong its lease (in seconds); return which of its running jobs were asked to stop.
 --
--- The last row has no id; it says in how many seconds the first lease of another worker runs out: not above 0 if one has.
+-- The last row has no id; it says in how many seconds the first lease of another worker runs out, not above 0 if one has, and how
+-- many others there are.
 --
 -- progress_ids, progress_claims, progress_values: arrays of one length, by ascending id; what current runs say of their progress. A
 -- job whose row is in other hands is passed over: a lease waits for nobody, and what the run says last comes with its outcome.
@@ -8,7 +9,7 @@ create or replace function heartbeat(
     worker bigint, name text, queues text[], details json, lease double precision, now timestamptz default null,
     progress_ids bigint[] default null, progress_claims bigint[] default null, progress_values text[] default null
 )
-returns table (id bigint, lapses_in double precision)
+returns table (id bigint, lapses_in double precision, others bigint)
 language plpgsql security definer
 set search_path from current
 set jit = off set plan_cache_mode = force_generic_plan
@@ -33,11 +34,11 @@ begin
         where j.id = any (told);
     end if;
     return query
-        select j.id, null::double precision from jobs j
+        select j.id, null::double precision, null::bigint from jobs j
         where coalesce(j.worker, 0) = heartbeat.worker and j.state = 'running' and j.cancel_requested_at is not null
         order by j.id;
     return query
-        select null::bigint, extract(epoch from min(w.lease_until) - at)::double precision
+        select null::bigint, extract(epoch from min(w.lease_until) - at)::double precision, count(*)
         from workers w where w.id <> heartbeat.worker;
 end
 $$;
