@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeVar, cast
 
@@ -139,12 +139,22 @@ class NewJob:
             check_delay("expires_in", self.expires_in)
 
 
-def filled_in(job: NewJob, **fields: Any) -> NewJob:
-    """Return a job with these fields, which the caller has checked, and the others of `job`, which have been too."""
-    made = NewJob.__new__(NewJob)
-    made.__dict__.update(job.__dict__)
-    made.__dict__.update(fields)
+def filled_in(model: NewJob, args: dict[str, Any], unique_key: str | None) -> NewJob:
+    """Return a job with these fields, which the caller has checked, and the others of `model`, which have been too.
+
+    It remembers the model, so that of many jobs need not be asked what is the same in all: see :func:`model_of`.
+    """
+    made = _new(NewJob)
+    fields = made.__dict__
+    fields.update(model.__dict__)
+    fields["args"], fields["unique_key"], fields["_model"] = args, unique_key, model
     return made
+
+
+def model_of(jobs: Sequence[NewJob]) -> NewJob | None:
+    """Return the job that is like all these in all but arguments and unique key; None if none is known to be."""
+    models: list[NewJob | None] = [vars(job).get("_model") for job in jobs]
+    return models[0] if models[0] is not None and models.count(models[0]) == len(models) else None
 
 
 @attrs.frozen(kw_only=True, slots=False)  # as above
@@ -241,9 +251,12 @@ def fact_of(kind: type[T], fields: dict[str, Any]) -> T:
     What has a plain default may be left out. Of a `Job`, `scheduled_at`, `created_at` and `started_at` may be given as
     ``..._text``, in ISO 8601.
     """
-    made = kind.__new__(kind)
-    object.__setattr__(made, "__dict__", fields)
+    made = _new(kind)
+    _set(made, "__dict__", fields)
     return made
+
+
+_new, _set = object.__new__, object.__setattr__
 
 
 def overwrite(fact: object, **fields: object) -> None:
