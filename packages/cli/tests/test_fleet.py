@@ -13,6 +13,8 @@ import pytest
 import pq_core as pq
 from pq_cli import processors
 from pq_cli.fleet import assignment, launch
+from pq_cli.fleet.ears import listening
+from pq_cli.fleet.parent import Parent
 from pq_cli.fleet.place import EARLY, ENOUGH, FIRST_WAIT, Place
 
 ORPHAN = """
@@ -136,6 +138,21 @@ def test_who_dies_early_again_and_again_is_waited_for_twice_as_long_each_time_un
         waits.append(place.wait_for_next())
     assert waits == [FIRST_WAIT, 2 * FIRST_WAIT, 4 * FIRST_WAIT, 0.0, FIRST_WAIT]
     assert place.early_ends == 1 < ENOUGH
+
+
+def test_a_python_that_is_not_there_any_more_is_looked_for_again_and_then_given_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "pq_cli.fleet"])
+    monkeypatch.setattr("pq_cli.fleet.place.FIRST_WAIT", 0.001)
+    opened = len([*Path("/dev/fd").iterdir()])
+    with listening() as ears:
+        assert Parent("worker", 1, once=False, ears=ears).run() == 1
+    assert len([*Path("/dev/fd").iterdir()]) == opened
+    assert [record.levelname for record in caplog.records] == [*["WARNING"] * 4, "ERROR"]
+    assert "Worker worker#1 has no process: [Errno 2] No such file" in caplog.text
+    assert "takes its place in 0.0 s" in caplog.text
 
 
 def test_a_worker_that_hangs_does_not_outlive_its_parent_for_ever() -> None:

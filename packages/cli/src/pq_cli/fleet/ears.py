@@ -8,8 +8,8 @@ import signal
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 
-STOP = (signal.SIGTERM, signal.SIGINT)
-_HEARD = (*STOP, signal.SIGCHLD)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_HEARD = (*STOP_SIGNALS, signal.SIGCHLD)
 
 
 class Ears:
@@ -24,11 +24,11 @@ class Ears:
         heard = b""
         with suppress(BlockingIOError):
             heard = os.read(self._pipe, 4096)
-        return sum(number in STOP for number in heard)
+        return sum(number in STOP_SIGNALS for number in heard)
 
     def close(self) -> None:
         """Let the signals that ask to stop have their usual effect from here on."""
-        for number in STOP:
+        for number in STOP_SIGNALS:
             signal.signal(number, signal.SIG_DFL)
 
 
@@ -39,11 +39,12 @@ def listening() -> Generator[Ears]:
     for end in (hearing, written):
         os.set_blocking(end, False)
     signal.set_wakeup_fd(written, warn_on_full_buffer=False)
-    for number in _HEARD:
-        signal.signal(number, _go_on)
+    before = {number: signal.signal(number, _go_on) for number in _HEARD}
     try:
         yield Ears(hearing)
     finally:
+        for number, function in before.items():
+            signal.signal(number, function)
         signal.set_wakeup_fd(-1)
         os.close(hearing)
         os.close(written)

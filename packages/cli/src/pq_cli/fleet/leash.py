@@ -49,8 +49,10 @@ class Leash:
             os.set_inheritable(self._pipe, False)  # noqa: FBT003 - its only argument
 
     def _listen(self) -> None:
+        orders = select.poll()
+        orders.register(self._pipe, select.POLLIN)
         while True:
-            select.select([self._pipe], [], [])
+            orders.poll()
             with self._lock:
                 order = os.read(self._pipe, 1)
                 if self._worker is None:

@@ -10,7 +10,7 @@ import os
 import signal
 from time import monotonic
 
-from pq_cli.fleet.ears import Ears
+from pq_cli.fleet.ears import STOP_SIGNALS, Ears
 from pq_cli.fleet.place import EARLY, ENOUGH, LEAVE, STOP, Place
 
 logger = logging.getLogger("pq_cli.fleet")
@@ -39,7 +39,7 @@ class Parent:
 
     def run(self) -> int:
         """Return, when all processes have ended, 0 if they ended well, else the exit code of the first that did not."""
-        self._start_due(everywhere=True)
+        self._start_due()
         while any(place.pid is not None or place.due is not None for place in self._places):
             for _ in range(self._ears.wait(self._until_next())):
                 self._obey()
@@ -67,11 +67,19 @@ class Parent:
         for place in self._places:
             place.tell(order)
 
-    def _start_due(self, *, everywhere: bool = False) -> None:
+    def _start_due(self) -> None:
         for place in self._places:
-            if everywhere or (place.due is not None and place.due <= monotonic()):
-                pid = place.start()
-                logger.info("Worker %s has process %s", place.name, pid)
+            if place.due is not None and place.due <= monotonic():
+                self._start(place)
+
+    def _start(self, place: Place) -> None:
+        try:
+            pid = place.start()
+        except OSError as error:
+            place.note_end(0.0)
+            self._succeed(place, f"Worker {place.name} has no process: {error}", FAILED)
+        else:
+            logger.info("Worker %s has process %s", place.name, pid)
 
     def _until_next(self) -> float | None:
         dues = [place.due for place in self._places if place.due is not None]
@@ -88,27 +96,31 @@ class Parent:
                 return
             for place in self._places:
                 if place.pid == pid:
-                    self._succeed(place, os.waitstatus_to_exitcode(status))
+                    place.bury()
+                    code = os.waitstatus_to_exitcode(status)
+                    self._succeed(place, f"Worker {place.name}, process {pid}, {_described(code)}", code)
 
-    def _succeed(self, place: Place, code: int) -> None:
-        """Decide who takes the place of a process that has ended with `code`; below 0, a signal has killed it."""
-        pid = place.pid
-        place.bury()
-        if self._stopping and -code in (signal.SIGTERM, signal.SIGINT):
+    def _succeed(self, place: Place, news: str, code: int) -> None:
+        """Decide who takes a place that is empty by now.
+
+        Args:
+            place: the place.
+            news: what has happened there, in words.
+            code: with which the process has ended; below 0, it was killed by the signal of that number.
+        """
+        if self._stopping and -code in STOP_SIGNALS:
             code = 0  # it was not yet a worker, or no longer
         if self._stopping or self._once:
-            level = logging.WARNING if code else logging.INFO
-            logger.log(level, "Worker %s, process %s, %s", place.name, pid, _described(code))
+            logger.log(logging.WARNING if code else logging.INFO, news)
             self._count(code)
         elif place.early_ends >= ENOUGH:
-            text = "Worker %s, process %s, %s, the %sth in a row that did not live for %g s: all worker processes stop"
-            logger.error(text, place.name, pid, _described(code), ENOUGH, EARLY)
+            text = "%s, the %sth in a row that did not live for %g s: all worker processes stop"
+            logger.error(text, news, ENOUGH, EARLY)
             self._count(code or FAILED)
             self._stop()
         else:
             seconds = place.wait_for_next()
-            text = "Worker %s, process %s, %s; another one takes its place in %.1f s"
-            logger.warning(text, place.name, pid, _described(code), seconds)
+            logger.warning("%s; another one takes its place %s", news, f"in {seconds:.1f} s" if seconds else "at once")
 
     def _count(self, code: int) -> None:
         self._exit_code = self._exit_code or (code if code >= 0 else FAILED)

@@ -30,20 +30,33 @@ class Place:
         self.number = number
         self.name = f"{worker}#{number}"
         self.pid: int | None = None
-        self.due: float | None = None  # by the monotonic clock: when a process is to be started here
+        self.due: float | None = 0.0  # when a process is to be started here, by the monotonic clock; None: never
         self.early_ends = 0
         self._began = 0.0
         self._leash = -1
 
     def start(self) -> int:
-        """Start a process here: a fresh one, for a fork would carry on with what its parent has opened."""
-        theirs, self._leash = os.pipe()
-        os.set_inheritable(theirs, True)  # noqa: FBT003 - its only argument
+        """Start a process here: a fresh one, for a fork would carry on with what its parent has opened.
+
+        Returns:
+            its process id.
+
+        Raises:
+            OSError: there are too many processes, say, or Python is not where it was.
+        """
+        self.due = None
         flags = sys.orig_argv[1 : sys.orig_argv.index("-m")]
+        theirs, ours = os.pipe()
+        os.set_inheritable(theirs, True)  # noqa: FBT003 - its only argument
         words = [sys.executable, *flags, "-m", "pq_cli.fleet.member", self.name, str(theirs)]
-        self.pid = os.posix_spawn(sys.executable, words, os.environ)
-        os.close(theirs)
-        self._began, self.due = monotonic(), None
+        try:
+            self.pid = os.posix_spawn(sys.executable, words, os.environ)
+        except OSError:
+            os.close(ours)
+            raise
+        finally:
+            os.close(theirs)
+        self._leash, self._began = ours, monotonic()
         return self.pid
 
     def tell(self, order: bytes) -> None:
