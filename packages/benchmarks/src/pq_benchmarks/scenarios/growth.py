@@ -32,7 +32,7 @@ class Growth:
 
     Attributes:
         name: of the scenario, without what all have in common.
-        title: for the report; ``{count}`` stands for how much it is.
+        title: for the report; how much it is depends on the sizes of the run.
         count: reads from the sizes of the run how much it is.
         fill: is called with a DSN and that count, once.
         jobs: is called with a DSN and a number: adds the jobs of one drain to the grown database.
@@ -106,7 +106,7 @@ def _kept(what: str) -> Target:
 GROWTHS = (
     Growth(
         name="backlog",
-        title="the head of {count:,} ready jobs",
+        title="the head of many ready jobs",
         count=lambda sizes: sizes.backlog,
         fill=filling.insert,
         to_the_end=False,
@@ -114,28 +114,28 @@ GROWTHS = (
     ),
     Growth(
         name="history",
-        title="beside {count:,} ended jobs",
+        title="beside many ended jobs",
         count=lambda sizes: sizes.history,
         fill=filling.insert_finished,
         targets=(_kept("10M history"),),
     ),
     Growth(
         name="scheduled",
-        title="beside {count:,} scheduled jobs",
+        title="beside many scheduled jobs",
         count=lambda sizes: sizes.scheduled,
         fill=filling.insert_scheduled,
         targets=(_kept("1M scheduled"),),
     ),
     Growth(
         name="blocked",
-        title="beside {count:,} jobs blocked by one lock",
+        title="beside many jobs blocked by one lock",
         count=lambda sizes: sizes.blocked,
         fill=_blocked,
         targets=(_kept("100k blocked by one lock"),),
     ),
     Growth(
         name="locks",
-        title="the head of {count:,} ready jobs, each with a lock of its own; against as many as are run",
+        title="the head of many ready jobs, each with a lock of its own; against as many as are run",
         count=lambda sizes: sizes.locks,
         fill=_locked,
         jobs=_locked,
@@ -145,7 +145,7 @@ GROWTHS = (
     ),
     Growth(
         name="queues",
-        title="jobs spread over {count:,} queues",
+        title="jobs spread over many queues",
         count=lambda sizes: sizes.queues,
         fill=lambda _dsn, _count: None,
         jobs=filling.insert_over_queues,
@@ -157,7 +157,7 @@ GROWTHS = (
     ),
     Growth(
         name="workers",
-        title="beside {count:,} idle workers, connected and listening",
+        title="beside many idle workers, connected and listening",
         count=lambda sizes: sizes.workers,
         fill=lambda _dsn, _count: None,
         beside=crowd,
