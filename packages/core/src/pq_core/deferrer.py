@@ -76,6 +76,7 @@ class Deferrer(Generic[P]):
     """None if only the name of the task is known: then its arguments are not checked."""
     connection: Any = attrs.field(default=None, repr=False)
     unique: Unique | None = None
+    _models: dict[str, NewJob] = attrs.field(init=False, repr=False, factory=dict[str, NewJob])
 
     def configure(self, **options: Unpack[DeferOptions]) -> Deferrer[P]:
         """Return a Deferrer with these options changed.
@@ -173,19 +174,21 @@ class Deferrer(Generic[P]):
 
     def _each(self, name: str, arguments: Iterable[Mapping[str, Any]]) -> Iterator[NewJob]:
         for index, kwargs in enumerate(_several("args", arguments, "a list of dicts, one for each job")):
-            yield self._placed(name, index, kwargs)
+            try:
+                job = self._job(name, (), _checked(kwargs))
+            except InvalidJob as reason:
+                raise reason.at(index) from None
+            yield job
 
     async def _each_async(self, name: str, arguments: AsyncIterable[Mapping[str, Any]]) -> AsyncGenerator[NewJob]:
         index = 0
         async for kwargs in arguments:
-            yield self._placed(name, index, kwargs)
+            try:
+                job = self._job(name, (), _checked(kwargs))
+            except InvalidJob as reason:
+                raise reason.at(index) from None
+            yield job
             index += 1
-
-    def _placed(self, name: str, index: int, kwargs: object) -> NewJob:
-        try:
-            return self._job(name, (), _checked(kwargs))
-        except InvalidJob as reason:
-            raise reason.at(index) from None
 
     def _job(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> NewJob:
         if self.binding is not None:
@@ -196,10 +199,17 @@ class Deferrer(Generic[P]):
             )
         else:
             given = dict(kwargs)
-        template = self.template if name == self.template.task else attrs.evolve(self.template, task=name)
-        if self.unique is None:
-            return filled_in(template, args=given)
-        return filled_in(template, args=given, **self.unique.fields_for(name, template.queue, given))
+        model = self._models.get(name) or self._model(name)
+        key = None if self.unique is None else self.unique.key_for(name, model.queue, given)
+        return filled_in(model, given, key)
+
+    def _model(self, name: str) -> NewJob:
+        """Return what the jobs are like under this name of the task, and keep it."""
+        model = attrs.evolve(self.template, task=name)
+        if self.unique is not None:
+            model = attrs.evolve(model, unique_key="its own", **self.unique.fields)
+        self._models[name] = model
+        return model
 
 
 def ids_of(deferred: Iterable[Deferred]) -> list[int]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from itertools import chain
 from math import isfinite
 from typing import Any, cast
 
@@ -30,6 +31,7 @@ _ARRAY: Any = (list, tuple)
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _PLAIN_KEYS = frozenset({str})
+_DICTS = frozenset({dict})
 _TOO_DEEP = f"it is nested more than {MAX_DEPTH} levels deep, or holds itself"
 
 
@@ -132,6 +134,23 @@ def dump_mapping(value: object, field: str, *, error: type[InvalidJob]) -> str:
     except Exception as reason:
         raise _named((field, value, f"{type(reason).__qualname__}: {reason}"), field, error) from reason
     return dump(plain, field, error=error)
+
+
+def dump_lines(values: Sequence[object]) -> str | None:
+    """Return the JSON texts of dicts of plain values, one a line; None if one of them needs a closer look."""
+    if not _DICTS.issuperset(map(type, values)):
+        return None
+    dicts = cast("Sequence[dict[Any, Any]]", values)
+    plain = _SCALARS.issuperset(map(type, chain.from_iterable(map(dict.values, dicts))))
+    if not plain or not _PLAIN_KEYS.issuperset(map(type, chain.from_iterable(dicts))):
+        return None
+    try:
+        text = "\n".join(map(_encode, dicts))
+        if not text.isascii():
+            text.encode()
+    except ValueError:  # no such number, or no such text
+        return None
+    return None if "\\u0000" in text else text
 
 
 def check_mapping(value: object, field: str, *, error: type[InvalidJob]) -> Mapping[Any, Any]:

@@ -66,18 +66,18 @@ class Unique:
         if self.key is not None and self.args is not True:
             raise InvalidOption(f"unique: key {shown(self.key)} and args {shown(self.args)} exclude each other")
 
-    def fields_for(self, task: str, queue: str, args: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the fields of a `NewJob` that make it unique.
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields of a `NewJob` that make it unique, besides its key."""
+        return {"unique_scope": self.scope, "unique_period": self.period, "on_conflict": self.on_conflict}
+
+    def key_for(self, task: str, queue: str, args: Mapping[str, Any]) -> str:
+        """Return the key of a job.
 
         Raises:
-            InvalidArguments: the key is made of arguments, and JSON cannot carry them.
+            InvalidArguments: it is made of arguments, and JSON cannot carry them.
         """
-        return {
-            "unique_key": self.key or self._made_key(task, queue, args),
-            "unique_scope": self.scope,
-            "unique_period": self.period,
-            "on_conflict": self.on_conflict,
-        }
+        return self.key or self._made_key(task, queue, args)
 
     def _made_key(self, task: str, queue: str, args: Mapping[str, Any]) -> str:
         """Return the task's name, and a hash: of the JSON, so that 1 and 1.0 differ, a tuple and a list do not."""

@@ -9,7 +9,7 @@ from typing import Any, LiteralString, TypeVar, cast
 from pq_core.answers import Deferred, Status
 from pq_core.errors import InvalidArguments, InvalidJob
 from pq_core.job import MAX_LOSSES, NewJob
-from pq_core.payload import dump_mapping
+from pq_core.payload import dump_lines, dump_mapping
 from pq_core.unique import already_deferred
 
 T = TypeVar("T")
@@ -58,12 +58,38 @@ def term_values(job: NewJob) -> list[Any]:
     ]
 
 
-def job_columns(jobs: Sequence[NewJob]) -> list[str]:
+def job_columns(jobs: Sequence[NewJob], like: Sequence[NewJob]) -> list[str]:
     """Return one text for each parameter of `DEFER_MANY`, all but the time.
+
+    Args:
+        jobs: what to store.
+        like: the same, or one that is like them in all but arguments and unique key.
 
     Raises:
         InvalidArguments, InvalidJob: of the first job whose arguments or metadata cannot be stored, with its place.
     """
+    args = dump_lines([job.args for job in jobs])
+    metadata = dump_lines([job.metadata for job in like])
+    if args is None or metadata is None:
+        args, metadata = _looked_at(jobs)
+    elif len(like) > 1:
+        metadata = "\n".join(_once_if_alike(metadata.split("\n")))
+    return [
+        _texts([job.task for job in like]),
+        args,
+        _texts([job.queue for job in like]),
+        _numbers([job.priority for job in like]),
+        _texts([job.lock for job in like]),
+        _texts([job.lock_mode for job in like]),
+        _moments([job.scheduled_at for job in like]),
+        _seconds([job.delay for job in like]),
+        _numbers([job.max_losses for job in like]),
+        metadata,
+    ]
+
+
+def _looked_at(jobs: Sequence[NewJob]) -> tuple[str, str]:
+    """Return arguments and metadata, one a line: JSON as it is made here has no line breaks."""
     payloads: list[tuple[str, str]] = []
     for place, job in enumerate(jobs):
         try:
@@ -71,31 +97,20 @@ def job_columns(jobs: Sequence[NewJob]) -> list[str]:
         except InvalidJob as refused:
             raise refused.at(place) from None
     args, metadata = zip(*payloads, strict=True)
-    return [
-        _texts([job.task for job in jobs]),
-        "\n".join(args),  # JSON as it is made here has no line breaks
-        _texts([job.queue for job in jobs]),
-        _numbers([job.priority for job in jobs]),
-        _texts([job.lock for job in jobs]),
-        _texts([job.lock_mode for job in jobs]),
-        _moments([job.scheduled_at for job in jobs]),
-        _seconds([job.delay for job in jobs]),
-        _numbers([job.max_losses for job in jobs]),
-        "\n".join(_once_if_alike(metadata)),
-    ]
+    return "\n".join(args), "\n".join(_once_if_alike(metadata))
 
 
-def term_columns(jobs: Sequence[NewJob]) -> list[str]:
+def term_columns(jobs: Sequence[NewJob], like: Sequence[NewJob]) -> list[str]:
     """Return one text for each parameter that `DEFER_MANY_WITH_TERMS` takes after that."""
     return [
-        _texts([job.delivery for job in jobs]),
-        _numbers([job.version for job in jobs]),
+        _texts([job.delivery for job in like]),
+        _numbers([job.version for job in like]),
         _texts([job.unique_key for job in jobs]),
-        _texts([job.unique_scope for job in jobs]),
-        _seconds([job.unique_period for job in jobs]),
-        _texts([job.on_conflict for job in jobs]),
-        _moments([job.expires_at for job in jobs]),
-        _seconds([job.expires_in for job in jobs]),
+        _texts([job.unique_scope for job in like]),
+        _seconds([job.unique_period for job in like]),
+        _texts([job.on_conflict for job in like]),
+        _moments([job.expires_at for job in like]),
+        _seconds([job.expires_in for job in like]),
     ]
 
 

@@ -27,7 +27,7 @@ from pq_core.given import (
     check_worker,
 )
 from pq_core.health import Health
-from pq_core.job import LONGEST_DELAY, Job, NewJob
+from pq_core.job import LONGEST_DELAY, Job, NewJob, model_of
 from pq_core.outcome import UNCHANGED, Outcome, Progress, newest
 from pq_core.payload import dump, dump_mapping
 from pq_core.postgres.conditions import condition, plain_ids
@@ -95,11 +95,13 @@ class Statements:
         if len(jobs) == 1:
             # A scalar call costs the database about two thirds of what arrays of one do.
             return self._defer_one(jobs, now, alone=alone)
-        columns = [*job_columns(jobs), self._time(now)]
-        if all(job.has_usual_terms for job in jobs):
+        model = model_of(jobs)
+        like = jobs if model is None else [model]
+        columns = [*job_columns(jobs, like), self._time(now)]
+        if all(job.has_usual_terms for job in like):
             placeholders = DEFER_MANY + ALONE if alone else DEFER_MANY
             return self._call("defer_many", placeholders, columns, lambda rows: read_deferred(jobs, *rows[0]))
-        columns += term_columns(jobs)
+        columns += term_columns(jobs, like)
         return self._call("defer_many", DEFER_MANY_WITH_TERMS, columns, lambda rows: read_deferred(jobs, *rows[0]))
 
     def _defer_one(self, jobs: Sequence[NewJob], now: datetime | None, *, alone: bool) -> Statement[list[Deferred]]:
