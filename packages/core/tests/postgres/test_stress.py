@@ -3,6 +3,9 @@
 Producers hold transactions open. Workers finish in every way, die and leave. Villains cancel, reschedule, revive,
 pause, expire, purge and prune, and edit rows by hand. ``PQ_STRESS_SECONDS`` lengthens the run, ``PQ_STRESS_SEED``
 repeats one.
+
+Once more they do so with workers that remember how far they have read (see pq_core/postgres/floors.py), who never
+begin at the beginning again to find what they missed, and with transactions that stay open for longer than they wait.
 """
 
 from __future__ import annotations
@@ -19,11 +22,21 @@ import attrs
 import psycopg
 import pytest
 
-from pq_core.postgres import PsycopgConnector
+from pq_core.postgres import PsycopgConnector, floors
+from pq_core.postgres.floors import Floors
 from pq_testing.postgres import Server
 
 SECONDS = float(os.environ.get("PQ_STRESS_SECONDS", "12"))
+FLOORED_SECONDS = float(os.environ.get("PQ_STRESS_SECONDS", "8"))
 LOCKS, QUEUES, LEASE = 12, ["a", "b", "c"], 0.5
+
+FETCH = (
+    "select id, claim, attempt, losses >= max_losses - 1, again, queue, priority, terms::text from pq.fetch(%s, %s, %s"
+)
+FLOORS = (
+    ", null, floor_queues => %s::text[], floor_ends => %s::int[], floor_highs => %s::smallint[],"
+    " floor_lows => %s::smallint[], floors => %s::bigint[], risen_since => %s::bigint, due_since => %s::bigint"
+)
 
 # Notes each start of an ordered job behind an earlier live one that had been committed before the fetch began.
 WATCH_ORDER = """
@@ -64,6 +77,7 @@ class Field:
     revived: set[int] = attrs.field(factory=set)
     edited: set[int] = attrs.field(factory=set)
     pruned: int = 0
+    floored: bool = False
     runs: dict[tuple[int, int], int] = attrs.field(factory=dict)
     ends: dict[tuple[int, int], str] = attrs.field(factory=dict)
     counts: Counter[str] = attrs.field(factory=Counter)
@@ -140,8 +154,16 @@ class Producer:
                 ids += row[0]
                 if rnd.random() < 0.1:
                     time.sleep(rnd.random() * 0.03)
+            if self.field.floored and rnd.random() < 0.02:
+                time.sleep(rnd.random() * 0.6)
         with self.field.guard:
             self.field.deferred += ids
+
+
+@attrs.frozen
+class Claimed:
+    queue: str
+    priority: int
 
 
 @attrs.define
@@ -152,6 +174,7 @@ class Worker:
     id: int = 0
     holds: dict[int, tuple[int, int]] = attrs.field(factory=dict)
     beat: float = 0.0
+    floors: Floors | None = None
 
     def run(self) -> None:
         self.be_born()
@@ -177,21 +200,25 @@ class Worker:
 
     def fetch(self, conn: psycopg.Connection[Any]) -> None:
         limit = self.rnd.choice([1, 5, 50, 200])
+        question = None if self.floors is None else self.floors.ask(self.queues)
+        start = () if question is None else question.parameters
         try:
-            rows = conn.execute(
-                "select id, claim, attempt, losses >= max_losses - 1, again from pq.fetch(%s, %s, %s)",
-                (self.id, self.queues, limit),
-            ).fetchall()
+            rows = conn.execute(f"{FETCH}{FLOORS if start else ''})", (self.id, self.queues, limit, *start)).fetchall()
         except psycopg.Error as error:
             if error.sqlstate != "PQ001":
                 raise
             self.beat = 0.0
+            if self.floors is not None:
+                self.floors.drop(question)
             return
         jobs = rows[:-1]
+        if self.floors is not None and question is not None:
+            self.floors.learn(question, rows[-1][7], [Claimed(row[5], row[6]) for row in jobs])
+            self.field.counts["fetch from a floor"] += question.start is not None
         if len(jobs) > limit or (len(jobs) > 1 and any(row[3] for row in jobs)):
             self.field.fault(f"a worker that asked for {limit} got {jobs}")
         with self.field.guard:
-            for id_, claim, attempt, _, _ in jobs:
+            for id_, claim, attempt, *_ in jobs:
                 if self.field.runs.setdefault((id_, claim), attempt) is not attempt or attempt > claim:
                     self.field.faults.append(f"job {id_} was fetched twice under claim {claim}, or attempt {attempt}")
         self.holds.update({row[0]: (row[1], row[2]) for row in jobs})
@@ -373,11 +400,14 @@ class Rescuer:
             self.field.edited.add(id_)
 
 
-def attack(dsn: str, seed: int, seconds: float) -> Field:
+def attack(dsn: str, seed: int, seconds: float, *, floored: bool = False) -> Field:
     """Let everybody loose for so long, then let the workers work off what is left."""
-    field = Field(dsn, seed)
+    field = Field(dsn, seed, floored=floored)
     served: list[list[str] | None] = [["a"], ["b", "c"], ["a", "b", "c"], ["c", "a"], None, None]
     calm = [Worker(field, random.Random(seed * 100 + n), queues) for n, queues in enumerate(served)]
+    for worker in calm if floored else ():
+        worker.floors = Floors()
+        worker.floors.judge(floors.MANY_READ + 1, 0)
     wild: list[Producer | Villain] = [Producer(field, random.Random(seed * 1000 + n)) for n in range(2)]
     wild += [Villain(field, random.Random(seed * 10000 + n)) for n in range(3)]
     with psycopg.connect(dsn, autocommit=True) as conn:
@@ -453,3 +483,19 @@ def test_nothing_is_lost_doubled_overtaken_or_stuck_when_everybody_works_on_the_
     print(dict(sorted(field.counts.items())))  # noqa: T201 - so that a failure can be understood
     assert field.faults == [], f"PQ_STRESS_SEED={seed}"
     assert field.counts["finished"] > 100 * SECONDS
+
+
+@pytest.mark.timeout(FLOORED_SECONDS + 150)
+def test_nothing_is_stuck_below_a_floor(monkeypatch: pytest.MonkeyPatch) -> None:
+    seed = int(os.environ.get("PQ_STRESS_SEED", random.randrange(10**6)))
+    print(f"PQ_STRESS_SEED={seed}")  # noqa: T201 - so that a failure can be repeated
+    for name, value in (("NET", 1e9), ("LONG", 0.2), ("SETTLING", 0.02), ("FEW_READ", -1e9)):
+        monkeypatch.setattr(floors, name, value)
+    with Server.start(settings={"track_commit_timestamp": "on"}) as own:
+        dsn = own.dsn("postgres")
+        PsycopgConnector(dsn).sync.migrate()
+        field = attack(dsn, seed, FLOORED_SECONDS, floored=True)
+    print(dict(sorted(field.counts.items())))  # noqa: T201 - so that a failure can be understood
+    assert field.faults == [], f"PQ_STRESS_SEED={seed}"
+    assert field.counts["finished"] > 100 * FLOORED_SECONDS
+    assert field.counts["fetch from a floor"] > field.counts["fetch"] / 2

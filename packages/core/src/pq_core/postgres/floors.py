@@ -40,7 +40,7 @@ MOST_QUEUES = 200
 MOST_PRIORITIES = 32
 MOST_MARKS = 32
 MANY_READ = 4000
-"""Index entries that a fetch may read besides those of its jobs before floors are called for; others' jobs have some."""
+"""Index entries that a fetch may read beside those of its jobs before floors are called for; other jobs have some."""
 FEW_READ = 1000
 """So few besides, from the beginning, and they are called for no more."""
 

@@ -71,8 +71,10 @@ declare
     served text[] := '{}';
     left_over bigint[] := '{}';
     read_now json;
+    read_before bigint;
 begin
     if "fetch".listening then
+        read_before := coalesce(pg_stat_get_xact_tuples_returned(to_regclass('jobs_ready')), 0);
         told := all_told();
     end if;
     if floored then
@@ -80,6 +82,7 @@ begin
         oldest := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
         newest := pg_snapshot_xmax(pg_current_snapshot())::text::bigint;
         top := pg_sequence_last_value(to_regclass('jobs_id_seq'));
+        read_before := coalesce(pg_stat_get_xact_tuples_returned(to_regclass('jobs_ready')), 0);
     end if;
     perform from workers w where w.id = "fetch".worker and w.lease_until > at;
     if not found then
@@ -232,9 +235,9 @@ begin
                     union all
                     select j.queue, j.priority, j.id - 1 from jobs j where j.id = any (left_over) and (j.state = 'ready') is true) s),
             'risen', (select min(j.risen) from jobs j where j.id = any (risen_ids) and (j.state = 'ready') is true),
-            'read', coalesce(pg_stat_get_xact_tuples_returned(to_regclass('jobs_ready')), 0));
+            'read', coalesce(pg_stat_get_xact_tuples_returned(to_regclass('jobs_ready')), 0) - read_before);
     elsif "fetch".listening then
-        read_now := to_json(coalesce(pg_stat_get_xact_tuples_returned(to_regclass('jobs_ready')), 0));
+        read_now := to_json(coalesce(pg_stat_get_xact_tuples_returned(to_regclass('jobs_ready')), 0) - read_before);
     end if;
     return query
         select null::bigint, null::text, null::json, null::text, null::smallint, null::text, null::text, null::bigint, null::bigint,
