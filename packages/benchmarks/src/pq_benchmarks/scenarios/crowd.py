@@ -21,7 +21,7 @@ from pq_benchmarks.tally import Tally
 ELSEWHERE = "elsewhere"
 """A queue in which nothing is: in the one that is measured they would take part in the work."""
 _LONGEST_START = 180.0
-_LISTENING = "select count(*) from pg_stat_activity where datname = current_database() and query ilike 'listen %'"
+_KNOWN = "select count(*) from pq.workers"
 _QUERIES = "select xact_commit from pg_stat_database where datname = current_database()"
 _CALM = 0.1
 """CPU seconds of the server in a second, below which all are taken to have started: on each connection, the first call
@@ -37,7 +37,7 @@ def crowd(stage: Stage, dsn: str, count: int, queue: str = ELSEWHERE) -> Generat
     """Keep so many workers idle.
 
     Raises:
-        ProcessFailed: they do not all come to listen.
+        ProcessFailed: they do not all start.
     """
     path = stage.directory / "crowd tally"
     tally = Tally.create(path)
@@ -46,9 +46,9 @@ def crowd(stage: Stage, dsn: str, count: int, queue: str = ELSEWHERE) -> Generat
     workers = WorkerProcess.start(command, environment, stage.directory / "crowd.log")
     with workers, psycopg.connect(dsn, autocommit=True) as connection:
 
-        def listening() -> bool:
+        def all_known() -> bool:
             time.sleep(0.2)
-            row = connection.execute(_LISTENING).fetchone()
+            row = connection.execute(_KNOWN).fetchone()
             return row is not None and int(row[0]) >= count
 
         def calm() -> bool:
@@ -56,8 +56,8 @@ def crowd(stage: Stage, dsn: str, count: int, queue: str = ELSEWHERE) -> Generat
             time.sleep(1.0)
             return stage.server.cpu_seconds() - before < _CALM
 
-        if not workers.wait_until(listening, _LONGEST_START):
-            raise ProcessFailed(f"not all of {count} idle workers came to listen within {_LONGEST_START:.0f} s")
+        if not workers.wait_until(all_known, _LONGEST_START):
+            raise ProcessFailed(f"not all of {count} idle workers were known within {_LONGEST_START:.0f} s")
         workers.wait_until(calm, _LONGEST_UNREST)
         yield workers, tally
 
