@@ -105,6 +105,12 @@ def test_the_quick_profile_has_fewer_rounds_of_what_takes_long() -> None:
     assert [result.round for result in play(stage(FULL), [slow], [])] == [*range(FULL.rounds)]
 
 
+def test_pq_may_be_alone_in_the_quick_profile() -> None:
+    alone = Scenario(name="slow", title="", measure=measure, peers=True, once=True, quick_alone=True)
+    assert [result.contender for result in play(stage(), [alone], [STEADY])] == ["pq"]
+    assert [result.contender for result in play(stage(FULL), [alone], [STEADY])] == ["pq", "steady"]
+
+
 def test_an_unknown_scenario_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(ValueError, match=r"there is no scenario 'drian'; there are .*, drain, "):
         choose(["drian"])

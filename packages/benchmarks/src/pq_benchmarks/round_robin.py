@@ -63,7 +63,8 @@ def play(stage: Stage, scenarios: Sequence[Scenario], peers: Sequence[Contender]
         for scenario in scenarios:
             if turn >= scenario.rounds(stage.sizes):
                 continue
-            for contender in rotated(_contenders(scenario, peers), turn):
+            alone = scenario.quick_alone and stage.sizes.quick
+            for contender in rotated(_contenders(scenario, [] if alone else peers), turn):
                 if contender != PQ and failures[scenario.name, contender.name] >= CHANCES:
                     continue
                 result = _measure(stage, scenario, contender, turn)

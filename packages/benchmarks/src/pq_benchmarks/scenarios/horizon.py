@@ -231,6 +231,7 @@ HORIZONS = tuple(
         ),
         peers=True,
         once=True,
+        quick_alone=True,
         full=name != "horizon",
         takes=_takes(pinned),
     )

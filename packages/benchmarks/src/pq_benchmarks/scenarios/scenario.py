@@ -24,6 +24,7 @@ class Scenario:
         yardsticks: what is no queue, and yet takes its turns with them, since a target is a ratio to it.
         once: whether one round is enough.
         quick_rounds: how many rounds it has at most in the quick profile; None: as many as the others.
+        quick_alone: whether pq takes part alone in the quick profile.
         full: whether it takes too long for the quick profile, and is left to the full one, or to who asks for it.
         takes: whether a contender can take part.
     """
@@ -36,6 +37,7 @@ class Scenario:
     yardsticks: tuple[Contender, ...] = ()
     once: bool = False
     quick_rounds: int | None = None
+    quick_alone: bool = False
     full: bool = False
     takes: Callable[[Contender], bool] = lambda _: True
 
