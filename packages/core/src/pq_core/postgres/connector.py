@@ -199,13 +199,14 @@ class PsycopgConnector(Verbs):
             listening = self._news.listening
             return await self._run(self._link.statements.fetch(worker, queues, limit, now, listening=listening))
         names = None if queues is None else tuple(queues)
-        ids = [] if isinstance(queues, str) else self._news.named(names, limit)
-        if ids:
+        told = [] if isinstance(queues, str) else self._news.named(names, limit)
+        if told:
             # Who is told of a few jobs, and knows that there are no others, is spared the search; it looks after it.
-            jobs = await self._ask(self._link.statements.claim(worker, queues, ids))
+            ids = sorted({id_ for notice in told for id_ in notice.ids})
+            jobs, left = await self._ask(self._link.statements.claim(worker, queues, ids))
             if jobs:
                 self._news.won()
-            return Fetched(jobs=jobs, again=True)
+            return Fetched(jobs=jobs, again=bool(jobs) or left or not self._news.lost(names, told))
         self._news.begin(names)
         fetched = await self._fetch(worker, queues, limit)
         empty = len(fetched.jobs) < limit and not fetched.again and not fetched.solo

@@ -14,11 +14,20 @@ class Herd:
 
     Args:
         wake: is called when it is time to look.
+        queues: whose notices it is told; None: of every queue.
         spread: tells the seconds within which to wake.
         came_late: is called if somebody else was sooner.
     """
 
-    def __init__(self, wake: Callable[[], None], *, spread: Callable[[], float], came_late: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        wake: Callable[[], None],
+        queues: frozenset[str] | None,
+        *,
+        spread: Callable[[], float],
+        came_late: Callable[[], None],
+    ) -> None:
+        self.queues = queues
         self._wake = wake
         self._spread = spread
         self._came_late = came_late
@@ -35,6 +44,12 @@ class Herd:
         self._waiting.append(notice)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(random.uniform(0, spread), self._come)
+
+    def watch(self, notices: list[Notice], seconds: float) -> None:
+        """Wake after that long, unless somebody is heard to have seen to these notices: it has begun to, it seems."""
+        self._waiting += notices
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._come)
 
     def taken(self, queue: str, first: int) -> None:
         """Stay, unless something was told after the notice whose first job that is: all before has been looked at."""

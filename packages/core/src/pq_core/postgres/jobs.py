@@ -8,7 +8,8 @@ from operator import itemgetter
 from typing import Any
 
 from pq_core.answers import Fetched, JobState
-from pq_core.job import Job, fact_of
+from pq_core.fact import fact_of
+from pq_core.job import Job
 from pq_core.payload import load, load_all
 from pq_core.states import State
 
@@ -32,6 +33,13 @@ def read_fetched(rows: list[Row], worker: int) -> Fetched:
     """Read rows of `FETCHED_COLUMNS`, the last of which holds no job, but what else fetch() answers."""
     again, solo, next_in = rows.pop()[-3:]
     return Fetched(jobs=read_claimed(rows, worker), again=again, solo=solo, next_in=next_in)
+
+
+def read_named(rows: list[Row], worker: int) -> tuple[list[Job], bool]:
+    """Read rows of claim(); return the jobs, and whether it is left to fetch() to find some."""
+    if rows and rows[0][0] is None:
+        return [], True
+    return read_claimed(rows, worker), False
 
 
 def read_claimed(rows: list[Row], worker: int) -> list[Job]:
@@ -83,8 +91,6 @@ def _fetched(row: Row, args: Any, worker: int) -> Job:
         "started_at_text": started_at,
         "worker": worker,
         "reason": reason,
-        "errors": [],
-        "metadata": {},
     }
     if cancel_requested_at is not None:
         fields["cancel_requested_at"] = cancel_requested_at.astimezone(UTC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import psycopg
@@ -17,7 +17,7 @@ from pq_core.postgres.line import Line
 from pq_core.postgres.link import ISOLATION, Link, settings_to_mend
 from pq_core.postgres.news import News, PlainHearer, tell
 from pq_core.postgres.notices import TAKEN, Notice
-from pq_core.postgres.statements import quote
+from pq_core.postgres.statements import Statement, quote
 
 PATIENCE = 60.0
 """Seconds of silence after which the connection is asked whether it still lives."""
@@ -36,7 +36,7 @@ async def listen(link: Link, queues: Sequence[str] | None, wake: Callable[[], No
     wanted = None if queues is None else frozenset(queues)
     hearer = wake if isinstance(wake, Hearer) else PlainHearer(wake)
 
-    herd = Herd(hearer.jobs, spread=lambda: news.spread, came_late=news.came_late)
+    herd = Herd(hearer.jobs, wanted, spread=lambda: news.spread, came_late=news.came_late)
 
     def hear(payload: str) -> None:
         notice = Notice.read(payload)
@@ -54,16 +54,23 @@ async def listen(link: Link, queues: Sequence[str] | None, wake: Callable[[], No
 
     with ExitStack() as while_heard:
         while_heard.callback(herd.close)
+        news.herds.append(herd)
+        while_heard.callback(news.herds.remove, herd)
 
         def start() -> None:
             while_heard.enter_context(news.heard())
             hearer.started()
 
-        await receive(link, start, hear, news.lines)
+        claim = link.statements.claim(1, None, [])
+        await receive(link, start, hear, news.lines, claim)
 
 
 async def receive(
-    link: Link, started: Callable[[], None], hear: Callable[[str], None], lines: list[Line] | None = None
+    link: Link,
+    started: Callable[[], None],
+    hear: Callable[[str], None],
+    lines: list[Line] | None = None,
+    rehearsed: Statement[Any] | None = None,
 ) -> None:
     """Call `hear()` with the text of each notification, until cancelled.
 
@@ -72,6 +79,7 @@ async def receive(
         started: is called once, when notifications are received.
         hear: is given the payloads.
         lines: holds the connection from then on.
+        rehearsed: is run once before: what is run for the first time takes the server ten times as long.
 
     Raises:
         ConnectionFailed: the connection breaks.
@@ -84,6 +92,10 @@ async def receive(
             stack.callback(connection.pgconn.finish)
             await mend(connection)
             await connection.execute(f"listen {quote(link.schema)}".encode())
+            if rehearsed is not None:
+                connection.prepare_threshold = 0 if link.preparing else None
+                with suppress(psycopg.Error):
+                    await connection.execute(rehearsed.text, rehearsed.parameters)
             line = Line(connection, hear)
             stack.enter_context(line.opened())
             if lines is not None:

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import attrs
 
 from pq_core.hearing import Hearer
+from pq_core.postgres.herd import Herd
 from pq_core.postgres.line import Line
 from pq_core.postgres.notices import Notice, after
 
@@ -20,6 +21,8 @@ WHO_COME = 4
 BETWEEN_COMERS = 0.002
 """Seconds between two of these, on average, if there are more."""
 LEAST_PATIENCE = 0.01
+LONGEST_WORD = 0.05
+"""Seconds in which one who has come sooner has surely looked at all, and told of it."""
 
 
 @attrs.define(eq=False)
@@ -30,12 +33,14 @@ class News:
         followers: are called with each notice about jobs, of any queue, in the order in which they were committed.
         restarted: are called when a connection has begun to listen: what was told before, nobody has heard.
         lines: the connections.
+        herds: who is to be woken, one for each connection.
         others: workers that there are besides, as far as is known.
     """
 
     followers: list[Callable[[Notice], None]] = attrs.field(factory=list[Callable[[Notice], None]])
     restarted: list[Callable[[], None]] = attrs.field(factory=list[Callable[[], None]])
     lines: list[Line] = attrs.field(factory=list[Line])
+    herds: list[Herd] = attrs.field(factory=list[Herd])
     others: int = 0
     _patience: float = 1.0
     _listening: int = 0
@@ -117,13 +122,22 @@ class News:
         if not empty:
             self._told.pop(queues, None)
 
-    def named(self, queues: Queues, limit: int) -> list[int]:
-        """Return the jobs of which this is news, if that is all there may be, and few; else none. Forget them."""
+    def named(self, queues: Queues, limit: int) -> list[Notice]:
+        """Return the news, if that is all there may be, and names few jobs; else nothing. Forget it."""
         told = self._told.pop(queues, [])
         if not all(notice.ids and isinstance(notice.ids, tuple) for notice in told):
             return []
-        ids = sorted({id_ for notice in told for id_ in notice.ids})
-        return ids if len(ids) <= min(limit, MOST_CLAIMED) else []
+        return told if sum(len(notice.ids) for notice in told) <= min(limit, MOST_CLAIMED) else []
+
+    def lost(self, queues: Queues, told: list[Notice]) -> bool:
+        """Take note that others have all that was named; return whether it is enough to wait for their word."""
+        self.came_late()
+        herds = [herd for herd in self.herds if herd.queues == (None if queues is None else frozenset(queues))]
+        if not self.spread or not herds:
+            return False
+        for herd in herds:
+            herd.watch(told, LONGEST_WORD + self.spread)
+        return True
 
 
 @attrs.frozen

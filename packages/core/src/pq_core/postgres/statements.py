@@ -47,10 +47,10 @@ from pq_core.postgres.deferred import (
 from pq_core.postgres.jobs import (
     FETCHED_COLUMNS,
     JOB_COLUMNS,
-    read_claimed,
     read_fetched,
     read_ids,
     read_job,
+    read_named,
     read_states,
 )
 from pq_core.postgres.reports import read_health, read_queue, read_standing, read_to_stop, read_worker
@@ -149,11 +149,11 @@ class Statements:
     def notify(self, text: str) -> Statement[None]:
         return Statement("select pg_notify(%s, %s)", [self.schema, text], lambda _: None)
 
-    def claim(self, worker: int, queues: Sequence[str] | None, ids: Sequence[int]) -> Statement[list[Job]]:
+    def claim(self, worker: int, queues: Sequence[str] | None, ids: Sequence[int]) -> Statement[tuple[list[Job], bool]]:
         names = check_queues(queues)
         parameters = [check_worker(worker), None if names is None else list(names), list(ids)]
         text = f"select {FETCHED_COLUMNS} from {self.prefix}.claim(%s::bigint, %s::text[], %s::bigint[])"  # noqa: S608 - as above
-        return Statement(text, parameters, lambda rows: read_claimed(rows, worker))
+        return Statement(text, parameters, lambda rows: read_named(rows, worker))
 
     def finish(self, outcomes: Sequence[Outcome], now: datetime | None) -> Statement[list[int]]:
         ordered = _by_job(outcomes)
