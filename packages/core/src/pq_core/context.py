@@ -15,7 +15,8 @@ from pq_core.connector import Connector
 from pq_core.delays import Delay
 from pq_core.errors import InvalidOption, TaskFailed, TransactionRequired, shown
 from pq_core.events import Hooks
-from pq_core.job import Delivery, Job, stand_for_defaults
+from pq_core.fact import stand_for_defaults
+from pq_core.job import Delivery, Job
 from pq_core.lifespan import Lifespan
 from pq_core.outcome import UNCHANGED, Unchanged
 from pq_core.payload import clean_text

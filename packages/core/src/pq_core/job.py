@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, TypeVar, cast
+from datetime import datetime, timedelta
+from typing import Any, Literal, cast
 
 import attrs
 
 from pq_core.errors import InvalidArguments, InvalidJob, shown
+from pq_core.fact import Empty, Moment, stand_for_defaults
 from pq_core.payload import NO_NAMES, check_mapping
 from pq_core.states import ENDED, State
-
-T = TypeVar("T")
 
 LockMode = Literal["ordered", "mutex"]
 """``ordered``: wait for every earlier live job of the lock. ``mutex``: wait only for a running one."""
@@ -144,7 +143,7 @@ def filled_in(model: NewJob, args: dict[str, Any], unique_key: str | None) -> Ne
 
     It remembers the model, so that of many jobs need not be asked what is the same in all: see :func:`model_of`.
     """
-    made = _new(NewJob)
+    made = NewJob.__new__(NewJob)
     fields = made.__dict__
     fields.update(model.__dict__)
     fields["args"], fields["unique_key"], fields["_model"] = args, unique_key, model
@@ -220,43 +219,11 @@ class Job:
         return self.state in ENDED
 
 
-class _Moment:
-    """A time of a fetched job, read when somebody asks: most tasks never do, and to read it takes as long as a call."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __get__(self, job: Job | None, owner: type[Job] | None = None) -> datetime:
-        text = None if job is None else vars(job).get(f"{self._name}_text")
-        if text is None:
-            raise AttributeError(self._name)
-        return datetime.fromisoformat(text).astimezone(UTC)
-
-
-def stand_for_defaults(kind: type[attrs.AttrsInstance]) -> None:
-    """Let the class have its fields' defaults as attributes, so that a value may be made without them, by `fact_of`."""
-    for field in attrs.fields(kind):
-        if field.default is not attrs.NOTHING and not isinstance(field.default, attrs.Factory):  # type: ignore[arg-type]
-            setattr(kind, field.name, field.default)
-
-
 stand_for_defaults(Job)
 for _name in ("scheduled_at", "created_at", "started_at"):
-    setattr(Job, _name, _Moment(_name))
-
-
-def fact_of(kind: type[T], fields: dict[str, Any]) -> T:
-    """Return a frozen value with these fields, all of them right, in a fraction of the time that its class takes.
-
-    What has a plain default may be left out. Of a `Job`, `scheduled_at`, `created_at` and `started_at` may be given as
-    ``..._text``, in ISO 8601.
-    """
-    made = _new(kind)
-    _set(made, "__dict__", fields)
-    return made
-
-
-_new, _set = object.__new__, object.__setattr__
+    setattr(Job, _name, Moment(_name))
+for _name, _make in (("errors", list), ("metadata", dict)):
+    setattr(Job, _name, Empty(_name, _make))
 
 
 def overwrite(fact: object, **fields: object) -> None:

@@ -12,7 +12,8 @@ from typing import Any, Final, Literal
 import attrs
 
 from pq_core.errors import InvalidJob, InvalidOption, InvalidResult
-from pq_core.job import Delivery, Job, check_delay, check_lock, check_name, check_priority, fact_of, stand_for_defaults
+from pq_core.fact import fact_of, stand_for_defaults
+from pq_core.job import Delivery, Job, check_delay, check_lock, check_name, check_priority
 from pq_core.payload import clean_text, dump
 
 MAX_MESSAGE = 8_000

@@ -18,7 +18,7 @@ import attrs
 from pq_core.clock import Clock, utc_now
 from pq_core.context import CURRENT, Host, JobContext, Keep
 from pq_core.errors import InvalidResult, RetryRequested, TaskFailed, TaskNotFound, TaskTimedOut
-from pq_core.job import fact_of
+from pq_core.fact import fact_of
 from pq_core.outcome import MAX_RESULT, Outcome, Progress, describe
 from pq_core.retry import RetryDecision
 from pq_core.verdicts import Cancel, Retry, Snooze, Verdict, verdict_in
