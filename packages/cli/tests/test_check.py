@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 import pq_core as pq
+from pq_core.health import Health, Pin
 
 
 def test_each_thing_has_a_line(command: Any) -> None:
@@ -50,3 +52,24 @@ def test_an_error_of_another_kind_is_the_databases(command: Any, monkeypatch: py
 
     monkeypatch.setattr(pq.App, "check", refuse)
     assert "the role may not do this" in command("check", code=1).stdout.splitlines()[1]
+
+
+def test_who_keeps_vacuum_back_is_named_and_is_no_fault(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = Pin(kind="session", name="report", pid=4, role="ada", state="idle in transaction", age=timedelta(hours=3))
+    short = Pin(kind="session", pid=5, age=timedelta(seconds=9))
+    health = Health(at=datetime.now(UTC), workers=1, pins=[report, short])
+    monkeypatch.setattr(pq.App, "health", lambda self: health)
+    *_, line = command("check").stdout.splitlines()
+    assert line.split(maxsplit=2) == [
+        "vacuum",
+        "-",
+        "session 'report' of ada (pid 4) idle in transaction has kept vacuum for 3 h from removing dead rows",
+    ]
+
+
+def test_that_nobody_can_say_who_keeps_vacuum_back_is_no_fault(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> None:
+        raise pq.ConnectorError("the role may not look")
+
+    monkeypatch.setattr(pq.App, "health", refuse)
+    assert command("check").stdout.splitlines()[3].endswith("not checked: the role may not look")

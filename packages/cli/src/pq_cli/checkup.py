@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import attrs
 
 from pq_cli.exit_codes import exit_code
@@ -57,7 +59,15 @@ def _look_at_store(app: App) -> list[Finding]:
         return [_failure("database", error), Finding("schema", ok=None, detail="not checked: the database is away")]
     except PQError as error:
         return [_failure("database", error), Finding("schema", ok=None, detail="not checked")]
-    return [answers, Finding("schema", ok=True, detail=f"{name}: {described(status)}")]
+    return [answers, Finding("schema", ok=True, detail=f"{name}: {described(status)}"), *_look_at_pins(app)]
+
+
+def _look_at_pins(app: App) -> Iterator[Finding]:
+    """Look at who keeps dead rows from being removed: workers go on, but somebody should know."""
+    try:
+        yield from (Finding("vacuum", ok=None, detail=pin.finding) for pin in app.health().pins if pin.is_long)
+    except PQError as error:
+        yield Finding("vacuum", ok=None, detail=f"not checked: {error}")
 
 
 def _failure(name: str, error: PQError) -> Finding:

@@ -42,6 +42,19 @@ class Pin:
     age: timedelta | None = None
     transactions: int | None = None
 
+    @property
+    def is_long(self) -> bool:
+        """Whether it has been there for so long that somebody should look into it, as far as the role may see."""
+        if self.age is None:
+            return self.kind != "session"  # of another role's session only the superuser sees how old it is
+        return self.age >= LONG_PIN
+
+    @property
+    def finding(self) -> str:
+        """What is said of it if it is."""
+        since = "" if self.age is None else f" for {_short(self.age)}"
+        return f"{self} has kept vacuum{since} from removing dead rows"
+
     def __str__(self) -> str:
         known = [
             repr(self.name) if self.name else "",
@@ -127,12 +140,7 @@ class Health:
             yield f"{lost} been lost{also}"
 
     def _about_tables(self) -> Iterator[str]:
-        for pin in self.pins:
-            if pin.age is None and pin.kind == "session":
-                continue  # another role's, of which only the superuser sees how old it is
-            if pin.age is None or pin.age >= LONG_PIN:
-                since = "" if pin.age is None else f" for {_short(pin.age)}"
-                yield f"{pin} has kept vacuum{since} from removing dead rows"
+        yield from (pin.finding for pin in self.pins if pin.is_long)
         if self.dead_rows is not None and self.dead_rows > max(MANY_DEAD_ROWS, self.live_rows or 0):
             yield f"the table of live jobs has {self.dead_rows} dead rows beside {self.live_rows} live ones"
         if self.days_ahead is not None and self.days_ahead < FEW_DAYS_AHEAD:
