@@ -178,12 +178,12 @@ class PsycopgConnector(Verbs):
     async def defer(
         self, jobs: Sequence[NewJob], *, connection: Any = None, now: datetime | None = None
     ) -> list[Deferred]:
+        if connection is None and jobs:
+            return await self._run(self._link.statements.defer(jobs, now, alone=True))
         self._check_usable()
         if not jobs:
             return []
-        statement = self._link.statements.defer(jobs, now, alone=connection is None)
-        if connection is None:
-            return await self._run(statement)
+        statement = self._link.statements.defer(jobs, now)
         driver = await any_async_driver(connection)
         if not is_asyncpg(driver):
             return await self._run_on(await async_driver(connection), statement)

@@ -42,12 +42,24 @@ def job_values(job: NewJob) -> list[Any]:
     ]
 
 
-_PLAIN = [None, "ordered", None, None, MAX_LOSSES, "{}"]
+def plain_values(job: NewJob) -> list[Any] | None:
+    """Return what `DEFER_PLAINLY` takes of a job; None if that does not say all.
+
+    Whether it does is noted in the job of which this one was filled in, so that it is found out once.
+    """
+    model: NewJob = vars(job).get("_model", job)
+    plain = vars(model).get("_plain")
+    if plain is None:
+        plain = vars(model)["_plain"] = _is_plain(model)
+    if not plain or type(job.metadata) is not dict or job.metadata:
+        return None
+    return [job.task, dump_mapping(job.args, "args", error=InvalidArguments), job.queue, job.priority]
 
 
-def is_plain(values: list[Any]) -> bool:
-    """Whether `DEFER_PLAINLY` says all: what `job_values` gave is the default from the lock on."""
-    return values[4:] == _PLAIN
+def _is_plain(job: NewJob) -> bool:
+    timed = job.scheduled_at is not None or job.delay is not None
+    locked = job.lock is not None or job.lock_mode != "ordered"
+    return job.has_usual_terms and job.max_losses == MAX_LOSSES and not timed and not locked
 
 
 def term_values(job: NewJob) -> list[Any]:

@@ -37,9 +37,9 @@ from pq_core.postgres.deferred import (
     DEFER_MANY_WITH_TERMS,
     DEFER_PLAINLY,
     DEFER_WITH_TERMS,
-    is_plain,
     job_columns,
     job_values,
+    plain_values,
     read_deferred,
     term_columns,
     term_values,
@@ -106,13 +106,13 @@ class Statements:
 
     def _defer_one(self, jobs: Sequence[NewJob], now: datetime | None, *, alone: bool) -> Statement[list[Deferred]]:
         (job,) = jobs
-        values, time = job_values(job), self._time(now)
-        usual = job.has_usual_terms
-        if usual and time is None and is_plain(values):
-            # What defaults say costs on its way; and a function that is called beside no table is called sooner.
-            return Statement(self._defer_plainly[alone], values[:4], _read_one)
-        values.append(time)
-        if usual:
+        time = self._time(now)
+        # What defaults say costs on its way; and a function that is called beside no table is called sooner.
+        plain = plain_values(job) if time is None else None
+        if plain is not None:
+            return Statement(self._defer_plainly[alone], plain, _read_one)
+        values = [*job_values(job), time]
+        if job.has_usual_terms:
             return Statement(self._defer[alone], values, _read_one)
         values += term_values(job)
         if job.unique_key is None:

@@ -76,12 +76,12 @@ class SyncPsycopgConnector:
             pool.close()
 
     def defer(self, jobs: Sequence[NewJob], *, connection: Any = None, now: datetime | None = None) -> list[Deferred]:
+        if connection is None and jobs:
+            return self._run(self._link.statements.defer(jobs, now, alone=True))
         self._door.check()
         if not jobs:
             return []
-        statement = self._link.statements.defer(jobs, now, alone=connection is None)
-        if connection is None:
-            return self._run(statement)
+        statement = self._link.statements.defer(jobs, now)
         driver = any_sync_driver(connection)
         if is_psycopg2(driver):
             return run_psycopg2(driver, statement, self._link.schema)
