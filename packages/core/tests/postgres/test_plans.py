@@ -122,11 +122,11 @@ CALLS: dict[str, tuple[Callable[[Meter], Reading], int, int, int]] = {
     "retry of 1,000 beside 10,000 running": (finish(BUSY, 1000, "retried"), 1000, 6, 0),
     "retry of 100 with unique keys beside 10,000 running": (finish(BUSY, 100, "retried", TAKE_KEYS), 100, 10, 0),
     "progress of 100 beside 10,000 running": (
-        plain(f"heartbeat({WORKER}, 'w', null, '{{}}', 60, null, {SAID})"), 0, 0, 500
+        plain(f"heartbeat({WORKER}, 'w', null, '{{}}', 60, null, {SAID})"), 1, 0, 500
     ),
     "end of a job with 50,000 behind its lock": (finish(STUCK_FIRST, 1, "succeeded"), 1, 10, 0),
-    "heartbeat of a worker that runs one job": (plain(f"heartbeat({WORKER}, 'w', null, '{{}}', 60)"), 0, 0, 5),
-    "heartbeat of a worker that runs 10,000": (plain(f"heartbeat({OTHERS}, 'w', null, '{{}}', 60)"), 0, 0, RUNNING + 5),
+    "heartbeat of a worker that runs one job": (plain(f"heartbeat({WORKER}, 'w', null, '{{}}', 60)"), 1, 0, 5),
+    "heartbeat of a worker that runs 10,000": (plain(f"heartbeat({OTHERS}, 'w', null, '{{}}', 60)"), 1, 0, RUNNING + 5),
     "rescue of nothing": (plain("rescue()"), 0, 0, 50),
     "leave of a worker that runs one job": (plain(f"leave({WORKER})"), 1, 30, 20),
     "cancel of 100 waiting jobs": (plain("cancel(array(select g from generate_series(1, 100) g))"), 100, 5, 0),

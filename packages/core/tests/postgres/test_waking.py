@@ -142,3 +142,37 @@ async def test_a_scheduled_job_starts_when_it_is_due(app: pq.App, started: list[
         await app.connector.defer([NewJob(task="work", scheduled_at=due)])
         await until(lambda: started)
     assert timedelta(0) <= started[0] - due < timedelta(seconds=0.2)
+
+
+def claim(session: psycopg.Connection, worker: int, *ids: int, queues: list[str] | None = None) -> list[int | None]:
+    rows = session.execute("select id from pq.claim(%s::bigint, %s::text[], %s::bigint[])", (worker, queues, list(ids)))
+    return [row[0] for row in rows]
+
+
+def test_a_claim_takes_what_is_simple_and_says_if_something_is_left_to_fetch(session: psycopg.Connection) -> None:
+    session.execute("select heartbeat(1, 'w', null, '{}', 3600), heartbeat(2, 'dead', null, '{}', -1)")
+    asked = ["", ", queue => 'other'", ", lock => 'l'", ", max_losses => 1::smallint", ", expires_in => '1 hour'"]
+    later = ", delay => '1 hour'"
+    rows = [session.execute(f"select defer('t'{more})".encode()).fetchone() for more in [*asked, later]]
+    plain, other, locked, last_life, expiring, scheduled = [row[0] for row in rows if row]
+    assert claim(session, 2, plain) == [None]
+    session.execute("select pause('elsewhere')")
+    assert claim(session, 1, plain) == [None]
+    session.execute("select resume('elsewhere')")
+    assert claim(session, 1, plain, other, queues=["default"]) == [plain]
+    assert claim(session, 1, plain) == []
+    assert claim(session, 1, scheduled) == []
+    for left in (locked, last_life, expiring):
+        assert claim(session, 1, left) == [None]
+    assert claim(session, 1, other, locked) == [other]
+    claimed = session.execute("select attempt, claim, worker, state from jobs where id = %s", (plain,)).fetchone()
+    assert claimed == (1, 1, 1, "running")
+
+
+def test_a_claim_waits_for_nobody(dsn: str, session: psycopg.Connection) -> None:
+    session.execute("select heartbeat(1, 'w', null, '{}', 3600)")
+    session.execute("select defer('t'), defer('t')")
+    with psycopg.connect(dsn) as other:
+        other.execute("select from pq.jobs where id = 1 for update")
+        assert claim(session, 1, 1) == []
+        assert claim(session, 1, 1, 2) == [2]

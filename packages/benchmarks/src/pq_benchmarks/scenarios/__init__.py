@@ -12,6 +12,7 @@ from pq_benchmarks.scenarios.idle import IDLE
 from pq_benchmarks.scenarios.importing import IMPORTING
 from pq_benchmarks.scenarios.load import LOAD
 from pq_benchmarks.scenarios.memory import MEMORY
+from pq_benchmarks.scenarios.notify import NOTIFY
 from pq_benchmarks.scenarios.scenario import Scenario
 from pq_benchmarks.scenarios.testing import TESTING
 from pq_benchmarks.scenarios.unique import UNIQUES
@@ -25,6 +26,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     DISTANCE,
     *ENQUEUES,
     *UNIQUES,
+    NOTIFY,
     IDLE,
     CROWD,
     MEMORY,
