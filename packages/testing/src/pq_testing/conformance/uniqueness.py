@@ -297,6 +297,12 @@ class KeptPeriods(Case):
         assert not await is_free(scene, "a")
         assert await is_free(scene, "b")
 
+    async def test_a_batch_may_be_the_first_to_take_keys_for_a_time(self, scene: Scene) -> None:
+        taken, free = await defer(scene, new(unique_key="a", unique_period=HOUR), new(unique_key="b"))
+        await scene.cancel(taken.id, free.id)
+        assert not await is_free(scene, "a")
+        assert await is_free(scene, "b")
+
 
 class LateStarters(Case):
     """A job that was not started in time is not in the way, even where nobody has ended it yet."""
