@@ -41,19 +41,19 @@ class Sizes:
         quick: whether slow contenders drain fewer jobs, and what takes long has fewer rounds.
     """
 
-    rounds: int = 2
+    rounds: int = 1
     jobs: int = 20_000
     backlog: int = 500_000
     blocked: int = 100_000
     singles: int = 3_000
     bulk: int = 50_000
-    probes: int = 150
+    probes: int = 100
     history: int = 1_000_000
     scheduled: int = 200_000
     locks: int = 100_000
     queues: int = 1_000
     workers: int = 200
-    horizon: int = 240_000
+    horizon: int = 150_000
     horizon_rate: int = 6_000
     long_run: int = 200_000
     quick: bool = True

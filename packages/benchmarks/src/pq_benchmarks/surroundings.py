@@ -30,7 +30,8 @@ def describe(server: BenchServer, sizes: Sizes) -> dict[str, str]:
 
 def _profile(sizes: Sizes) -> str:
     name = "quick; what grows is smaller than in the full profile" if sizes.quick else "full"
-    return f"{name}; {sizes.jobs:,} jobs a drain, {sizes.rounds} rounds"
+    rounds = "1 round" if sizes.rounds == 1 else f"{sizes.rounds} rounds"
+    return f"{name}; {sizes.jobs:,} jobs a drain, {rounds}"
 
 
 def _commit() -> str:

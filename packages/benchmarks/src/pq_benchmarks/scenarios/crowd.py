@@ -106,4 +106,5 @@ CROWD = Scenario(
     measure=measure,
     targets=(Target(value="queries_per_s", at_most=0.2), Target(value="unstarted", at_most=0.0)),
     once=True,
+    full=True,
 )

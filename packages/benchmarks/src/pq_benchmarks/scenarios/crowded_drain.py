@@ -75,7 +75,7 @@ CROWDED_DRAINS = (
         name="drain-other-queue",
         title="the same, 500k ready jobs in another queue",
         measure=behind_other_queue,
-        quick_rounds=1,
+        full=True,
         targets=(Target(value="jobs_per_s", at_least=0.8, of="drain"),),
     ),
     Scenario(name="drain-one-lock", title="jobs of one ordered lock, 100k waiting", measure=one_lock, full=True),

@@ -71,7 +71,7 @@ ENQUEUES = (
     ),
     Scenario(
         name="enqueue-sync",
-        quick_rounds=1,
+        full=True,
         title="enqueue one by one, sync",
         measure=one_by_one_sync,
         peers=True,
@@ -79,7 +79,7 @@ ENQUEUES = (
     ),
     Scenario(
         name="enqueue-batch",
-        quick_rounds=1,
+        full=True,
         title="enqueue in batches of 1,000",
         measure=in_batches,
         targets=(Target(value="jobs_per_s", at_least=25_000),),

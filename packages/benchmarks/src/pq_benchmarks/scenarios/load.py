@@ -77,4 +77,6 @@ def _connections(dsn: str) -> float:
     return float(row[0]) if row else 0.0
 
 
-LOAD = Scenario(name="load", title="a steady load at several rates: what the cost model is fitted to", measure=measure)
+LOAD = Scenario(
+    name="load", title="a steady load at several rates: what the cost model is fitted to", measure=measure, full=True
+)

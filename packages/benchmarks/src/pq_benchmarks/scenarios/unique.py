@@ -37,14 +37,14 @@ UNIQUES = (
         name="drain-unique",
         title="the drain, each job with a unique key",
         measure=draining,
-        quick_rounds=1,
+        full=True,
         targets=(Target(value="jobs_per_s", at_least=LEAST, of="drain"),),
     ),
     Scenario(
         name="enqueue-unique",
         title="enqueue in batches of 1,000, each job with a unique key",
         measure=enqueuing,
-        quick_rounds=1,
+        full=True,
         targets=(Target(value="jobs_per_s", at_least=LEAST, of="enqueue-batch"),),
     ),
 )
