@@ -313,9 +313,12 @@ class PsycopgConnector(Verbs):
         line = next((line for line in self._news.lines if line.free), None)
         if line is None:
             return await self._run(statement)
-        async with line.borrowed() as connection:
+        connection = line.lend()
+        try:
             connection.prepare_threshold = 0 if self._link.preparing else None
             return await self._run_on(connection, statement)
+        finally:
+            line.take_back()
 
     async def _run(self, statement: Statement[T]) -> T:
         pool = await self._opened_pool()

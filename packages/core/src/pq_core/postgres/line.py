@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import psycopg
@@ -49,18 +49,17 @@ class Line:
             if not self._lent:
                 self._loop.remove_reader(self._socket)
 
-    @asynccontextmanager
-    async def borrowed(self) -> AsyncGenerator[AsyncConnection]:
-        """Use the connection for a block; it must be free. What is told meanwhile is heard with the answers."""
+    def lend(self) -> AsyncConnection:
+        """Give the connection away, to be given back; it must be free. What is told meanwhile is heard with answers."""
         self._lent = self._used = True
-        self._loop.remove_reader(self._socket)
-        try:
-            yield self._connection
-        finally:
-            self._lent = False
-            if self._open:
-                self._loop.add_reader(self._socket, self._read)
-                self._read()
+        return self._connection
+
+    def take_back(self) -> None:
+        """Hear by oneself again: who has used the connection has let go of its socket."""
+        self._lent = False
+        if self._open:
+            self._loop.add_reader(self._socket, self._read)
+            self._read()
 
     async def silence(self, seconds: float) -> None:
         """Return when nothing has come for that long.
@@ -76,7 +75,9 @@ class Line:
                 self._broken.result()
 
     def _read(self) -> None:
-        """Take what has arrived."""
+        """Take what has arrived, unless who has the connection does."""
+        if self._lent:
+            return
         pgconn = self._connection.pgconn
         try:
             pgconn.consume_input()

@@ -105,8 +105,12 @@ async def receive(
             while True:
                 await line.silence(PATIENCE)
                 if line.free:  # A connection that was cut off without a word would stay silent for ever.
-                    async with asyncio.timeout(_ANSWER), line.borrowed():
-                        await connection.execute("select 1")
+                    line.lend()
+                    try:
+                        async with asyncio.timeout(_ANSWER):
+                            await connection.execute("select 1")
+                    finally:
+                        line.take_back()
     except psycopg.Error as fault:
         raise translate(fault, link.schema) from fault
     except TimeoutError:

@@ -152,8 +152,9 @@ class Dispatcher:
         self._called = False
         idle = False
         try:
-            with anyio.fail_after(self._patience):
-                await self._inventory.check()
+            if self._inventory.due:
+                with anyio.fail_after(self._patience):
+                    await self._inventory.check()
             idle = self._idle  # as it was before the fetch: what ends meanwhile may leave jobs behind
             with anyio.fail_after(self._patience):
                 fetched = await self._connector.fetch(self._info.id, self._info.queues, limit)

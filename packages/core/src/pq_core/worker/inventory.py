@@ -52,9 +52,14 @@ class Inventory:
         now = monotonic()
         self._due = [now, now + self._settled]
 
+    @property
+    def due(self) -> bool:
+        """Whether a fetch has failed, and it is time to look."""
+        return bool(self._due) and monotonic() >= self._due[0]
+
     async def check(self) -> None:
-        """Give back the jobs that nobody runs, if a fetch has failed. No fetch may be under way meanwhile."""
-        if not self._due or monotonic() < self._due[0]:
+        """Give back the jobs that nobody runs, if that is due. No fetch may be under way meanwhile."""
+        if not self.due:
             return
         known = self._claims()
         running = JobFilter(states=[State.RUNNING])
