@@ -29,7 +29,7 @@ begin
                     defer_many.lock_modes, defer_many.scheduled_ats, defer_many.delays, defer_many.max_losses, defer_many.metadata, at,
                     defer_many.deliveries, defer_many.versions, defer_many.unique_keys, defer_many.unique_scopes,
                     defer_many.unique_periods, defer_many.on_conflicts, defer_many.expires_ats, defer_many.expires_ins) g),
-            at) u;
+            at, 'replace' = any (defer_many.on_conflicts), array_remove(defer_many.unique_periods, null) <> '{}') u;
         return;
     end if;
     with stored as (

@@ -1,4 +1,5 @@
--- Store jobs of which some have unique keys; see defer_many for the answer.
+-- Store jobs of which some have unique keys; see defer_many for the answer. replacing, lasting: whether some may replace another, and
+-- some have keys for a time.
 --
 -- All insert in the order of keys, so that two batches wait for each other in one direction only; ids are reserved first, and keep
 -- the order of the batch. Jobs that may be replaced are taken before that, in the order of ids, and locks are woken after it, as
@@ -6,7 +7,9 @@
 -- has met somebody is seen to by itself. One of these may come back to a key of which the holder went away, behind keys that it
 -- has already. To wait there could make a deadlock: it waits for a moment only, then lets go of all that it has, and the batch
 -- begins anew.
-create or replace function store_unique_many(given new_job[], at timestamptz, out ids bigint[], out statuses text[])
+create or replace function store_unique_many(
+    given new_job[], at timestamptz, replacing boolean, lasting boolean, out ids bigint[], out statuses text[]
+)
 language plpgsql
 set jit = off set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -14,8 +17,6 @@ as $$
 #variable_conflict use_column
 declare
     reserved constant bigint[] := array(select nextval('jobs_id_seq') from generate_series(1, cardinality(given)));
-    replacing boolean;
-    lasting boolean;
     guarded boolean;
     late bigint[];
     stays boolean[];
@@ -29,8 +30,6 @@ declare
     patience constant text := current_setting('lock_timeout');
     hurried boolean;
 begin
-    select bool_or(g.on_conflict = 'replace'), bool_or(g.unique_period > '0') into replacing, lasting
-    from unnest(store_unique_many.given) g;
     for attempt in 1..20 loop
         hurried := false;
         begin
@@ -68,7 +67,7 @@ begin
             -- Whom an insert waited for may have taken the key for a period: see store_unique.
             guarded := exists (select from unique_periods);
             ids := reserved;
-            if cardinality(told) = cardinality(reserved) and not guarded and not coalesce(lasting, false) then
+            if cardinality(told) = cardinality(reserved) and not guarded and not lasting then
                 statuses := array_fill('new'::text, array[cardinality(reserved)]);
                 perform announce(awake, told);
                 return;
