@@ -3,10 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import pytest
+
+from pq_benchmarks import cost_model
 from pq_benchmarks.contender import Contender
 from pq_benchmarks.elsewhere import elsewhere
 from pq_benchmarks.figures import Sample, Target
-from pq_benchmarks.page import FIGURES, PLOT, REFERENCE, RESULTS, figures, publish
+from pq_benchmarks.page import COST_MODEL, FIGURES, PLOT, REFERENCE, RESULTS, figures, publish
 from pq_benchmarks.plot import OWN, YARDSTICK, Bar, Panel, draw, plot
 from pq_benchmarks.report import Report, merged
 from pq_benchmarks.round_robin import Failure
@@ -82,6 +85,17 @@ def test_what_is_published_can_be_published_again_from_itself(tmp_path: Path) ->
     written = {name: (tmp_path / name).read_text() for name in (FIGURES, PLOT, RESULTS)}
     publish(Report.read(written[RESULTS]), tmp_path)
     assert (tmp_path / RESULTS).read_text() == written[RESULTS]
+
+
+def test_the_cost_model_is_published_with_what_it_is_fitted_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost_model, "report", lambda results: f"{len(results['samples'])} points")
+    for name in ("reference", "explanation"):
+        (tmp_path / name).mkdir()
+    publish(report(sample("pq", jobs_per_s=1.0)), tmp_path / "reference")
+    assert not [*(tmp_path / "explanation").iterdir()]
+    load = Sample(scenario="load", contender="pq", round=0, values={"rate_0": 0.0})
+    publish(report(load), tmp_path / "reference")
+    assert (tmp_path / "reference" / COST_MODEL).read_text() == "1 points"
 
 
 def test_the_page_names_what_was_not_measured() -> None:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+from pq_benchmarks import cost_model
 from pq_benchmarks.elsewhere import elsewhere
 from pq_benchmarks.plot import plot
 from pq_benchmarks.report import Report
 from pq_benchmarks.required import FOOTNOTE, required_table
 from pq_benchmarks.scenarios import SCENARIOS
+from pq_benchmarks.scenarios.load import LOAD
 
 REFERENCE = Path(__file__).resolve().parents[4] / "docs" / "reference"
 FIGURES, PLOT, RESULTS = "benchmarks.inc", "benchmarks.svg", "benchmarks.json"
+COST_MODEL = "../explanation/cost-model.inc"
 
 
 def publish(report: Report, directory: Path = REFERENCE) -> list[Path]:
-    """Write figures, plot and samples beside the page; return their paths."""
+    """Write figures, plot and samples beside the page, and the cost model if it was measured; return their paths."""
     report = Report.read(report.json())  # With as many digits as are written, so that it gives the same again.
-    contents = {FIGURES: figures(report), PLOT: plot(report), RESULTS: report.json() + "\n"}
+    results = report.json() + "\n"
+    contents = {FIGURES: figures(report), PLOT: plot(report), RESULTS: results}
+    if any(scenario.name == LOAD.name for scenario in report.scenarios):
+        contents[COST_MODEL] = cost_model.report(json.loads(results))
     for name, content in contents.items():
         (directory / name).write_text(content, encoding="utf-8")
     return [directory / name for name in contents]
