@@ -12,24 +12,32 @@ as $$
 #variable_conflict use_column
 begin
     return query
-    with candidate as (
-        select j.id, j.lock_key, j.lock_mode, h.id as head,
-            case when h.task <> all (judge.held_tasks) then h.state end as head_state,
-            exists (select from jobs r where r.lock_key = j.lock_key and r.state = 'running') as busy,
-            first_value(j.id) over (
-                partition by j.lock_key order by j.id = h.id desc, j.lock_mode = 'mutex' desc, j.priority desc, j.id) as first
-        from jobs j
+    -- Each lock is looked at once, however many candidates it has: what is known of it is at the place of its key.
+    with line as materialized (
+        select array_agg(k order by k) as keys, array_agg(h.id order by k) as heads,
+            array_agg(h.state = 'blocked' and h.task <> all (judge.held_tasks) order by k) as blocked,
+            array_agg(
+                (select r.id from jobs r where r.lock_key = k and r.state = 'running' limit 1) is not null order by k) as busy
+        from unnest(judge.judged) k
         cross join lateral (
-            select o.id, o.state, o.task from jobs o where o.lock_key = j.lock_key order by o.priority desc, o.id limit 1) h
+            select o.id, o.state, o.task from jobs o where o.lock_key = k order by o.priority desc, o.id limit 1) h
+    ), candidate as (
+        select j.id, j.lock_key, j.lock_mode, p.head, l.blocked[p.place] as head_blocked, l.busy[p.place] as busy,
+            first_value(j.id) over (
+                partition by j.lock_key order by j.id = p.head desc, j.lock_mode = 'mutex' desc, j.priority desc, j.id) as first
+        from line l
+        cross join jobs j
+        cross join lateral (
+            select w.place, l.heads[w.place] as head from (select width_bucket(j.lock_key, l.keys) as place) w) p
         where j.id = any (judge.locked) and (j.lock_key = any (judge.judged)) is true
     ), verdict as (
-        select c.id, c.lock_key, c.head, c.head_state, c.busy,
+        select c.id, c.lock_key, c.head, c.head_blocked, c.busy,
             not c.busy and c.id = c.first and (c.id = c.head or c.lock_mode = 'mutex') as runs
         from candidate c
     ), lock_verdict as (
         select v.lock_key, v.busy or bool_or(v.runs) as busy, not bool_and(v.runs) as held,
-            case when v.head_state = 'blocked' and not v.busy and not bool_or(v.runs) then v.head end as idle_head
-        from verdict v group by v.lock_key, v.busy, v.head, v.head_state
+            case when v.head_blocked and not v.busy and not bool_or(v.runs) then v.head end as idle_head
+        from verdict v group by v.lock_key, v.busy, v.head, v.head_blocked
     )
     select
         coalesce((select array_agg(v.id) from verdict v where v.runs), '{}'),
