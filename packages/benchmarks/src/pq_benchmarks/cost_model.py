@@ -1,4 +1,4 @@
-"""What pq costs at a rate of jobs, fitted to a run: ``python -m pq_benchmarks.cost_model RESULTS.json``.
+"""What pq costs at a rate of jobs, fitted to a run: ``python -m pq_benchmarks.cost_model RESULTS.json [PAGE]``.
 
 The samples of scenario ``load`` are points of a line in three variables: CPU microseconds in a second are
 
@@ -16,9 +16,11 @@ import statistics
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 
+from pq_benchmarks.scenarios.distance import ROUND_TRIPS
 from pq_benchmarks.scenarios.load import BATCHED, RATES
 from pq_benchmarks.tables import aligned
 
@@ -179,16 +181,52 @@ def tables(model: Model) -> str:
     return "\n".join([*aligned(coefficients), "", *aligned(asked)])
 
 
-def main(path: str) -> None:
-    """Print the tables for a run."""
-    samples = json.loads(Path(path).read_text())["samples"]
-    model = fit(sample["values"] for sample in samples if sample["scenario"] == "load" and sample["contender"] == "pq")
-    print(tables(model))
-    print(
-        f"\nEnqueuing takes {model.client_singly:,.0f} µs of CPU a job one by one, {model.client_batched:,.1f} by"
-        f" batches. A worker process has {model.connections:.0f} connections."
+def distances(samples: Sequence[Mapping[str, float]]) -> str:
+    """Return what scenario ``distance`` gave, as Markdown."""
+    values = _medians(samples)
+    rows: list[tuple[str, ...]] = [
+        ("round trip, ms", "jobs/s", "of those at no distance", "worker µs/job", "PostgreSQL µs/job")
+    ]
+    for milliseconds in ROUND_TRIPS:
+        shown = (
+            ("round_trip_ms", "{:.1f}"),
+            ("jobs_per_s", "{:,.0f}"),
+            ("kept", "{:.2f}"),
+            ("worker_us", "{:.0f}"),
+            ("postgres_us", "{:.0f}"),
+        )
+        rows.append(tuple(form.format(values[f"{name}_{milliseconds}"]) for name, form in shown))
+    return "\n".join(aligned(rows))
+
+
+def report(results: Mapping[str, Any]) -> str:
+    """Return all that scaling.md includes, from the results of a run."""
+
+    def samples(scenario: str) -> list[Mapping[str, float]]:
+        found = [one for one in results["samples"] if one["scenario"] == scenario and one["contender"] == "pq"]
+        return [one["values"] for one in found]
+
+    model = fit(samples("load"))
+    facts = results["surroundings"]
+    enqueuing = (
+        f"Enqueuing takes its process {model.client_singly:,.0f} µs of CPU for each job one by one, and"
+        f" {model.client_batched:,.1f} µs by batches. A worker process at work has {model.connections:.0f} connections."
     )
+    where = f"Measured at commit {facts['commit']} on {facts['machine']}; PostgreSQL {facts['PostgreSQL']}."
+    parts = [where, tables(model), enqueuing]
+    if far := samples("distance"):
+        parts += ["The drain at a distance:", distances(far)]
+    return "\n\n".join(parts) + "\n"
+
+
+def main(path: str, target: str = "") -> None:
+    """Print what a run says, or write it to a file."""
+    text = report(json.loads(Path(path).read_text()))
+    if target:
+        Path(target).write_text(text)
+    else:
+        print(text)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
