@@ -155,3 +155,29 @@ async def test_a_stream_is_part_of_a_transaction_that_is_awaited(
         await given.commit()
     await engine.dispose()
     assert session.execute(JOBS).fetchall() == [(COUNT, COUNT, COUNT - 1)]
+
+
+def test_jobs_of_one_model_and_of_several_are_stored_as_they_are(app: pq.App, work: Any) -> None:
+    notes: dict[str, Any] = {}
+    noted = work.configure(metadata=notes)
+    noted.defer(x=1)
+    notes["added"] = "later"  # A job is as plain as it is when it is stored.
+    noted.defer(x=2)
+    jobs = [
+        work.job(x=3),
+        work.configure(lock="l", priority=3, metadata={"n": 1}).job(x=4),
+        work.configure(unique="k", metadata={"n": True}).job(x=5),
+        pq.NewJob(task="other", args={"x": 6, "deep": [{"er": None}]}, queue='"q\\,{}'),
+    ]
+    app.defer_many(jobs)
+    app.defer_many([noted.job(x=7), noted.job(x=8)])
+    stored = app.jobs.find()
+    assert [job.args["x"] for job in stored] == list(range(1, 9))
+    assert [repr(job.metadata) for job in stored[:6]] == ["{}", repr(notes), "{}", "{'n': 1}", "{'n': True}", "{}"]
+    assert [job.metadata for job in stored[6:]] == [notes, notes]
+    assert [(job.lock, job.priority, job.unique_key) for job in stored[2:5]] == [
+        (None, 0, None),
+        ("l", 3, None),
+        (None, 0, "k"),
+    ]
+    assert (stored[5].queue, stored[5].args["deep"]) == ('"q\\,{}', [{"er": None}])
