@@ -74,18 +74,22 @@ class _Meter:
     def __init__(
         self, stage: Stage, contender: Contender, worker: WorkerProcess, tally: Tally, footprint: Footprint
     ) -> None:
-        self._read = lambda: (
-            tally.read()[0],
-            worker.cpu_seconds(),
-            stage.store_cpu(contender),
-            footprint.wal_bytes(),
-        )
+        self._stage, self._contender, self._worker, self._tally = stage, contender, worker, tally
+        self._footprint = footprint
         self._logs = contender.store == "postgresql"
-        self._before = self._read()
+        self._before = self._readings()
 
     def read(self) -> dict[str, float]:
         """Return microseconds of CPU time and bytes of WAL for each job."""
-        jobs, worker, store, wal = (after - then for after, then in zip(self._read(), self._before, strict=True))
+        jobs, worker, store, wal = (after - then for after, then in zip(self._readings(), self._before, strict=True))
         jobs = max(jobs, 1)
         figures = {"worker_us": worker / jobs * 1e6, "postgres_us": store / jobs * 1e6}
         return {**figures, "wal_bytes": wal / jobs} if self._logs else figures
+
+    def _readings(self) -> tuple[float, float, float, float]:
+        return (
+            self._tally.read()[0],
+            self._worker.cpu_seconds(),
+            self._stage.store_cpu(self._contender),
+            self._footprint.wal_bytes(),
+        )
