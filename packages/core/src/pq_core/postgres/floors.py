@@ -123,7 +123,7 @@ class Floors:
         if not self._called_for:
             return None
         now = self._clock()
-        known = [] if self._usable is None else self._usable.lines
+        known: Sequence[str] = () if self._usable is None else tuple(self._usable.lines)
         names = list(dict.fromkeys(known if queues is None else queues))
         if self._asked is not None or len(names) > MOST_QUEUES:
             return None
@@ -132,7 +132,7 @@ class Floors:
             start, sure = None, True
         elif self._owed and now >= self._next_look:
             start, sure = self._sure, True
-        lines = {} if start is None else start.lines
+        lines: Mapping[str, Line] = {} if start is None else start.lines
         parameters = [names, *cells(lines.get(name, BOTTOM) for name in names)]
         parameters += [None, None] if start is None else [start.since, start.due]
         self._asked = Question(start, sure, parameters, now)
@@ -206,7 +206,7 @@ class Floors:
             queue, place = stop["queue"], (stop["priority"], stop["id"])
             if queue not in stops or (-place[0], place[1]) < (-stops[queue][0], stops[queue][1]):
                 stops[queue] = place
-        before = {} if start is None else start.lines
+        before: Mapping[str, Line] = {} if start is None else start.lines
         lines = {
             queue: _read(before.get(queue, BOTTOM), stops.get(queue), top, seen.get(queue, ()))
             for queue in told["served"]
