@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
-from datetime import datetime, timedelta
+from contextlib import asynccontextmanager
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar, cast
 
-import attrs
 import psycopg
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 
-from pq_core.answers import Deferred, Fetched, JobState, SchemaStatus
+from pq_core.answers import Deferred, SchemaStatus
 from pq_core.clock import Clock
 from pq_core.errors import ConnectionFailed, ConnectorError, InvalidOption, shown
 from pq_core.job import NewJob
-from pq_core.outcome import Outcome, Progress
+from pq_core.outcome import Outcome
 from pq_core.postgres import schema as schema_
 from pq_core.postgres.callers import any_async_driver, async_driver, is_asyncpg, sqlalchemy_connection
 from pq_core.postgres.door import Door
 from pq_core.postgres.faults import breaks_preparing, translate, unspeakable
-from pq_core.postgres.floors import Floors
-from pq_core.postgres.jobs import with_terms
 from pq_core.postgres.link import ISOLATION, Begins, Link, settings_to_mend
 from pq_core.postgres.listening import listen
-from pq_core.postgres.news import News
-from pq_core.postgres.notices import TAKEN
 from pq_core.postgres.other_drivers import run_asyncpg, run_sqlalchemy_asyncpg
 from pq_core.postgres.pools import AsyncPool
 from pq_core.postgres.schema import Conversation
@@ -36,17 +31,15 @@ from pq_core.postgres.statements import Statement
 from pq_core.postgres.streaming import store_batches_async
 from pq_core.postgres.sync_connector import SyncPsycopgConnector
 from pq_core.postgres.transactions import IDLE, MOST, async_guarded, async_transaction
-from pq_core.postgres.verbs import Verbs
 from pq_core.postgres.watching import Ear
-from pq_core.schedule import Move, Ticked
+from pq_core.postgres.worker_verbs import WorkerVerbs
 from pq_core.streaming import Tell
 from pq_core.watch import Watch
-from pq_core.worker_info import WorkerInfo
 
 T = TypeVar("T")
 
 
-class PsycopgConnector(Verbs):
+class PsycopgConnector(WorkerVerbs):
     """Jobs in a PostgreSQL database, reached through psycopg 3.
 
     Async callers use its verbs, others those of `sync`; each colour has a pool of its own, opened by open() or when
@@ -85,6 +78,7 @@ class PsycopgConnector(Verbs):
         if transactions is not None and not callable(transactions):
             msg = f"transactions {shown(transactions)} is not a function, such as one that enters Django's atomic()"
             raise InvalidOption(msg)
+        super().__init__()
         self._link = Link.make(
             dsn,
             schema=schema,
@@ -101,9 +95,6 @@ class PsycopgConnector(Verbs):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._door = Door()
         self._ear = Ear(self._link)
-        self._errands: set[asyncio.Task[None]] = set()
-        self._news = News(restarted=[self._forget_floors])
-        self._floors: dict[tuple[str, ...] | None, Floors] = {}
         self._aside: PsycopgConnector | None = None
 
     def __repr__(self) -> str:
@@ -192,70 +183,6 @@ class PsycopgConnector(Verbs):
             return await run_sqlalchemy_asyncpg(through, statement, self._link.schema)
         return await run_asyncpg(driver, statement, self._link.schema)
 
-    async def fetch(
-        self, worker: int, queues: Sequence[str] | None, limit: int, *, now: datetime | None = None
-    ) -> Fetched:
-        if now is not None or self._link.clock is not None or not self._news.listening:
-            listening = self._news.listening
-            return await self._run(self._link.statements.fetch(worker, queues, limit, now, listening=listening))
-        names = None if queues is None else tuple(queues)
-        told = [] if isinstance(queues, str) else self._news.named(names, limit)
-        if told:
-            # Who is told of a few jobs, and knows that there are no others, is spared the search; it looks after it.
-            ids = sorted({id_ for notice in told for id_ in notice.ids})
-            jobs, left = await self._ask(self._link.statements.claim(worker, queues, ids))
-            if jobs:
-                self._news.won()
-            return Fetched(jobs=jobs, again=bool(jobs) or left or not self._news.lost(names, told))
-        self._news.begin(names)
-        fetched = await self._fetch(worker, queues, limit)
-        empty = len(fetched.jobs) < limit and not fetched.again and not fetched.solo
-        self._news.end(names, empty=empty)
-        if empty and (settled := self._news.settled(names)):
-            errand = asyncio.get_running_loop().create_task(self._call_off(settled), name="pq calls others off")
-            self._errands.add(errand)
-            errand.add_done_callback(self._errands.discard)
-        return fetched
-
-    async def _call_off(self, settled: Sequence[tuple[str, int]]) -> None:
-        """Tell other workers that they need not come for what they were told of."""
-        with suppress(ConnectorError):  # then they come
-            for queue, first in settled:
-                await self._ask(self._link.statements.notify(f"{TAKEN}{first}:{queue}"))
-
-    async def heartbeat(
-        self, worker: WorkerInfo, lease: timedelta, *, progress: Sequence[Progress] = (), now: datetime | None = None
-    ) -> list[int]:
-        told = await self._ask(self._link.statements.heartbeat(worker, lease, progress, now))
-        self._news.others = told.others if now is None else 0
-        return told
-
-    async def rescue(self, *, now: datetime | None = None) -> list[JobState]:
-        return await self._ask(self._link.statements.rescue(now))
-
-    async def tick(self, moves: Sequence[Move], *, now: datetime | None = None) -> Ticked:
-        return await self._ask(self._link.statements.tick(moves, now))
-
-    async def _fetch(self, worker: int, queues: Sequence[str] | None, limit: int) -> Fetched:
-        floors = self._floors_of(queues)
-        if floors is None:
-            return await self._ask(self._link.statements.fetch(worker, queues, limit, None, listening=True))
-        question = floors.ask(queues)
-        start = None if question is None else question.parameters
-        statement = self._link.statements.fetch(worker, queues, limit, None, start, listening=True)
-        try:
-            fetched, terms = await self._ask(
-                Statement(statement.text, statement.parameters, with_terms(statement.read))
-            )
-        except BaseException:
-            floors.drop(question)
-            raise
-        if question is None:
-            floors.judge(int(terms), len(fetched.jobs))
-            return fetched
-        unseen = floors.learn(question, terms, fetched.jobs)
-        return attrs.evolve(fetched, again=True) if unseen else fetched
-
     async def defer_batches(self, batches: AsyncIterable[Sequence[NewJob]], tell: Tell) -> None:
         self._check_usable()
         async with async_transaction(await self._pool_for_transactions(), self._link) as connection:
@@ -297,28 +224,6 @@ class PsycopgConnector(Verbs):
 
     async def check(self) -> SchemaStatus:
         return await self._converse(lambda: schema_.status(self._link.schema))
-
-    def _floors_of(self, queues: Sequence[str] | None) -> Floors | None:
-        """Return how far fetches from these queues have read; None unless this connector listens, as workers' do."""
-        if not self._news.listening or self._link.clock is not None or isinstance(queues, str):
-            return None
-        return self._floors.setdefault(None if queues is None else tuple(queues), Floors())
-
-    def _forget_floors(self) -> None:
-        self._floors.clear()
-
-    async def _ask(self, statement: Statement[T]) -> T:
-        """Run a statement where news has come from, if that is free: the session is awake, and knows it."""
-        self._check_usable()
-        line = next((line for line in self._news.lines if line.free), None)
-        if line is None:
-            return await self._run(statement)
-        connection = line.lend()
-        try:
-            connection.prepare_threshold = 0 if self._link.preparing else None
-            return await self._run_on(connection, statement)
-        finally:
-            line.take_back()
 
     async def _run(self, statement: Statement[T]) -> T:
         pool = await self._opened_pool()

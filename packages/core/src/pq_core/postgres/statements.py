@@ -86,9 +86,10 @@ class Statements:
         # Whatever the name is, quoted it is as harmless as what stands here.
         self.prefix: LiteralString = cast("Any", quote(schema).replace("%", "%%"))
         self._clock = clock
-        self._defer_plainly = [f"select {self.prefix}.defer({DEFER_PLAINLY}{end})" for end in ("", ALONE)]
-        self._defer = [f"select {self.prefix}.defer({DEFER}{end})" for end in ("", ALONE)]
-        self._defer_with_terms = [f"select {self.prefix}.defer({DEFER_WITH_TERMS}{end})" for end in ("", ALONE)]
+        defer: LiteralString = f"select {self.prefix}.defer"
+        self._defer_plainly = (f"{defer}({DEFER_PLAINLY})", f"{defer}({DEFER_PLAINLY}{ALONE})")
+        self._defer = (f"{defer}({DEFER})", f"{defer}({DEFER}{ALONE})")
+        self._defer_with_terms = (f"{defer}({DEFER_WITH_TERMS})", f"{defer}({DEFER_WITH_TERMS}{ALONE})")
 
     def defer(self, jobs: Sequence[NewJob], now: datetime | None, *, alone: bool = False) -> Statement[list[Deferred]]:
         """Return how to store jobs; `alone`: in a transaction of its own."""

@@ -1,0 +1,130 @@
+"""The verbs of workers, through a connection that listens if there is one."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+import attrs
+import psycopg
+
+from pq_core.answers import Fetched, JobState
+from pq_core.errors import ConnectorError
+from pq_core.outcome import Progress
+from pq_core.postgres.floors import Floors
+from pq_core.postgres.jobs import with_terms
+from pq_core.postgres.news import News
+from pq_core.postgres.notices import TAKEN
+from pq_core.postgres.statements import Statement
+from pq_core.postgres.verbs import Verbs
+from pq_core.schedule import Move, Ticked
+from pq_core.worker_info import WorkerInfo
+
+T = TypeVar("T")
+
+
+class WorkerVerbs(Verbs):
+    """What a connector remembers while it listens, and what it spares the database by that."""
+
+    def __init__(self) -> None:
+        self._errands: set[asyncio.Task[None]] = set()
+        self._news = News(restarted=[self._forget_floors])
+        self._floors: dict[tuple[str, ...] | None, Floors] = {}
+
+    @abstractmethod
+    def _check_usable(self) -> None:
+        """Refuse to be used where, or when, that cannot be."""
+
+    @abstractmethod
+    async def _run_on(self, connection: psycopg.AsyncConnection, statement: Statement[T]) -> T:
+        """Run a statement on this connection."""
+
+    async def fetch(
+        self, worker: int, queues: Sequence[str] | None, limit: int, *, now: datetime | None = None
+    ) -> Fetched:
+        if now is not None or self._link.clock is not None or not self._news.listening:
+            listening = self._news.listening
+            return await self._run(self._link.statements.fetch(worker, queues, limit, now, listening=listening))
+        names = None if queues is None else tuple(queues)
+        told = [] if isinstance(queues, str) else self._news.named(names, limit)
+        if told:
+            # Who is told of a few jobs, and knows that there are no others, is spared the search; it looks after it.
+            ids = sorted({id_ for notice in told for id_ in notice.ids})
+            jobs, left = await self._ask(self._link.statements.claim(worker, queues, ids))
+            if jobs:
+                self._news.won()
+            return Fetched(jobs=jobs, again=bool(jobs) or left or not self._news.lost(names, told))
+        self._news.begin(names)
+        fetched = await self._fetch(worker, queues, limit)
+        empty = len(fetched.jobs) < limit and not fetched.again and not fetched.solo
+        self._news.end(names, empty=empty)
+        if empty and (settled := self._news.settled(names)):
+            errand = asyncio.get_running_loop().create_task(self._call_off(settled), name="pq calls others off")
+            self._errands.add(errand)
+            errand.add_done_callback(self._errands.discard)
+        return fetched
+
+    async def _call_off(self, settled: Sequence[tuple[str, int]]) -> None:
+        """Tell other workers that they need not come for what they were told of."""
+        with suppress(ConnectorError):  # then they come
+            for queue, first in settled:
+                await self._ask(self._link.statements.notify(f"{TAKEN}{first}:{queue}"))
+
+    async def heartbeat(
+        self, worker: WorkerInfo, lease: timedelta, *, progress: Sequence[Progress] = (), now: datetime | None = None
+    ) -> list[int]:
+        told = await self._ask(self._link.statements.heartbeat(worker, lease, progress, now))
+        self._news.others = told.others if now is None else 0
+        return told
+
+    async def rescue(self, *, now: datetime | None = None) -> list[JobState]:
+        return await self._ask(self._link.statements.rescue(now))
+
+    async def tick(self, moves: Sequence[Move], *, now: datetime | None = None) -> Ticked:
+        return await self._ask(self._link.statements.tick(moves, now))
+
+    async def _fetch(self, worker: int, queues: Sequence[str] | None, limit: int) -> Fetched:
+        floors = self._floors_of(queues)
+        if floors is None:
+            return await self._ask(self._link.statements.fetch(worker, queues, limit, None, listening=True))
+        question = floors.ask(queues)
+        start = None if question is None else question.parameters
+        statement = self._link.statements.fetch(worker, queues, limit, None, start, listening=True)
+        try:
+            fetched, terms = await self._ask(
+                Statement(statement.text, statement.parameters, with_terms(statement.read))
+            )
+        except BaseException:
+            floors.drop(question)
+            raise
+        if question is None:
+            floors.judge(int(terms), len(fetched.jobs))
+            return fetched
+        unseen = floors.learn(question, terms, fetched.jobs)
+        return attrs.evolve(fetched, again=True) if unseen else fetched
+
+    def _floors_of(self, queues: Sequence[str] | None) -> Floors | None:
+        """Return how far fetches from these queues have read; None unless this connector listens, as workers' do."""
+        if not self._news.listening or self._link.clock is not None or isinstance(queues, str):
+            return None
+        return self._floors.setdefault(None if queues is None else tuple(queues), Floors())
+
+    def _forget_floors(self) -> None:
+        self._floors.clear()
+
+    async def _ask(self, statement: Statement[T]) -> T:
+        """Run a statement where news has come from, if that is free: the session is awake, and knows it."""
+        self._check_usable()
+        line = next((line for line in self._news.lines if line.free), None)
+        if line is None:
+            return await self._run(statement)
+        connection = line.lend()
+        try:
+            connection.prepare_threshold = 0 if self._link.preparing else None
+            return await self._run_on(connection, statement)
+        finally:
+            line.take_back()
