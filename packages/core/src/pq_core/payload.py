@@ -8,7 +8,7 @@ surrogate pair) is an error here, before anything is written. Tuples become list
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import chain
 from math import isfinite
@@ -32,6 +32,7 @@ _ARRAY: Any = (list, tuple)
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _PLAIN_KEYS = frozenset({str})
 _DICTS = frozenset({dict})
+_values_of: Callable[[Any], Iterable[Any]] = _OBJECT.values
 _TOO_DEEP = f"it is nested more than {MAX_DEPTH} levels deep, or holds itself"
 
 
@@ -141,8 +142,8 @@ def dump_lines(values: Sequence[object]) -> str | None:
     if not _DICTS.issuperset(map(type, values)):
         return None
     dicts = cast("Sequence[dict[Any, Any]]", values)
-    plain = _SCALARS.issuperset(map(type, chain.from_iterable(map(dict.values, dicts))))
-    if not plain or not _PLAIN_KEYS.issuperset(map(type, chain.from_iterable(dicts))):
+    parts: Iterator[Any] = chain.from_iterable(map(_values_of, dicts))
+    if not _SCALARS.issuperset(map(type, parts)) or not _PLAIN_KEYS.issuperset(map(type, chain.from_iterable(dicts))):
         return None
     try:
         text = "\n".join(map(_encode, dicts))
@@ -194,7 +195,7 @@ def clean_text(text: str) -> str:
 
 def _fits(value: Any) -> bool:
     """Whether all keys are plain texts and nothing is too deep. JSON was made of `value`, so all else is right."""
-    if type(value) is dict and _SCALARS.issuperset(map(type, value.values())):  # as most arguments are
+    if type(value) is _OBJECT and _SCALARS.issuperset(map(type, value.values())):  # as most arguments are
         return _PLAIN_KEYS.issuperset(map(type, value))
     level = [value]
     for _ in range(MAX_DEPTH):

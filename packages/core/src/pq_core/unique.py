@@ -21,6 +21,8 @@ from pq_core.job import NewJob, OnConflict, Scope, check_on_conflict, check_scop
 from pq_core.payload import dump_mapping, encoder, load
 
 _LONGEST_PREFIX = 400
+_DICT: Any = dict
+"""Any, so that what is tested for it stays what it is to pyright."""
 
 
 @attrs.frozen(kw_only=True)
@@ -85,7 +87,7 @@ class Unique:
             args = {name: args[name] for name in cast("tuple[str, ...]", self.args or ()) if name in args}
         begin, beginning = _beginnings(task, queue)
         try:
-            text = _encode(args if type(args) is dict else {**args})
+            text = _encode(args if type(args) is _DICT else {**args})
         except Exception:  # noqa: BLE001 - of what JSON cannot carry, the next line says what it is
             text = _encode(load(dump_mapping(args, "args", error=InvalidArguments)))
         return begin + sha256(f"{beginning}{text}]".encode()).hexdigest()

@@ -13,6 +13,8 @@ from pq_core.payload import dump_lines, dump_mapping
 from pq_core.unique import already_deferred
 
 T = TypeVar("T")
+_DICT: Any = dict
+"""Any, so that what is tested for it stays what it is to pyright."""
 
 DEFER = "%s, %s::json, %s, %s::smallint, %s, %s, %s::timestamptz, %s::interval, %s::smallint, %s::json, %s::timestamptz"
 DEFER_PLAINLY = "%s, %s::json, %s, %s::smallint"
@@ -51,7 +53,7 @@ def plain_values(job: NewJob) -> list[Any] | None:
     plain = vars(model).get("_plain")
     if plain is None:
         plain = vars(model)["_plain"] = _is_plain(model)
-    if not plain or type(job.metadata) is not dict or job.metadata:
+    if not plain or type(job.metadata) is not _DICT or job.metadata:
         return None
     return [job.task, dump_mapping(job.args, "args", error=InvalidArguments), job.queue, job.priority]
 
@@ -149,7 +151,7 @@ def read_deferred(
 
 def _payload(job: NewJob) -> tuple[str, str]:
     args = dump_mapping(job.args, "args", error=InvalidArguments)
-    if type(job.metadata) is dict and not job.metadata:
+    if type(job.metadata) is _DICT and not job.metadata:
         return args, "{}"
     return args, dump_mapping(job.metadata, "metadata", error=InvalidJob)
 
