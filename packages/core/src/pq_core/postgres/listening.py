@@ -91,11 +91,11 @@ async def receive(
             # As a block of its own it would roll back first, which a cancellation keeps it from, and then not close.
             stack.callback(connection.pgconn.finish)
             await mend(connection)
-            await connection.execute(f"listen {quote(link.schema)}".encode())
             if rehearsed is not None:
                 connection.prepare_threshold = 0 if link.preparing else None
                 with suppress(psycopg.Error):
                     await connection.execute(rehearsed.text, rehearsed.parameters)
+            await connection.execute(f"listen {quote(link.schema)}".encode())
             line = Line(connection, hear)
             stack.enter_context(line.opened())
             if lines is not None:
