@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from pq_benchmarks.stage import CONCURRENCY, Stage
 from pq_benchmarks.tally import Tally
 
 _FLEET = python_contender("pq_fleet", name="pq", module="pq_core", contract="", ended=None)
+_APP = "pq_benchmarks.contestants.pq_fleet:app"
 _TASKS = "pq_benchmarks.contestants.pq_fleet."
 _LONGEST_START = 60.0
 _LONGEST_DRAIN = 300.0
@@ -70,10 +72,10 @@ def _drain(stage: Stage, dsn: str, jobs: int, processes: int) -> float:
 
 
 def _start(stage: Stage, dsn: str, processes: int) -> WorkerProcess:
-    """Start them as a user does, by one command."""
+    """Start what a user starts, with one process too: what the parent takes is on both sides of the ratio."""
     environment = {**_FLEET.environment, "BENCH_DSN": dsn, "BENCH_FLEET": str(stage.directory / "fleet")}
-    options = ("--processes", str(processes), "--concurrency", str(CONCURRENCY), "--log-level", "warning")
-    command = (_FLEET.command[0], "-m", "pq_cli", "worker", "--app", f"{_TASKS}app", *options)
+    options = (f"--concurrency={CONCURRENCY}", f"--processes={processes}")
+    command = (sys.executable, "-m", "pq_cli", "worker", "--app", _APP, *options)
     return WorkerProcess.start(command, environment, stage.directory / "fleet.log")
 
 
