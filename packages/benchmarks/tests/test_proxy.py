@@ -12,19 +12,22 @@ def test_a_byte_comes_back_a_round_trip_later_and_a_million_no_later_than_that(t
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(str(tmp_path / ".s.PGSQL.5432"))
     listener.listen()
-    threading.Thread(target=echo, args=(listener,), daemon=True).start()
+    echoing = threading.Thread(target=echo, args=(listener,))
+    echoing.start()
     with proxy(f"host={tmp_path} port=5432 dbname=any", 40.0) as dsn:
         port = int(dict(part.split("=") for part in dsn.split())["port"])
         with socket.create_connection(("127.0.0.1", port)) as near:
             assert 0.04 <= seconds(near, 1) < 0.4
             assert 0.04 <= seconds(near, 1_000_000) < 1.0
+    echoing.join()
     listener.close()
 
 
 def echo(listener: socket.socket) -> None:
     far, _ = listener.accept()
-    while chunk := far.recv(1 << 16):
-        far.sendall(chunk)
+    with far:
+        while chunk := far.recv(1 << 16):
+            far.sendall(chunk)
 
 
 def seconds(near: socket.socket, size: int) -> float:
