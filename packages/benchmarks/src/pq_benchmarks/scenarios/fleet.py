@@ -88,8 +88,8 @@ def _read(stage: Stage) -> list[tuple[int, float, float]]:
 
 
 _KINDS = {
-    "nothing": (Fleet(task="nothing", share=3.0), 1.3, "no-op jobs"),
-    "waits": (Fleet(task="waits", share=2.0), 1.9, "jobs that wait 5 ms"),
+    "nothing": (Fleet(task="nothing", share=10.0), 1.3, "no-op jobs"),
+    "waits": (Fleet(task="waits", share=3.0), 1.9, "jobs that wait 5 ms"),
     "computes": (Fleet(task="computes", share=0.1), 1.9, "jobs that compute for 5 ms"),
 }
 

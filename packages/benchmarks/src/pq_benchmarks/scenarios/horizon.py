@@ -21,6 +21,8 @@ from pq_benchmarks.stage import CONCURRENCY, Stage
 from pq_benchmarks.tally import Tally
 
 _BURSTS = 3
+_DRAINS = 5
+"""Drains in a burst: so many jobs that it takes seconds, and what a worker does once in a second has its usual share."""
 _SLICES = 10
 _LONGEST_START = 60.0
 _LONGEST_BURST = 30.0
@@ -146,7 +148,7 @@ def _fetches(slices: Sequence[_Slice]) -> dict[str, float]:
 
 def _burst(stage: Stage, contender: Contender, dsn: str, worker: WorkerProcess, tally: Tally) -> float:
     """Enqueue many jobs at once; return how many start in a second, from the first that is seen to the last."""
-    jobs = stage.sizes.share(contender)
+    jobs = _DRAINS * stage.sizes.share(contender)
     before = tally.read()[0]
     stage.client(contender, dsn, "bulk", jobs, jobs)
     worker.wait_until(lambda: tally.read()[0] > before, _LONGEST_START)
