@@ -368,3 +368,14 @@ async def test_a_pooler_that_mixes_up_prepared_statements_is_survived_with_one_w
     warnings = [record for record in caplog.records if getattr(record, "action", None) == "stop_preparing"]
     assert len(warnings) == 1
     await connector.close()
+
+
+async def test_a_fetch_says_how_many_jobs_it_has_set_aside_behind_a_lock(connector: PsycopgConnector) -> None:
+    worker = WorkerInfo(id=1)
+    await connector.heartbeat(worker, timedelta(minutes=1))
+    await connector.defer([NewJob(task="t", lock="l")] * 1501)
+    assert len((await connector.fetch(1, None, 1)).jobs) == 1
+    behind = [await connector.fetch(1, None, 10) for _ in range(3)]
+    assert [len(fetched.jobs) for fetched in behind] == [0, 0, 0]
+    assert sum(fetched.set_aside for fetched in behind) == 1500
+    assert [fetched.again for fetched in behind] == [True, False, False]

@@ -447,6 +447,26 @@ async def test_a_store_that_says_again_and_gives_nothing_is_not_asked_without_a_
     assert 5 < asked < 50
 
 
+async def test_a_store_that_sets_jobs_aside_is_asked_again_at_once(
+    app: pq.App, memory: pq.InMemoryConnector, drain: Drain, troubled: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @app.task
+    async def noop() -> None: ...
+
+    noop.defer()
+    fetch = memory.fetch
+    behind_many = iter([*[Fetched(jobs=[], again=True, set_aside=1000)] * 20])
+
+    async def slow_to_come(*args: Any, **kwargs: Any) -> Fetched:
+        return next(behind_many, None) or await fetch(*args, **kwargs)
+
+    monkeypatch.setattr(memory, "fetch", slow_to_come)
+    monkeypatch.setattr(dispatcher, "SHORTEST_NAP", 3600)
+    monkeypatch.setattr(dispatcher, "LONGEST_NAP", 3600)
+    await drain(listen=False, poll_interval=3600)
+    assert set(states(memory)) == {"succeeded"}
+
+
 @pytest.mark.parametrize(
     "held", [Fetched(jobs=[], again=True), Fetched(jobs=[], again=False, next_in=0.0)], ids=["again", "overdue"]
 )

@@ -24,15 +24,15 @@ JOB_COLUMNS = (
 FETCHED_COLUMNS = (
     "id, task, args::text, queue, priority, lock, lock_mode, attempt, claim, losses, max_losses, scheduled_at::text,"
     " created_at::text, started_at::text, cancel_requested_at, reason, errors::text, metadata::text, terms::text,"
-    " again, solo, next_in"
+    " again, solo, next_in, set_aside"
 )
 _ID = itemgetter(0)
 
 
 def read_fetched(rows: list[Row], worker: int) -> Fetched:
     """Read rows of `FETCHED_COLUMNS`, the last of which holds no job, but what else fetch() answers."""
-    again, solo, next_in = rows.pop()[-3:]
-    return Fetched(jobs=read_claimed(rows, worker), again=again, solo=solo, next_in=next_in)
+    again, solo, next_in, set_aside = rows.pop()[-4:]
+    return Fetched(jobs=read_claimed(rows, worker), again=again, solo=solo, next_in=next_in, set_aside=set_aside)
 
 
 def read_named(rows: list[Row], worker: int) -> tuple[list[Job], bool]:

@@ -175,7 +175,8 @@ class Dispatcher:
     def _take(self, fetched: Fetched, limit: int) -> None:
         now = clock()
         due = fetched.again or (fetched.next_in is not None and fetched.next_in <= 0)
-        self._in_vain = self._in_vain + 1 if due and not fetched.jobs else 0
+        in_vain = due and not fetched.jobs and not fetched.set_aside
+        self._in_vain = self._in_vain + 1 if in_vain else 0
         hopeful = fetched.again and self._in_vain <= EMPTY_HANDS
         self._called = self._called or hopeful or len(fetched.jobs) >= limit
         nap = min(SHORTEST_NAP * 2.0 ** min(max(self._in_vain - EMPTY_HANDS, 0), 10), LONGEST_NAP)

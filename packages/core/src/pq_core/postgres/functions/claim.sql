@@ -7,7 +7,7 @@ returns table (
     id bigint, task text, args json, queue text, priority smallint, lock text, lock_mode text, attempt bigint, claim bigint,
     losses smallint, max_losses smallint, scheduled_at timestamptz, created_at timestamptz, started_at timestamptz,
     cancel_requested_at timestamptz, reason text, errors jsonb, metadata json, terms json,
-    again boolean, solo boolean, next_in double precision
+    again boolean, solo boolean, next_in double precision, set_aside integer
 )
 language plpgsql security definer
 set search_path from current
@@ -32,7 +32,7 @@ begin
             case when num_nonnulls(j.delivery, j.version, j.unique_key, j.progress) > 0 then json_build_object(
                 'delivery', j.delivery, 'version', j.version, 'unique_key', j.unique_key, 'unique_scope', j.unique_scope,
                 'expires_at', j.expires_at, 'progress', j.progress::text) end,
-            null::boolean, null::boolean, null::double precision;
+            null::boolean, null::boolean, null::double precision, null::integer;
     if not found then
         perform from jobs j where j.id = any (claim.ids) and (j.state = 'ready') is true for key share skip locked;
         if found then

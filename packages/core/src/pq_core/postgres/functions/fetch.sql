@@ -1,7 +1,7 @@
 -- Claim up to max_jobs runnable jobs of the queues (null: of every queue) for a worker with a live lease.
 --
--- The last row has no id; it says whether to fetch again at once, whether a job in its last life was passed over, and in how
--- many seconds the next scheduled job is due.
+-- The last row has no id; it says whether to fetch again at once, whether a job in its last life was passed over, in how many
+-- seconds the next scheduled job is due, and how many jobs were made blocked.
 --
 -- With floors, a worker says how far it has read before, and is told in the terms of the last row how far it has read now; what
 -- this means is told in pq_core/postgres/floors.py, what places and cells are in above(). With risen_since, jobs that have been made
@@ -23,7 +23,7 @@ returns table (
     losses smallint, max_losses smallint, scheduled_at timestamptz, created_at timestamptz, started_at timestamptz,
     cancel_requested_at timestamptz, reason text, errors jsonb, metadata json,
     terms json,
-    again boolean, solo boolean, next_in double precision
+    again boolean, solo boolean, next_in double precision, set_aside integer
 )
 language plpgsql security definer
 set search_path from current
@@ -38,6 +38,7 @@ declare
     share integer;
     more boolean := false;
     told boolean := true;
+    put_aside integer := 0;
     last_life boolean;
     idle boolean;
     alone boolean;
@@ -193,7 +194,7 @@ begin
                 case when num_nonnulls(j.delivery, j.version, j.unique_key, j.expires_at, j.progress) > 0 then json_build_object(
                     'delivery', j.delivery, 'version', j.version, 'unique_key', j.unique_key, 'unique_scope', j.unique_scope,
                     'expires_at', j.expires_at, 'progress', j.progress::text) end,
-                null::boolean, null::boolean, null::double precision;
+                null::boolean, null::boolean, null::double precision, null::integer;
         get diagnostics claimed = row_count;
         wanted := wanted - claimed;
         if claimed < cardinality(taken.ids) then
@@ -202,6 +203,7 @@ begin
         end if;
         seen_locks := taken.locks_seen;
         more := more or taken.more;
+        put_aside := put_aside + taken.set_aside;
         if alone and claimed > 0 then
             wanted := 0;
         elsif alone and not taken.refused then
@@ -245,6 +247,7 @@ begin
             null::jsonb, null::json, read_now,
             (more or not told) and wanted > 0, last_life and not idle,
             (select extract(epoch from s.scheduled_at - at)::double precision from jobs s
-                where s.state = 'scheduled' and s.scheduled_at > due_floor order by s.scheduled_at limit 1);
+                where s.state = 'scheduled' and s.scheduled_at > due_floor order by s.scheduled_at limit 1),
+            put_aside;
 end
 $$;

@@ -1,7 +1,8 @@
 -- Make jobs blocked: those in `held`, and up to a thousand others that are ready behind the same locks, so that the next fetch
--- does not come to each of them in turn. Part of fetch, which holds the advisory locks. Says whether more may be left to mark.
+-- does not come to each of them in turn. Part of fetch, which holds the advisory locks. Returns how many others: at a thousand,
+-- more may be left.
 create or replace function mark(held bigint[], held_locks bigint[], busy_locks bigint[], chosen bigint[])
-returns boolean
+returns integer
 language plpgsql
 as $$
 #variable_conflict use_column
@@ -9,7 +10,7 @@ declare
     behind bigint[];
 begin
     if mark.held = '{}' then
-        return false;
+        return 0;
     end if;
     update jobs j set state = 'blocked' where j.id = any (mark.held);
     behind := array(
@@ -22,6 +23,6 @@ begin
                 order by j.priority desc, j.id limit 1000 for update skip locked) b
         limit 1000);
     update jobs j set state = 'blocked' where j.id = any (behind);
-    return cardinality(behind) >= 1000;
+    return cardinality(behind);
 end
 $$;

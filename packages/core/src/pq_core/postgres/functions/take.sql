@@ -7,7 +7,7 @@
 -- took the candidates may be older than the last change of a lock.
 --
 -- places and what follows, if given: where to begin, see above(), which also tells what stops are. left_over: jobs found there, and not
--- in ids, that may still be ready.
+-- in ids, that may still be ready. set_aside: how many jobs were made blocked.
 --
 -- Of the candidates, those of paused tasks (held_tasks) are left to hold(), and those that have expired (by the time overdue, if
 -- there may be some) to expire().
@@ -18,7 +18,7 @@ create or replace function take(
 )
 returns table (
     ids bigint[], locks_seen bigint[], refused boolean, crowded boolean, more boolean,
-    left_over bigint[], stop_places integer[], stop_priorities smallint[], stop_ids bigint[]
+    left_over bigint[], stop_places integer[], stop_priorities smallint[], stop_ids bigint[], set_aside integer
 )
 language plpgsql
 as $$
@@ -28,13 +28,13 @@ declare
     free bigint[];
     locked bigint[];
     unfit bigint[] := '{}';
-    held bigint[];
+    held bigint[] := '{}';
     some_unfit boolean := false;
     locks bigint[];
     judged bigint[];
     verdict record;
     crowd boolean;
-    unmarked boolean;
+    marked integer;
     revived boolean;
 begin
     if take.last_life then
@@ -89,23 +89,24 @@ begin
         end if;
     end if;
     if locked = '{}' then
-        return query select free, take.seen_locks, some_unfit, crowd, some_unfit, unfit, stop_places, stop_priorities, stop_ids;
+        return query select free, take.seen_locks, some_unfit, crowd, some_unfit, unfit, stop_places, stop_priorities, stop_ids, cardinality(held);
         return;
     end if;
 
     locks := array(select distinct j.lock_key from jobs j where j.id = any (locked));
     judged := array(select k from unnest(locks) k where pg_try_advisory_xact_lock(advisory_key(k)));
     select * into verdict from judge(locked, judged, take.held_tasks) v;
-    unmarked := mark(verdict.held, verdict.held_locks, verdict.busy_locks, verdict.chosen);
+    marked := mark(verdict.held, verdict.held_locks, verdict.busy_locks, verdict.chosen);
     revived := make_ready(verdict.idle_heads);
     return query select
         free || verdict.chosen,
         -- A lock that is neither busy nor in others' hands may have a mutex job behind those that were just marked.
         take.seen_locks || verdict.busy_locks || array(select k from unnest(locks) k where k <> all (judged)),
         -- To go on behind a long line that is not yet marked would be to read all of it.
-        some_unfit or cardinality(verdict.chosen) < cardinality(locked) and (take.last_life or not unmarked),
+        some_unfit or cardinality(verdict.chosen) < cardinality(locked) and (take.last_life or marked < 1000),
         crowd,
-        some_unfit or unmarked or revived or verdict.candidates < cardinality(locked),
-        unfit || locked, stop_places, stop_priorities, stop_ids;
+        some_unfit or marked >= 1000 or revived or verdict.candidates < cardinality(locked),
+        unfit || locked, stop_places, stop_priorities, stop_ids,
+        cardinality(held || verdict.held) + marked;
 end
 $$;
