@@ -13,7 +13,7 @@ import psycopg
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 
-from pq_core.answers import Deferred, SchemaStatus
+from pq_core.answers import Deferred, SchemaStatus, ToStop
 from pq_core.clock import Clock
 from pq_core.errors import ConnectionFailed, ConnectorError, InvalidOption, shown
 from pq_core.job import NewJob
@@ -231,7 +231,10 @@ class PsycopgConnector(WorkerVerbs):
             connection = await pool.getconn()
             try:
                 connection.prepare_threshold = 5 if self._link.preparing else None
-                return await self._run_on(connection, statement)
+                answer = await self._run_on(connection, statement)
+                if isinstance(answer, ToStop) and self._link.clock is None:
+                    self._news.others = answer.others
+                return answer
             finally:
                 await pool.putconn(connection)
         except psycopg.Error as fault:

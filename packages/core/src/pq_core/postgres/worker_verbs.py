@@ -6,23 +6,20 @@ import asyncio
 from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeVar
 
 import attrs
 import psycopg
 
-from pq_core.answers import Fetched, JobState
+from pq_core.answers import Fetched
 from pq_core.errors import ConnectorError
-from pq_core.outcome import Progress
 from pq_core.postgres.floors import Floors
 from pq_core.postgres.jobs import with_terms
 from pq_core.postgres.news import News
 from pq_core.postgres.notices import TAKEN
 from pq_core.postgres.statements import Statement
 from pq_core.postgres.verbs import Verbs
-from pq_core.schedule import Move, Ticked
-from pq_core.worker_info import WorkerInfo
 
 T = TypeVar("T")
 
@@ -73,19 +70,6 @@ class WorkerVerbs(Verbs):
         with suppress(ConnectorError):  # then they come
             for queue, first in settled:
                 await self._ask(self._link.statements.notify(f"{TAKEN}{first}:{queue}"))
-
-    async def heartbeat(
-        self, worker: WorkerInfo, lease: timedelta, *, progress: Sequence[Progress] = (), now: datetime | None = None
-    ) -> list[int]:
-        told = await self._ask(self._link.statements.heartbeat(worker, lease, progress, now))
-        self._news.others = told.others if now is None else 0
-        return told
-
-    async def rescue(self, *, now: datetime | None = None) -> list[JobState]:
-        return await self._ask(self._link.statements.rescue(now))
-
-    async def tick(self, moves: Sequence[Move], *, now: datetime | None = None) -> Ticked:
-        return await self._ask(self._link.statements.tick(moves, now))
 
     async def _fetch(self, worker: int, queues: Sequence[str] | None, limit: int) -> Fetched:
         floors = self._floors_of(queues)
