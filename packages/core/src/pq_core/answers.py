@@ -37,7 +37,7 @@ class Fetched:
         again: more may be had at once; a worker with free slots fetches again without waiting.
         solo: a ready job in its last life was passed over, because this worker runs something.
         next_in: seconds until the next scheduled job of any queue falls due, or None if there is none.
-        set_aside: how many jobs were found to wait for a lock or the end of a pause, so that no fetch comes to them again.
+        set_aside: how many jobs were found to wait for a lock or the end of a pause: no fetch comes to them again.
     """
 
     jobs: Sequence[Job]

@@ -22,7 +22,7 @@ from pq_benchmarks.tally import Tally
 
 _BURSTS = 3
 _DRAINS = 5
-"""Drains in a burst: so many jobs that it takes seconds, and what a worker does once in a second has its usual share."""
+"""Drains in a burst: so many jobs that it takes seconds: what a worker does once in a second has its usual share."""
 _SLICES = 10
 _LONGEST_START = 60.0
 _LONGEST_BURST = 30.0
