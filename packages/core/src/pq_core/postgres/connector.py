@@ -210,7 +210,7 @@ class PsycopgConnector(WorkerVerbs):
 
     async def listen(self, queues: Sequence[str] | None, wake: Callable[[], None]) -> None:
         self._check_usable()
-        await listen(self._link, queues, wake, self._news)
+        await listen(self._link, queues, wake, self._news, lambda text: self._run(self._link.statements.notify(text)))
 
     @asynccontextmanager
     async def watch(self, job_id: int) -> AsyncGenerator[Watch]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
+import anyio
 import psycopg
 
 from pq_core.errors import ConnectionFailed
 from pq_core.hearing import Hearer
+from pq_core.log import fields
 from pq_core.postgres.faults import translate
 from pq_core.postgres.herd import Herd
 from pq_core.postgres.line import Line
@@ -19,12 +23,24 @@ from pq_core.postgres.news import News, PlainHearer, tell
 from pq_core.postgres.notices import TAKEN, Notice
 from pq_core.postgres.statements import Statement, quote
 
+logger = logging.getLogger("pq_core.postgres")
+
+PROOF = "hear:"
+"""What a notification begins with by which a listener finds out that it hears."""
+LONGEST_PROOF = 2.0
+"""Seconds for that to come."""
 PATIENCE = 60.0
 """Seconds of silence after which the connection is asked whether it still lives."""
 _ANSWER = 10.0
 
 
-async def listen(link: Link, queues: Sequence[str] | None, wake: Callable[[], None], news: News) -> None:
+async def listen(
+    link: Link,
+    queues: Sequence[str] | None,
+    wake: Callable[[], None],
+    news: News,
+    notify: Callable[[str], Awaitable[None]],
+) -> None:
     """Run until cancelled; see :meth:`pq_core.connector.Connector.listen`.
 
     Args:
@@ -32,10 +48,12 @@ async def listen(link: Link, queues: Sequence[str] | None, wake: Callable[[], No
         queues: whose news wakes.
         wake: is called when there may be something.
         news: hears of all queues.
+        notify: sends a notification, on another connection.
     """
     wanted = None if queues is None else frozenset(queues)
     hearer = wake if isinstance(wake, Hearer) else PlainHearer(wake)
 
+    proof, proven = f"{PROOF}{secrets.token_hex(8)}", asyncio.Event()
     herd = Herd(hearer.jobs, wanted, spread=lambda: news.spread, came_late=news.came_late)
 
     def hear(payload: str) -> None:
@@ -49,6 +67,8 @@ async def listen(link: Link, queues: Sequence[str] | None, wake: Callable[[], No
             if first.isdecimal():
                 news.taken(queue, int(first))
                 herd.taken(queue, int(first))
+        elif payload == proof:
+            proven.set()
         else:
             tell(payload, hearer)
 
@@ -57,7 +77,20 @@ async def listen(link: Link, queues: Sequence[str] | None, wake: Callable[[], No
         news.herds.append(herd)
         while_heard.callback(news.herds.remove, herd)
 
-        def start() -> None:
+        async def start() -> None:
+            with unhurried():
+                await notify(proof)
+            try:
+                async with asyncio.timeout(LONGEST_PROOF):
+                    await proven.wait()
+            except TimeoutError:
+                message = (
+                    "The connection that listens hears nothing, as behind a pooler that lends connections for a "
+                    "transaction at a time; workers look for jobs as often as without it. Switch it off: listen=False"
+                )
+                logger.warning(message, extra=fields("listener_deaf"))
+                hearer()
+                return
             while_heard.enter_context(news.heard())
             hearer.started()
 
@@ -67,7 +100,7 @@ async def listen(link: Link, queues: Sequence[str] | None, wake: Callable[[], No
 
 async def receive(
     link: Link,
-    started: Callable[[], None],
+    started: Callable[[], Awaitable[None]],
     hear: Callable[[str], None],
     lines: list[Line] | None = None,
     rehearsed: Statement[Any] | None = None,
@@ -76,7 +109,7 @@ async def receive(
 
     Args:
         link: where to listen.
-        started: is called once, when notifications are received.
+        started: is called once, when notifications should be received.
         hear: is given the payloads.
         lines: holds the connection from then on.
         rehearsed: is run once before: what is run for the first time takes the server ten times as long.
@@ -90,18 +123,19 @@ async def receive(
         with ExitStack() as stack:
             # As a block of its own it would roll back first, which a cancellation keeps it from, and then not close.
             stack.callback(connection.pgconn.finish)
-            await mend(connection)
-            if rehearsed is not None:
-                connection.prepare_threshold = 0 if link.preparing else None
-                with suppress(psycopg.Error):
-                    await connection.execute(rehearsed.text, rehearsed.parameters)
-            await connection.execute(f"listen {quote(link.schema)}".encode())
+            with unhurried():
+                await mend(connection)
+                if rehearsed is not None:
+                    connection.prepare_threshold = 0 if link.preparing else None
+                    with suppress(psycopg.Error):
+                        await connection.execute(rehearsed.text, rehearsed.parameters)
+                await connection.execute(f"listen {quote(link.schema)}".encode())
             line = Line(connection, hear)
             stack.enter_context(line.opened())
             if lines is not None:
                 lines.append(line)
                 stack.callback(lines.remove, line)
-            started()
+            await started()
             while True:
                 await line.silence(PATIENCE)
                 if line.free:  # A connection that was cut off without a word would stay silent for ever.
@@ -116,6 +150,13 @@ async def receive(
     except TimeoutError:
         msg = f"the listening connection gave no answer within {_ANSWER:.0f} s"
         raise ConnectionFailed(msg) from None
+
+
+@contextmanager
+def unhurried() -> Generator[None]:
+    """Let statements end that take a moment, though the worker leaves: cut off, they would cost a connection."""
+    with anyio.fail_after(_ANSWER, shield=True):
+        yield
 
 
 async def mend(connection: psycopg.AsyncConnection[Any]) -> None:

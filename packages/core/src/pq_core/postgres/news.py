@@ -169,5 +169,5 @@ def tell(payload: str, hearer: Hearer) -> None:
         hearer.stop(int(rest))
     elif kind == "schedules":
         hearer.schedules()
-    elif kind != "ended":  # those who wait for an end listen by themselves
+    elif kind not in ("ended", "hear"):  # those who wait for an end, or for a proof, listen for it by themselves
         hearer()

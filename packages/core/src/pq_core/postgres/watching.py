@@ -93,7 +93,7 @@ class Ear:
             hears.set()
             await asyncio.sleep(BETWEEN_CONNECTIONS)
 
-    def _start(self, hears: asyncio.Event) -> None:
+    async def _start(self, hears: asyncio.Event) -> None:
         if hears.is_set():  # what was told while the connection was away, nobody has heard
             for watches in self._watches.values():
                 for watch in watches:

@@ -55,12 +55,12 @@ class ConnectorMachine(ScheduleRules):
 
         async def ask(side: Side) -> None:
             here = self.open_now[side.name]
-            rolled_back = here.transactions.savepoint(here.connection)
-            await rolled_back.__aenter__()
-            await self.defer_of(outer)(side)
-            async with here.transactions.savepoint(here.connection):
-                await self.defer_of(inner)(side)
-            await leave_without(rolled_back)
+            with suppress(Undo):
+                async with here.transactions.savepoint(here.connection):
+                    await self.defer_of(outer)(side)
+                    async with here.transactions.savepoint(here.connection):
+                        await self.defer_of(inner)(side)
+                    raise Undo
 
         self.step("roll back to a savepoint", ask)
 
@@ -84,13 +84,12 @@ class ConnectorMachine(ScheduleRules):
         runs = self.runs_at(ends)
 
         async def ask(side: Side) -> list[int]:
-            lent = cast("Transactional", side.connector).transaction()
-            connection = await lent.__aenter__()
-            written = await self.finish_on(side, runs, connection=connection)
-            if commit:
-                await lent.__aexit__(None, None, None)
-            else:
-                await leave_without(lent)
+            written: list[int] = []
+            with suppress(Undo):
+                async with cast("Transactional", side.connector).transaction() as connection:
+                    written = await self.finish_on(side, runs, connection=connection)
+                    if not commit:
+                        raise Undo
             return written
 
         self.step("finish in a transaction", ask)
