@@ -22,7 +22,7 @@ from pq_core.postgres import schema as schema_
 from pq_core.postgres.callers import any_async_driver, async_driver, is_asyncpg, sqlalchemy_connection
 from pq_core.postgres.door import Door
 from pq_core.postgres.faults import breaks_preparing, translate, unspeakable
-from pq_core.postgres.link import ISOLATION, Begins, Link, settings_to_mend
+from pq_core.postgres.link import Begins, Link, mend
 from pq_core.postgres.listening import listen
 from pq_core.postgres.other_drivers import run_asyncpg, run_sqlalchemy_asyncpg
 from pq_core.postgres.pools import AsyncPool
@@ -289,7 +289,7 @@ class PsycopgConnector(WorkerVerbs):
             if self._pool is None:
                 self._loop = loop
                 self._pool = AsyncConnectionPool(
-                    **self._link.pool_options, kwargs=self._link.connection_options, configure=_configure
+                    **self._link.pool_options, kwargs=self._link.connection_options, configure=mend
                 )
             pool = self._pool
         if pool.closed:
@@ -331,11 +331,6 @@ async def _close_at_the_end(pool: AsyncConnectionPool[psycopg.AsyncConnection]) 
         await asyncio.Event().wait()
     finally:
         await pool.close(timeout=1)
-
-
-async def _configure(connection: psycopg.AsyncConnection) -> None:
-    for statement in settings_to_mend(connection, await (await connection.execute(ISOLATION)).fetchone()):
-        await connection.execute(statement)
 
 
 def _check_asyncio() -> None:

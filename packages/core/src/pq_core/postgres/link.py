@@ -193,3 +193,9 @@ def settings_to_mend(
     if found != ("read committed",):
         statements.append("set session characteristics as transaction isolation level read committed")
     return statements
+
+
+async def mend(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Undo what a database, or a role, may have set that pq could not work with."""
+    for statement in settings_to_mend(connection, await (await connection.execute(ISOLATION)).fetchone()):
+        await connection.execute(statement)

@@ -18,15 +18,13 @@ from pq_core.log import fields
 from pq_core.postgres.faults import translate
 from pq_core.postgres.herd import Herd
 from pq_core.postgres.line import Line
-from pq_core.postgres.link import ISOLATION, Link, settings_to_mend
+from pq_core.postgres.link import Link, mend
 from pq_core.postgres.news import News, PlainHearer, tell
-from pq_core.postgres.notices import TAKEN, Notice
+from pq_core.postgres.notices import PROOF, TAKEN, Notice
 from pq_core.postgres.statements import Statement, quote
 
 logger = logging.getLogger("pq_core.postgres")
 
-PROOF = "hear:"
-"""What a notification begins with by which a listener finds out that it hears."""
 LONGEST_PROOF = 2.0
 """Seconds for that to come."""
 PATIENCE = 60.0
@@ -157,9 +155,3 @@ def unhurried() -> Generator[None]:
     """Let statements end that take a moment, though the worker leaves: cut off, they would cost a connection."""
     with anyio.fail_after(_ANSWER, shield=True):
         yield
-
-
-async def mend(connection: psycopg.AsyncConnection[Any]) -> None:
-    """Undo what a database, or a role, may have set that pq could not work with."""
-    for statement in settings_to_mend(connection, await (await connection.execute(ISOLATION)).fetchone()):
-        await connection.execute(statement)

@@ -11,7 +11,7 @@ import attrs
 from pq_core.hearing import Hearer
 from pq_core.postgres.herd import Herd
 from pq_core.postgres.line import Line
-from pq_core.postgres.notices import Notice, after
+from pq_core.postgres.notices import ENDED, PROOF, Notice, after
 
 Queues: TypeAlias = tuple[str, ...] | None
 MOST_CLAIMED = 10
@@ -169,5 +169,5 @@ def tell(payload: str, hearer: Hearer) -> None:
         hearer.stop(int(rest))
     elif kind == "schedules":
         hearer.schedules()
-    elif kind not in ("ended", "hear"):  # those who wait for an end, or for a proof, listen for it by themselves
+    elif not payload.startswith((ENDED, PROOF)):  # who waits for an end, or a proof, listens for it himself
         hearer()

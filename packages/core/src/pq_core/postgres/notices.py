@@ -8,6 +8,10 @@ import attrs
 
 QUEUE = "queue:"
 """What a notification of jobs begins with; see the function announce."""
+ENDED = "ended:"
+"""What one begins with that tells of the end of a job; its id follows."""
+PROOF = "hear:"
+"""What one begins with by which a listener finds out that it hears."""
 TAKEN = "taken:"
 """What one begins with that tells of a look which has found all that was told; the first job and the queue follow."""
 

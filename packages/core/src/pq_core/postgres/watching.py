@@ -21,13 +21,12 @@ from pq_core.log import fields
 from pq_core.postgres.faults import translate
 from pq_core.postgres.link import Link
 from pq_core.postgres.listening import receive
+from pq_core.postgres.notices import ENDED
 from pq_core.postgres.statements import quote
 from pq_core.watch import SyncWatch, Watch
 
 logger = logging.getLogger("pq_core.postgres")
 
-ENDED = "ended:"
-"""What a notification of an end begins with; the id follows."""
 LONGEST_START = 5.0
 """Seconds after which those who wait go on without a connection that listens for them: they look now and then."""
 BETWEEN_CONNECTIONS = 1.0

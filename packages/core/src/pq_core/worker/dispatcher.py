@@ -16,7 +16,7 @@ from pq_core.errors import LeaseLost, StoreBusy
 from pq_core.log import fields
 from pq_core.worker.backoff import Backoff
 from pq_core.worker.bell import Bell
-from pq_core.worker.hearing import SELDOM
+from pq_core.worker.hearing import between_looks
 from pq_core.worker.inventory import Inventory
 from pq_core.worker.slots import Slots, clock
 from pq_core.worker.writer import Writer
@@ -183,7 +183,7 @@ class Dispatcher:
         soon = math.inf if fetched.next_in is None else max(fetched.next_in, nap)
         if fetched.again:
             soon = nap
-        self._due = now + min(self._poll_interval * (SELDOM if self._hears() else 1), soon)
+        self._due = now + min(between_looks(self._poll_interval, hears=self._hears()), soon)
         self._slots.put(fetched.jobs)
         if self._closed:
             self._slots.give_back()

@@ -8,6 +8,11 @@ SELDOM = 12
 """So many times less often a worker looks by itself, while it hears of all that it looks for."""
 
 
+def between_looks(interval: float, *, hears: bool) -> float:
+    """Return the seconds between two looks of a worker that has nothing else to go by."""
+    return interval * SELDOM if hears else interval
+
+
 class Hearing:
     """The worker's :class:`pq_core.hearing.Hearer`.
 
