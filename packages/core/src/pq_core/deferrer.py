@@ -15,7 +15,7 @@ from pq_core.defer_middleware import streams_alone
 from pq_core.delays import Delay, as_timedelta
 from pq_core.errors import InvalidArguments, InvalidJob, InvalidOption, shown
 from pq_core.job import LockMode, NewJob, check_moment, filled_in
-from pq_core.streaming import LONG, StoresJobs, StoresJobsSync, Tally, stream, stream_async
+from pq_core.streaming import LONG, StoresJobs, StoresJobsSync, Tally, read_through, stream, stream_async
 from pq_core.unique import Unique, as_unique, check_unique
 
 P = ParamSpec("P")
@@ -182,13 +182,14 @@ class Deferrer(Generic[P]):
 
     async def _each_async(self, name: str, arguments: AsyncIterable[Mapping[str, Any]]) -> AsyncGenerator[NewJob]:
         index = 0
-        async for kwargs in arguments:
-            try:
-                job = self._job(name, (), _checked(kwargs))
-            except InvalidJob as reason:
-                raise reason.at(index) from None
-            yield job
-            index += 1
+        async with read_through(arguments) as rest:
+            async for kwargs in rest:
+                try:
+                    job = self._job(name, (), _checked(kwargs))
+                except InvalidJob as reason:
+                    raise reason.at(index) from None
+                yield job
+                index += 1
 
     def _job(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> NewJob:
         if self.binding is not None:
@@ -384,9 +385,10 @@ def _checked_jobs(jobs: Iterable[NewJob]) -> Iterator[NewJob]:
 
 async def _checked_jobs_async(jobs: AsyncIterable[NewJob]) -> AsyncGenerator[NewJob]:
     index = 0
-    async for job in jobs:
-        yield _checked_job(index, job)
-        index += 1
+    async with read_through(jobs) as rest:
+        async for job in rest:
+            yield _checked_job(index, job)
+            index += 1
 
 
 def _checked_job(index: int, job: object) -> NewJob:

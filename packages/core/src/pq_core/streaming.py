@@ -6,8 +6,8 @@ transactions to lend is given the batches in one of these, and one that has not 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from itertools import islice
 from typing import Any, Protocol, TypeVar, cast
 
@@ -174,13 +174,28 @@ async def in_batches_async(items: Iterable[T] | AsyncIterable[T], size: int) -> 
             yield batch
         return
     gathered: list[T] = []
-    async for item in items:
-        gathered.append(item)
-        if len(gathered) == size:
-            yield gathered
-            gathered = []
+    async with read_through(items) as rest:
+        async for item in rest:
+            gathered.append(item)
+            if len(gathered) == size:
+                yield gathered
+                gathered = []
     if gathered:
         yield gathered
+
+
+@asynccontextmanager
+async def read_through(items: AsyncIterable[T]) -> AsyncGenerator[AsyncIterator[T]]:
+    """Give what iterates; a generator is closed after the block, here and now: the event loop would, some time later.
+
+    Whatever else can be closed, such as a stream of the caller's, is the caller's to close.
+    """
+    iterator = aiter(items)
+    if isinstance(iterator, AsyncGenerator):
+        async with aclosing(cast("AsyncGenerator[T]", iterator)) as generator:
+            yield generator
+    else:
+        yield iterator
 
 
 @attrs.define

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 import pq_core as pq
@@ -151,6 +152,39 @@ def test_an_async_generator_is_read_as_it_comes() -> None:
     jobs = (shop.work.job(**each) async for each in made())
     assert shop.stream(shop.app, jobs) == COUNT
     assert closed == [True, True]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("fault", ["in the progress", "in an argument", "a cancellation"])
+def test_a_generator_is_closed_by_the_time_that_its_stream_has_failed(backend: str, fault: str) -> None:
+    shop = Shop(is_async=True)
+    closed: list[str] = []
+
+    async def made(name: str, good: object) -> AsyncIterator[Any]:
+        try:
+            for _ in range(COUNT):
+                yield good
+            if fault == "in an argument":
+                yield "bad"
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.lowlevel.checkpoint()
+            closed.append(name)
+
+    def stop(_: int) -> None:
+        if fault == "in the progress":
+            raise RuntimeError
+
+    async def call() -> None:
+        for subject, jobs in ((shop.work, made("arguments", {"x": 1})), (shop.app, made("jobs", shop.work.job(x=1)))):
+            with pytest.raises((RuntimeError, pq.InvalidJob, TimeoutError)):
+                with anyio.fail_after(0.2 if fault == "a cancellation" else 10):
+                    await subject.defer_stream_async(jobs, on_progress=stop)
+        assert closed == ["arguments", "jobs"]
+
+    anyio.run(call, backend=backend)
+    assert shop.memory.jobs == {}
 
 
 def test_a_transaction_of_the_callers_takes_a_stream_in() -> None:
