@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -66,6 +70,10 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:
 
 def _has(items: list[Any], count: int) -> bool:
     return len(items) == count
+
+
+def _names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
 
 
 def refuse(*_: object) -> None:
@@ -254,6 +262,40 @@ async def test_where_the_system_gives_no_more_threads_those_there_are_serve_the_
         (start,) = starts
         thread: Any = start.args[0]  # type: ignore[attr-defined]
         start.func(thread)  # type: ignore[attr-defined]
+
+
+if sys.platform != "win32":
+
+    @pytest.mark.parametrize(
+        "end,code", [(lambda: None, 0), (lambda: sys.exit(3), 3), (lambda: sys.exit("no"), 1), (refuse, 1)]
+    )
+    async def test_a_process_that_a_call_forks_and_lets_return_runs_no_other_call_and_ends(
+        threads: Threads, starts: list[Callable[[], None]], tmp_path: Path, end: Callable[[], None], code: int
+    ) -> None:
+        def fork() -> int:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # of Python: threads do not come along
+                child = os.fork()
+            if not child:
+                signal.alarm(10)
+                end()
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) if child else 0
+
+        def leave_a_trace() -> None:
+            (tmp_path / str(os.getpid())).touch()
+
+        async def forked() -> None:
+            codes.append(await threads.run(fork))
+
+        codes: list[int] = []
+        async with anyio.create_task_group() as group:
+            group.start_soon(forked)
+            await anyio.wait_all_tasks_blocked()
+            group.start_soon(threads.run, leave_a_trace)
+            await anyio.wait_all_tasks_blocked()
+            starts.pop()()
+        assert codes == [code]
+        assert _names(tmp_path) == [str(os.getpid())]
 
 
 async def test_closed_threads_end_and_come_back_if_needed(

@@ -10,17 +10,22 @@ rules keep that from losing anything:
 - While calls stand in line, a thread is on its way to take one: each that takes a call, and leaves others, wakes one.
 - A thread tells the event loop of calls that have ended before it sleeps, and before it begins the last call in line,
   which may take long. Until then the one that is on its way does that, when it arrives. So many ends are told at once.
+
+A task may fork. The child has the thread of that task alone; the line is its parent's, and it ends with the task.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
+from weakref import WeakSet
 
 import anyio
 import attrs
@@ -69,9 +74,11 @@ class Threads:
         self._told = False
         """Whether the event loop was told of ended calls, and has not looked yet."""
         self._closed = False
+        self._forked = False
         self._soon = call_soon_in_loop()
         is_asyncio = anyio.get_cancelled_exc_class() is asyncio.CancelledError
         self._new_end: Callable[[], Any] = asyncio.get_running_loop().create_future if is_asyncio else _End
+        _all.add(self)
 
     async def run(self, function: Callable[[], Any]) -> Any:
         """Call `function` in a thread; return what it returns, raise what it raises.
@@ -105,6 +112,12 @@ class Threads:
             while self._asleep:
                 self._asleep.pop().release()
 
+    def stay_behind(self) -> None:
+        """Leave the calls that wait, and their event loop, to the process that has just forked this one."""
+        self._line, self._ended, self._asleep = deque(), deque(), []
+        self._lock = threading.Lock()  # another thread may have held the old one
+        self._told = self._closed = self._forked = True
+
     def _call_thread(self) -> bool:
         """See to it that a thread is on its way if anything stands in line; return whether one is. For any thread.
 
@@ -137,6 +150,8 @@ class Threads:
                 stays = self._perform_all(bed)
                 if stays:
                     bed.acquire()
+        if self._forked:
+            _end(self._ended[-1].error if self._ended else None)
 
     def _perform_all(self, bed: threading.Lock) -> bool:
         """Take calls until none is left; return whether to sleep then, until woken, or to end."""
@@ -192,6 +207,27 @@ class Threads:
             end = self._ended.popleft().end
             if not end.done():
                 end.set_result(None)
+
+
+_all: WeakSet[Threads] = WeakSet()
+
+
+def _stay_behind() -> None:
+    for threads in _all:
+        threads.stay_behind()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_stay_behind)
+
+
+def _end(error: BaseException | None) -> NoReturn:
+    """End a process that a task has forked and lets return, or raise, where only the task itself should."""
+    if error is None or isinstance(error, SystemExit):
+        code: Any = getattr(error, "code", None) or 0
+        os._exit(code if isinstance(code, int) else 1)
+    sys.excepthook(type(error), error, error.__traceback__)
+    os._exit(1)
 
 
 class _End:
