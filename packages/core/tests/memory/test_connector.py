@@ -159,6 +159,26 @@ def test_importing_it_brings_in_neither_psycopg_nor_an_event_loop() -> None:
     assert done.stdout.strip() == "[]"
 
 
+FORKS = """
+import os, sys, threading
+from pq_core.memory import InMemoryConnector
+
+def fork():
+    for _ in range(25):
+        child = os.fork()
+        if not child:
+            os._exit(0)
+        os.waitpid(child, 0)
+
+memory = InMemoryConnector()
+sys.setswitchinterval(1e-6)
+threads = [threading.Thread(target=fork) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
 if sys.platform != "win32":
 
     @contextmanager
@@ -181,6 +201,12 @@ if sys.platform != "win32":
         with fork() as child:
             memory.sync.defer([JOB] if child else [JOB, JOB])
             assert len(memory.jobs) == (2 if child else 3)
+
+    def test_threads_that_fork_at_the_same_time_do_not_let_go_of_each_others_store() -> None:
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", FORKS], capture_output=True, text=True, check=True, timeout=30
+        )
+        assert done.stderr == ""
 
     @pytest.mark.parametrize("face", [lambda memory: memory, lambda memory: memory.sync], ids=["async", "sync"])
     def test_in_a_fork_an_opened_connector_says_so_until_it_is_opened_there(

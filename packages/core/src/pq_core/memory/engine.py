@@ -109,9 +109,12 @@ class Engine:
 
 _engines: WeakSet[Engine] = WeakSet()
 _paused: list[Engine] = []
+_forking = Lock()
+"""Held from before a fork until after it: several threads may fork at once."""
 
 
 def _before_fork() -> None:
+    _forking.acquire()
     _paused.extend(_engines)
     for engine in _paused:
         engine.pause_for_fork()
@@ -120,6 +123,7 @@ def _before_fork() -> None:
 def _after_fork(*, in_child: bool) -> None:
     while _paused:
         _paused.pop().go_on_after_fork(in_child=in_child)
+    _forking.release()
 
 
 if hasattr(os, "register_at_fork"):  # Windows has no fork.
