@@ -70,7 +70,7 @@ def conformance(session: nox.Session) -> None:
 @nox.session
 def model(session: nox.Session) -> None:
     """Run the model alone, PostgreSQL beside memory, for PQ_MODEL_STEPS steps. Arguments are pytest's."""
-    run_pytest(session, f"{CONFORMANCE}/test_model.py", "-s", *session.posargs)
+    run_pytest(session, f"{CONFORMANCE}/test_model.py", "-s", "-o", "faulthandler_timeout=0", *session.posargs)
 
 
 @nox.session

@@ -141,7 +141,7 @@ def shell(project: Path) -> Iterator[Shell]:
     yield shell
     for process in shell.started:
         process.kill()
-        process.communicate()
+        process.communicate(timeout=30)  # its pipes end with the last that it has started
 
 
 @pytest.fixture

@@ -160,7 +160,7 @@ def test_a_killed_demo_leaves_no_process(
 ) -> None:
     process, others = running
     process.kill()
-    process.communicate()
+    process.communicate(timeout=30)
     eventually(lambda: not alive(others))
 
 

@@ -29,6 +29,8 @@ def four_workers(dsn: str) -> Iterator[list[subprocess.Popen[bytes]]]:
             stack.enter_context(subprocess.Popen([sys.executable, str(SCRIPT)], env=os.environ | {"LETTERS_DSN": dsn}))
             for _ in range(4)
         ]
+        for worker in workers:
+            stack.callback(worker.kill)
         yield workers
         for worker in workers:
             worker.send_signal(signal.SIGTERM)

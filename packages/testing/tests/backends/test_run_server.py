@@ -110,7 +110,7 @@ def begin(tmp_path: Path, notes: Path) -> Iterator[Callable[[str], subprocess.Po
     yield start
     for process in begun:
         process.kill()
-        process.communicate()
+        process.communicate(timeout=30)  # its pipes end with the last that it has started
 
 
 def read(notes: Path) -> list[dict[str, Any]]:

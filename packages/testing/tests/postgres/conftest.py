@@ -78,7 +78,7 @@ def begin() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     yield start
     for process in begun:
         process.kill()
-        process.communicate()
+        process.communicate(timeout=30)  # its pipes end with the last that it has started
 
 
 @pytest.fixture
