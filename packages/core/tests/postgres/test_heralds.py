@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import psycopg
 import pytest
 
 import pq_core as pq
-from pq_core.postgres import PsycopgConnector
+from pq_core.postgres import PsycopgConnector, listening
 
 pytestmark = pytest.mark.anyio
 SLOW_COMMITS = """
@@ -21,7 +21,10 @@ SLOW_COMMITS = """
     create constraint trigger nap after insert on pq.jobs deferrable initially deferred
         for each row execute function pq.nap();
 """
-ENQUEUERS, WORKERS = 12, 3
+ENQUEUERS = 12
+ALL: list[list[str] | None] = [None, None, None]
+EACH: list[list[str] | None] = [["a"], ["b"], ["a"]]
+"""The queues of workers."""
 SECONDS = 3.0
 BOUND = 0.5
 """Seconds that a job may wait though workers are idle; they never look by themselves here."""
@@ -75,14 +78,14 @@ class Field:
     async def _enqueue(self, connection: psycopg.AsyncConnection, rng: random.Random) -> None:
         await asyncio.sleep(rng.random() ** 2 * 0.02)
         if rng.random() < 0.9:
-            id_ = await defer(connection, "alone => true")
+            id_ = await defer(connection, f"queue => '{rng.choice('ab')}', alone => true")
             self.stored[id_] = time.monotonic()
             return
         level = rng.choice(["read committed", "repeatable read"])
         with contextlib.suppress(ZeroDivisionError):
             async with connection.transaction():
                 await connection.execute(f"set transaction isolation level {level}".encode())
-                ids = [await defer(connection, "queue => 'default'") for _ in range(rng.randint(1, 3))]
+                ids = [await defer(connection, f"queue => '{rng.choice('ab')}'") for _ in range(rng.randint(1, 3))]
                 await asyncio.sleep(rng.random() ** 4 * 0.2)
                 if rng.random() < 0.2:
                     raise ZeroDivisionError
@@ -106,12 +109,11 @@ async def defer(connection: psycopg.AsyncConnection, how: str) -> int:
 
 
 @contextlib.asynccontextmanager
-async def workers(field: Field) -> AsyncIterator[None]:
+async def workers(field: Field, queues: Sequence[list[str] | None]) -> AsyncIterator[None]:
     """Run workers that hear, and never look by themselves."""
-    apps = [field.app() for _ in range(WORKERS)]
-    fleet = [
-        pq.Worker(app, install_signal_handlers=False, poll_interval=3600.0, concurrency=4, keep="none") for app in apps
-    ]
+    apps = [field.app() for _ in queues]
+    options = {"install_signal_handlers": False, "poll_interval": 3600.0, "concurrency": 4, "keep": "none"}
+    fleet = [pq.Worker(app, queues=names, **options) for app, names in zip(apps, queues, strict=True)]  # type: ignore[arg-type]
     async with asyncio.TaskGroup() as group:
         for worker in fleet:
             group.create_task(worker.run_async())
@@ -135,14 +137,16 @@ async def cut_off(dsn: str, rng: random.Random) -> None:
             await connection.execute(query.encode())
 
 
-@pytest.mark.parametrize("slow", [False, True])
-async def test_no_job_waits_though_a_worker_is_idle(dsn: str, session: psycopg.Connection, *, slow: bool) -> None:
+@pytest.mark.parametrize("slow,queues", [(False, ALL), (True, ALL), (True, EACH)])
+async def test_no_job_waits_though_a_worker_is_idle(
+    dsn: str, session: psycopg.Connection, queues: list[list[str] | None], *, slow: bool
+) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")  # noqa: T201 - to be found if it fails
     field = Field(dsn, seed)
     if slow:
         session.execute(SLOW_COMMITS.encode())
-    async with workers(field):
+    async with workers(field, queues):
         await field.waves(BOUND)
     print(f"{len(field.stored)} jobs, the longest wait {field.longest():.3f} s")  # noqa: T201 - as above
 
@@ -152,8 +156,34 @@ async def test_no_job_is_forgotten_when_connections_are_cut_off(dsn: str, sessio
     print(f"seed {seed}")  # noqa: T201 - as above
     field = Field(dsn, seed)
     session.execute(SLOW_COMMITS.encode())
-    async with workers(field):
+    async with workers(field, EACH):
         villain = asyncio.create_task(cut_off(dsn, random.Random(seed)))
         await field.waves(ROUGH_BOUND)
         villain.cancel()
     print(f"{len(field.stored)} jobs, the longest wait {field.longest():.3f} s")  # noqa: T201 - as above
+
+
+async def test_a_herald_speaks_for_his_own_queue_alone(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "AFTERTHOUGHT", 3600.0)
+    connector = PsycopgConnector(dsn)
+    app, started = pq.App(connector=connector), asyncio.Event()
+
+    @app.task(name="work")
+    async def work() -> None:
+        started.set()
+
+    async with (
+        await psycopg.AsyncConnection.connect(dsn) as herald,
+        await psycopg.AsyncConnection.connect(dsn, autocommit=True) as other,
+    ):
+        worker = pq.Worker(app, queues=["b"], install_signal_handlers=False, poll_interval=3600.0)
+        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+            group.create_task(worker.run_async())
+            while not connector._news._sure:  # noqa: ASYNC110 - it hears, and has looked
+                await asyncio.sleep(0.01)
+            await defer(herald, "queue => 'a', alone => true")
+            await defer(other, "queue => 'b', alone => true")
+            await started.wait()
+            await herald.commit()
+            worker.stop()
+    await connector.close()

@@ -142,16 +142,47 @@ async def test_who_was_called_off_comes_for_what_was_told_later() -> None:
     woken: list[float] = []
     late: list[int] = []
     herd = Herd(lambda: woken.append(time.monotonic()), None, spread=lambda: 0.05, came_late=lambda: late.append(1))
-    herd.hear(Notice([1], "a"))
-    herd.hear(Notice([2], "a"))
+    herd.hear(Notice(1, [1], "a"))
+    herd.hear(Notice(2, [2], "a"))
     herd.taken("a", 1)
     await until(lambda: woken)
     assert late == []
-    herd.hear(Notice([3], "a"))
-    herd.hear(Notice([4], "b"))
+    herd.hear(Notice(3, [3], "a"))
+    herd.hear(Notice(4, [4], "b"))
     herd.taken("a", 3)
     await until(lambda: len(woken) == 2)
-    herd.hear(Notice([5], "a"))
+    herd.hear(Notice(5, [5], "a"))
     herd.taken("a", 5)
     await asyncio.sleep(0.1)
     assert (len(woken), late) == (2, [1])
+
+
+async def test_who_waits_for_the_word_of_another_comes_for_what_was_told_later() -> None:
+    woken: list[float] = []
+    herd = Herd(lambda: woken.append(time.monotonic()), None, spread=lambda: 0.05, came_late=lambda: None)
+    herd.hear(Notice(2, [2], "a"))
+    herd.watch([Notice(1, [1], "a")], 0.05)
+    herd.taken("a", 1)
+    await until(lambda: woken)
+
+
+async def test_a_job_that_is_told_of_again_is_not_called_off_with_what_was_told_of_it_before() -> None:
+    woken: list[float] = []
+    herd = Herd(lambda: woken.append(time.monotonic()), None, spread=lambda: 0.05, came_late=lambda: None)
+    herd.hear(Notice(2, [7], "a"))
+    herd.taken("a", 1)
+    await until(lambda: woken)
+    news = News(others=200)
+    news.hear(Notice(1, [7], "a"))
+    look = news.begin(None)
+    news.hear(Notice(2, [7], "a"))
+    assert news.settled(None, look) == []
+
+
+async def test_a_look_speaks_of_what_was_told_before_it_began_whoever_looks_beside_it() -> None:
+    news = News(others=200)
+    look = news.begin(("a",))
+    news.hear(Notice(1, [7], "a"))
+    other = news.begin(("b",))
+    assert news.settled(("a",), look) == []
+    assert news.settled(("b",), other) == []

@@ -47,13 +47,13 @@ class Herd:
 
     def watch(self, notices: list[Notice], seconds: float) -> None:
         """Wake after that long, unless somebody is heard to have seen to these notices: it has begun to, it seems."""
-        self._waiting += notices
+        self._waiting = notices + self._waiting  # which have been told since
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(seconds, self._come)
 
-    def taken(self, queue: str, first: int) -> None:
-        """Stay, unless something was told after the notice whose first job that is: all before has been looked at."""
-        left = after(self._waiting, queue, first)
+    def taken(self, queue: str, transaction: int) -> None:
+        """Stay, unless something was told after that transaction: all before has been looked at."""
+        left = after(self._waiting, queue, transaction)
         if len(left) < len(self._waiting):
             self._waiting = left
             if not left:

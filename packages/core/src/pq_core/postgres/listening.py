@@ -29,6 +29,8 @@ LONGEST_PROOF = 2.0
 """Seconds for that to come."""
 PATIENCE = 60.0
 """Seconds of silence after which the connection is asked whether it still lives."""
+AFTERTHOUGHT = 1.0
+"""Seconds after which who has begun to hear looks once more: some may have relied on what was told just before."""
 _ANSWER = 10.0
 
 
@@ -61,10 +63,10 @@ async def listen(
             if wanted is None or notice.queue in wanted:
                 herd.hear(notice)
         elif payload.startswith(TAKEN):
-            first, _, queue = payload.removeprefix(TAKEN).partition(":")
-            if first.isdecimal():
-                news.taken(queue, int(first))
-                herd.taken(queue, int(first))
+            transaction, _, queue = payload.removeprefix(TAKEN).partition(":")
+            if transaction.isdecimal():
+                news.taken(queue, int(transaction))
+                herd.taken(queue, int(transaction))
         elif payload == proof:
             proven.set()
         else:
@@ -91,6 +93,7 @@ async def listen(
                 return
             while_heard.enter_context(news.heard())
             hearer.started()
+            while_heard.callback(asyncio.get_running_loop().call_later(AFTERTHOUGHT, hearer.jobs).cancel)
 
         claim = link.statements.claim(1, None, [])
         await receive(link, start, hear, news.lines, claim)

@@ -25,6 +25,21 @@ LONGEST_WORD = 0.05
 """Seconds in which one who has come sooner has surely looked at all, and told of it."""
 
 
+@attrs.frozen
+class Look:
+    """A fetch, and what had been heard when it began.
+
+    Attributes:
+        number: how many notices.
+        unsure: queues of which the fetch has to make sure that it sees all that was told.
+        last: the transaction that told last, by queue.
+    """
+
+    number: int
+    unsure: list[str]
+    last: dict[str, int]
+
+
 @attrs.define(eq=False)
 class News:
     """What a connector hears while it listens, from whichever of its listening connections.
@@ -45,7 +60,9 @@ class News:
     _patience: float = 1.0
     _listening: int = 0
     _last: dict[str, int] = attrs.field(factory=dict[str, int])
-    _looked_at: dict[str, int] = attrs.field(factory=dict[str, int])
+    _count: int = 0
+    _heard: dict[str, int] = attrs.field(factory=dict[str, int])
+    _sure: dict[Queues, int] = attrs.field(factory=dict[Queues, int])
     _told: dict[Queues, list[Notice]] = attrs.field(factory=dict[Queues, list[Notice]])
 
     @property
@@ -60,6 +77,7 @@ class News:
         try:
             self._told.clear()
             self._last.clear()
+            self._heard.clear()
             for restart in self.restarted:
                 restart()
             yield
@@ -79,47 +97,55 @@ class News:
         """Take note that somebody else was sooner."""
         self._patience = 1.0
 
-    def taken(self, queue: str, first: int) -> None:
-        """Hear that somebody has looked at all that was told of a queue until the notice whose first job that is."""
-        if self._last.get(queue) == first:
+    def taken(self, queue: str, transaction: int) -> None:
+        """Hear that somebody has looked at all that was told of a queue until that transaction."""
+        if self._last.get(queue) == transaction:
             del self._last[queue]
         for queues, told in self._told.items():
-            self._told[queues] = after(told, queue, first)
+            self._told[queues] = after(told, queue, transaction)
 
-    def settled(self, queues: Queues) -> list[tuple[str, int]]:
-        """Return the notices, by queue and first job, that are to be told of as taken, after a look has found no more.
-
-        That look has begun when they had been heard, see `begin`.
-        """
+    def settled(self, queues: Queues, look: Look) -> list[tuple[str, int]]:
+        """Return what is to be told of as taken, queues and transactions, after a look has found no more."""
         if self.others < WHO_COME:
             return []
-        heard, self._looked_at = self._looked_at, {}
         return [
-            (queue, first)
-            for queue, first in heard.items()
-            if self._last.get(queue) == first and (queues is None or queue in queues)
+            (queue, transaction)
+            for queue, transaction in look.last.items()
+            if self._last.get(queue) == transaction and (queues is None or queue in queues)
         ]
+
+    def unsure(self, queues: Queues) -> list[str]:
+        """Return of which queues something was told since a look was sure to miss nothing of that."""
+        sure, names = self._sure.get(queues, 0), list[str]()
+        for queue, number in reversed(self._heard.items()):
+            if number <= sure:
+                break
+            if queues is None or queue in queues:
+                names.append(queue)
+        return names
 
     def hear(self, notice: Notice) -> None:
         """Tell of a notice."""
-        if notice.ids:
-            self._last[notice.queue] = notice.first
-        else:
-            self._last.pop(notice.queue, None)
+        self._last[notice.queue] = notice.transaction
+        self._count += 1
+        self._heard.pop(notice.queue, None)  # to stand last
+        self._heard[notice.queue] = self._count
         for queues, told in self._told.items():
             if (queues is None or notice.queue in queues) and len(told) <= MOST_CLAIMED:
                 told.append(notice)
         for follow in self.followers:
             follow(notice)
 
-    def begin(self, queues: Queues) -> None:
+    def begin(self, queues: Queues) -> Look:
         """Take note that a fetch from these queues begins: what is told from now on, it may miss."""
         self._told[queues] = []
-        self._looked_at = dict(self._last)
+        return Look(self._count, self.unsure(queues), dict(self._last))
 
-    def end(self, queues: Queues, *, empty: bool) -> None:
+    def end(self, queues: Queues, look: Look, *, empty: bool) -> None:
         """Take note that it has ended; `empty`: it has left nothing that was told before."""
-        if not empty:
+        if empty:
+            self._sure[queues] = max(look.number, self._sure.get(queues, 0))
+        else:
             self._told.pop(queues, None)
 
     def named(self, queues: Queues, limit: int) -> list[Notice]:

@@ -13,7 +13,7 @@ ENDED = "ended:"
 PROOF = "hear:"
 """What one begins with by which a listener finds out that it hears."""
 TAKEN = "taken:"
-"""What one begins with that tells of a look which has found all that was told; the first job and the queue follow."""
+"""What one begins with that tells of a look which has found all that was told; a transaction and the queue follow."""
 
 
 @attrs.frozen
@@ -21,18 +21,15 @@ class Notice:
     """That jobs of a queue may be fetched, told when it was committed.
 
     Attributes:
+        transaction: its number, by which all that it told of a queue is known.
         ids: of the jobs, if they are few; a range of ids, in which also others may lie, if they are many; nothing if it
             is not known which.
         queue: its name.
     """
 
+    transaction: int
     ids: Sequence[int]
     queue: str
-
-    @property
-    def first(self) -> int:
-        """The first of the ids, by which it is known; 0 if there is none."""
-        return self.ids[0] if self.ids else 0
 
     @classmethod
     def read(cls, payload: str) -> Notice | None:
@@ -40,8 +37,8 @@ class Notice:
         if not payload.startswith(QUEUE):
             return None
         try:
-            ids, queue = payload.removeprefix(QUEUE).split(":", 1)
-            return cls(_ids(ids), queue)
+            transaction, ids, queue = payload.removeprefix(QUEUE).split(":", 2)
+            return cls(int(transaction), _ids(ids), queue)
         except ValueError:
             return None
 
@@ -53,9 +50,10 @@ def _ids(text: str) -> Sequence[int]:
     return tuple(map(int, text.split(","))) if text else ()
 
 
-def after(notices: list[Notice], queue: str, first: int) -> list[Notice]:
-    """Return the notices without those of a queue up to the one whose first job that is, if it is there."""
-    for place, notice in enumerate(notices):
-        if notice.queue == queue and notice.first == first:
-            return [other for other in notices[:place] if other.queue != queue] + notices[place + 1 :]
-    return notices
+def after(notices: list[Notice], queue: str, transaction: int) -> list[Notice]:
+    """Return the notices without those of a queue up to the last of that transaction, if there is one."""
+    told = [
+        place for place, notice in enumerate(notices, 1) if (notice.queue, notice.transaction) == (queue, transaction)
+    ]
+    end = told[-1] if told else 0
+    return [notice for notice in notices[:end] if notice.queue != queue] + notices[end:]

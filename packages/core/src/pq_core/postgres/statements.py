@@ -130,7 +130,7 @@ class Statements:
         now: datetime | None,
         start: Sequence[Any] | None = None,
         *,
-        listening: bool = False,
+        heard: Sequence[str] | None = None,
     ) -> Statement[Fetched]:
         names = check_queues(queues)
         parameters = [
@@ -142,8 +142,9 @@ class Statements:
         if start is not None:
             parameters += start
         placeholders = _FETCH if start is None else _FETCH_FROM
-        if listening:
-            placeholders += ", listening => true"
+        if heard is not None:
+            parameters.append(list(heard))
+            placeholders += ", heard => %s::text[]"
         text = f"select {FETCHED_COLUMNS} from {self.prefix}.fetch({placeholders})"  # noqa: S608 - the prefix is quoted
         return Statement(text, parameters, lambda rows: read_fetched(rows, worker))
 

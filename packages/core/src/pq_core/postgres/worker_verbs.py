@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
+from time import monotonic
 from typing import TypeVar
 
 import attrs
@@ -14,6 +15,7 @@ import psycopg
 
 from pq_core.answers import Fetched
 from pq_core.errors import ConnectorError
+from pq_core.given import check_queues
 from pq_core.postgres.floors import Floors
 from pq_core.postgres.jobs import with_terms
 from pq_core.postgres.news import News
@@ -31,6 +33,7 @@ class WorkerVerbs(Verbs):
         self._errands: set[asyncio.Task[None]] = set()
         self._news = News(restarted=[self._forget_floors])
         self._floors: dict[tuple[str, ...] | None, Floors] = {}
+        self._due: dict[tuple[str, ...] | None, float] = {}
 
     @abstractmethod
     def _check_usable(self) -> None:
@@ -43,23 +46,28 @@ class WorkerVerbs(Verbs):
     async def fetch(
         self, worker: int, queues: Sequence[str] | None, limit: int, *, now: datetime | None = None
     ) -> Fetched:
+        names = check_queues(queues)
         if now is not None or self._link.clock is not None or not self._news.listening:
-            listening = self._news.listening
-            return await self._run(self._link.statements.fetch(worker, queues, limit, now, listening=listening))
-        names = None if queues is None else tuple(queues)
-        told = [] if isinstance(queues, str) else self._news.named(names, limit)
+            heard = self._news.unsure(names) if self._news.listening else None
+            return await self._run(self._link.statements.fetch(worker, queues, limit, now, heard=heard))
+        told = self._news.named(names, limit)
         if told:
             # Who is told of a few jobs, and knows that there are no others, is spared the search; it looks after it.
             ids = sorted({id_ for notice in told for id_ in notice.ids})
             jobs, left = await self._ask(self._link.statements.claim(worker, queues, ids))
             if jobs:
                 self._news.won()
-            return Fetched(jobs=jobs, again=bool(jobs) or left or not self._news.lost(names, told))
-        self._news.begin(names)
-        fetched = await self._fetch(worker, queues, limit)
+            again = bool(jobs) or left or not self._news.lost(names, told)
+            next_in = self._due[names] - monotonic() if names in self._due else None
+            return Fetched(jobs=jobs, again=again, next_in=next_in)
+        look = self._news.begin(names)
+        fetched = await self._fetch(worker, queues, limit, look.unsure)
         empty = len(fetched.jobs) < limit and not fetched.again and not fetched.solo
-        self._news.end(names, empty=empty)
-        if empty and (settled := self._news.settled(names)):
+        self._news.end(names, look, empty=empty)
+        self._due.pop(names, None)
+        if fetched.next_in is not None:
+            self._due[names] = monotonic() + fetched.next_in
+        if empty and (settled := self._news.settled(names, look)):
             errand = asyncio.get_running_loop().create_task(self._call_off(settled), name="pq calls others off")
             self._errands.add(errand)
             errand.add_done_callback(self._errands.discard)
@@ -68,16 +76,16 @@ class WorkerVerbs(Verbs):
     async def _call_off(self, settled: Sequence[tuple[str, int]]) -> None:
         """Tell other workers that they need not come for what they were told of."""
         with suppress(ConnectorError):  # then they come
-            for queue, first in settled:
-                await self._ask(self._link.statements.notify(f"{TAKEN}{first}:{queue}"))
+            for queue, transaction in settled:
+                await self._ask(self._link.statements.notify(f"{TAKEN}{transaction}:{queue}"))
 
-    async def _fetch(self, worker: int, queues: Sequence[str] | None, limit: int) -> Fetched:
+    async def _fetch(self, worker: int, queues: Sequence[str] | None, limit: int, heard: Sequence[str]) -> Fetched:
         floors = self._floors_of(queues)
         if floors is None:
-            return await self._ask(self._link.statements.fetch(worker, queues, limit, None, listening=True))
+            return await self._ask(self._link.statements.fetch(worker, queues, limit, None, heard=heard))
         question = floors.ask(queues)
         start = None if question is None else question.parameters
-        statement = self._link.statements.fetch(worker, queues, limit, None, start, listening=True)
+        statement = self._link.statements.fetch(worker, queues, limit, None, start, heard=heard)
         try:
             fetched, terms = await self._ask(
                 Statement(statement.text, statement.parameters, with_terms(statement.read))

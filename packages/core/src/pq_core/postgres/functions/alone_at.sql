@@ -1,5 +1,5 @@
 -- Whether this transaction is the only one at an errand for which one at a time is enough; whoever comes meanwhile goes on with
--- something else. 1: forgetting in steps; 2: tidying up. (0 is taken by ensure_day, 3 and 4 by is_herald.)
+-- something else. 1: forgetting in steps; 2: tidying up. (0 is taken by ensure_day.)
 create or replace function alone_at(errand integer)
 returns boolean
 language sql

@@ -1,7 +1,8 @@
 -- Claim these jobs for a worker with a live lease, if that is simple: if they are ready, have no lock, have more than one life left,
 -- and nothing is paused. It is for a worker that has just been told of jobs, and knows of no others.
 --
--- If it claims none, but some are ready and in nobody's hands, it returns one row without an id: fetch may find them.
+-- If it claims none, but some are ready, or scheduled, and in nobody's hands, it returns one row without an id: fetch may find them, or
+-- tells when they are due.
 create or replace function claim(worker bigint, queues text[], ids bigint[])
 returns table (
     id bigint, task text, args json, queue text, priority smallint, lock text, lock_mode text, attempt bigint, claim bigint,
@@ -34,7 +35,7 @@ begin
                 'expires_at', j.expires_at, 'progress', j.progress::text) end,
             null::boolean, null::boolean, null::double precision, null::integer;
     if not found then
-        perform from jobs j where j.id = any (claim.ids) and (j.state = 'ready') is true for key share skip locked;
+        perform from jobs j where j.id = any (claim.ids) and (j.state in ('ready', 'scheduled')) is true for key share skip locked;
         if found then
             return next;
         end if;

@@ -50,8 +50,8 @@ begin
         nullif(defer.delivery, 'at_least_once'), nullif(defer.version, 1), coalesce(defer.expires_at, at + defer.expires_in))
     returning id into new_id;
     -- Of a scheduled job too: a worker that knows of it need not look before it is due.
-    if is_herald(defer.alone) then
-        perform pg_notify(current_schema(), 'queue:' || new_id || ':' || defer.queue);
+    if is_herald(defer.alone, defer.queue) then
+        perform pg_notify(current_schema(), 'queue:' || xact_number() || ':' || new_id || ':' || defer.queue);
     end if;
     return new_id;
 end

@@ -9,7 +9,8 @@
 -- due_since, in microseconds since 1970: what fell due until then has been made ready. Without floors, a worker that listens is only
 -- told how many entries of the index of ready jobs have been read: many more than it got jobs, if floors are called for.
 --
--- Who waits for notifications (listening) is told to fetch again while some may be left out, see all_told().
+-- heard: given by who waits for notifications, the queues of which it has heard since a fetch was sure to see all that was told. It is
+-- told to fetch again while jobs of these may be left out, see all_told().
 --
 -- The settings leave the planner one shape of plan for each statement, the one that reads the head of an index. Otherwise a
 -- plan made for an empty table goes on scanning a full one for as long as it is cached; and on PostgreSQL 15 the cost of a
@@ -17,7 +18,7 @@
 create or replace function "fetch"(worker bigint, queues text[], max_jobs integer, now timestamptz default null,
     floor_queues text[] default null, floor_ends integer[] default null, floor_highs smallint[] default null,
     floor_lows smallint[] default null, floors bigint[] default null, risen_since bigint default null,
-    due_since bigint default null, listening boolean default false)
+    due_since bigint default null, heard text[] default null)
 returns table (
     id bigint, task text, args json, queue text, priority smallint, lock text, lock_mode text, attempt bigint, claim bigint,
     losses smallint, max_losses smallint, scheduled_at timestamptz, created_at timestamptz, started_at timestamptz,
@@ -74,9 +75,9 @@ declare
     read_now json;
     read_before bigint;
 begin
-    if "fetch".listening then
+    if "fetch".heard is not null then
         read_before := coalesce(pg_stat_get_xact_tuples_returned(to_regclass('jobs_ready')), 0);
-        told := all_told();
+        told := all_told("fetch".heard);
     end if;
     if floored then
         -- Before all else: what had ended by then is seen by all that follows, and ids above the top are none that it has passed.
@@ -238,7 +239,7 @@ begin
                     select j.queue, j.priority, j.id - 1 from jobs j where j.id = any (left_over) and (j.state = 'ready') is true) s),
             'risen', (select min(j.risen) from jobs j where j.id = any (risen_ids) and (j.state = 'ready') is true),
             'read', coalesce(pg_stat_get_xact_tuples_returned(to_regclass('jobs_ready')), 0) - read_before);
-    elsif "fetch".listening then
+    elsif "fetch".heard is not null then
         read_now := to_json(coalesce(pg_stat_get_xact_tuples_returned(to_regclass('jobs_ready')), 0) - read_before);
     end if;
     return query
