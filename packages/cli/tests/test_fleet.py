@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -50,7 +51,7 @@ def replaced(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return seen
 
 
-@pytest.mark.parametrize("number", ["0", "-1", "1.5", "many", "", "1001", "²"])
+@pytest.mark.parametrize("number", ["0", "-1", "1.5", "many", "", "1001", "9" * 5000, "²"])
 def test_a_number_of_processes_that_cannot_be_is_refused(command: Any, number: str) -> None:
     assert "neither a whole number from 1 to 1000 nor 'auto'" in " ".join(
         command("worker", f"--processes={number}", code=2).stderr.split()
@@ -153,6 +154,20 @@ def test_a_python_that_is_not_there_any_more_is_looked_for_again_and_then_given_
     assert [record.levelname for record in caplog.records] == [*["WARNING"] * 4, "ERROR"]
     assert "Worker worker#1 has no process: [Errno 2] No such file" in caplog.text
     assert "takes its place in 0.0 s" in caplog.text
+
+
+def test_ctrl_c_while_a_worker_process_still_imports_ends_it_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    early = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
+    (tmp_path / "sitecustomize.py").write_text(early, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "pq_cli.fleet"])
+    place = Place(1, "worker")
+    _, status = os.waitpid(place.start(), 0)
+    place.bury()
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGINT
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_worker_that_hangs_does_not_outlive_its_parent_for_ever() -> None:

@@ -169,7 +169,8 @@ def _number(processes: str) -> int:
         from pq_cli.processors import usable_processors
 
         return usable_processors()
-    if not processes.isascii() or not processes.isdigit() or not 1 <= int(processes) <= MOST_PROCESSES:
+    is_number = processes.isascii() and processes.isdigit() and len(processes) <= len(str(MOST_PROCESSES))
+    if not is_number or not 1 <= int(processes) <= MOST_PROCESSES:
         raise typer.BadParameter(
             f"{processes!r} is neither a whole number from 1 to {MOST_PROCESSES} nor {AUTO!r}",
             param_hint="'--processes'",

@@ -26,6 +26,7 @@ def main() -> None:
     sys.argv[1:] = []
     leash = Leash(int(pipe))
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback if Ctrl-C comes before the worker handles it
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # as it was started
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
@@ -49,6 +50,7 @@ def _work(name: str, assignment: Assignment, leash: Leash) -> None:
     with leash.handed_on():
         if worker.recycled is not None:  # which it is not if it was told to stop, and no order is taken from here on
             assignment.publish()
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
             start_anew(worker.recycled, name)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from contextlib import suppress
 from time import monotonic
@@ -50,7 +51,8 @@ class Place:
         os.set_inheritable(theirs, True)  # noqa: FBT003 - its only argument
         words = [sys.executable, *flags, "-m", "pq_cli.fleet.member", self.name, str(theirs)]
         try:
-            self.pid = os.posix_spawn(sys.executable, words, os.environ)
+            # Ctrl-C waits until the member takes it, or Python would show where in its imports that came.
+            self.pid = os.posix_spawn(sys.executable, words, os.environ, setsigmask=[signal.SIGINT])
         except OSError:
             os.close(ours)
             raise
