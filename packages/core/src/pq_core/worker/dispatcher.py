@@ -8,7 +8,6 @@ import random
 from collections.abc import Awaitable, Callable
 
 import anyio
-import anyio.lowlevel
 
 from pq_core.answers import Fetched
 from pq_core.connector import Connector
@@ -16,7 +15,7 @@ from pq_core.errors import LeaseLost, StoreBusy
 from pq_core.log import fields
 from pq_core.worker.backoff import Backoff
 from pq_core.worker.bell import Bell
-from pq_core.worker.hearing import between_looks
+from pq_core.worker.hearing import SELDOM, between_looks
 from pq_core.worker.inventory import Inventory
 from pq_core.worker.slots import Slots, clock
 from pq_core.worker.writer import Writer
@@ -113,8 +112,7 @@ class Dispatcher:
             self._give_back_overdue()
             wanted = self._wanted()
             if wanted and (self._called or clock() >= self._due):
-                if await self._fetch(wanted):
-                    await anyio.lowlevel.checkpoint()  # jobs start before more are fetched
+                await self._fetch(wanted)  # at once again, if there is room: jobs start while the store looks for more
             else:
                 await self._bell.wait(self._pause(wanted))
         while not self._idle:
@@ -147,8 +145,8 @@ class Dispatcher:
             moments.append(overdue)
         return max(0.0, min(moments)) if moments else None
 
-    async def _fetch(self, limit: int) -> bool:
-        """Fetch, and hand out what was claimed; return whether something was."""
+    async def _fetch(self, limit: int) -> None:
+        """Fetch, and hand out what was claimed."""
         self._called = False
         idle = False
         try:
@@ -169,8 +167,6 @@ class Dispatcher:
             self._take(fetched, limit)
             if idle and not self._wait and not fetched.jobs and not fetched.again:
                 self._drained = True
-            return bool(fetched.jobs)
-        return False
 
     def _take(self, fetched: Fetched, limit: int) -> None:
         now = clock()
@@ -183,7 +179,7 @@ class Dispatcher:
         soon = math.inf if fetched.next_in is None else max(fetched.next_in, nap)
         if fetched.again:
             soon = nap
-        self._due = now + min(between_looks(self._poll_interval, hears=self._hears()), soon)
+        self._due = now + min(between_looks(self._poll_interval, SELDOM, hears=self._hears()), soon)
         self._slots.put(fetched.jobs)
         if self._closed:
             self._slots.give_back()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-SELDOM = 12
-"""So many times less often a worker looks by itself, while it hears of all that it looks for."""
+SELDOM = 4
+"""So many times less often a worker looks for jobs by itself, while it hears of all that it looks for."""
+VERY_SELDOM = 12
+"""Likewise, for schedules: nobody ever relies on what another tells of them."""
 
 
-def between_looks(interval: float, *, hears: bool) -> float:
+def between_looks(interval: float, seldom: int, *, hears: bool) -> float:
     """Return the seconds between two looks of a worker that has nothing else to go by."""
-    return interval * SELDOM if hears else interval
+    return interval * seldom if hears else interval
 
 
 class Hearing:

@@ -14,7 +14,7 @@ from pq_core.errors import Unsupported
 from pq_core.log import fields
 from pq_core.schedule import BETWEEN_DECLARATIONS
 from pq_core.worker.bell import Bell
-from pq_core.worker.hearing import between_looks
+from pq_core.worker.hearing import VERY_SELDOM, between_looks
 from pq_core.worker.ticking import Ticker
 
 logger = logging.getLogger("pq_core.worker")
@@ -79,7 +79,7 @@ class Scheduler:
     async def _wait(self, next_in: float, declared: float) -> None:
         """Wait until the next schedule is due, or a look at them all, or a declaration."""
         began = monotonic()
-        seconds = min(next_in, between_looks(self._interval, hears=self._hears()))
+        seconds = min(next_in, between_looks(self._interval, VERY_SELDOM, hears=self._hears()))
         if self._ticker.declared:
             seconds = min(seconds, declared + BETWEEN_DECLARATIONS.total_seconds() - began)
         due = began + seconds + random.uniform(0, SPREAD)

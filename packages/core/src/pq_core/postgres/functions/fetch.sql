@@ -99,7 +99,7 @@ begin
         perform wake(expired.freed);
         more := expired.more;
     end if;
-    promoted := promote(at, "fetch".queues, due_floor);
+    promoted := promote(at, "fetch".queues, due_floor, wanted);
     more := promoted or more;
 
     if floored then

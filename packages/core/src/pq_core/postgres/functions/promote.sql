@@ -1,6 +1,7 @@
--- Make due jobs of every queue ready, of those that fell due later than `since`. Workers of other queues than the caller's are told.
--- True if some may be left.
-create or replace function promote(at timestamptz, own_queues text[], since timestamptz default '-infinity')
+-- Make due jobs of every queue ready, of those that fell due later than `since`. Workers of other queues than the caller's are told,
+-- and of the same if it has room for fewer jobs: they need not have known when these fall due. True if some may be left.
+create or replace function promote(
+    at timestamptz, own_queues text[], since timestamptz default '-infinity', room integer default null)
 returns boolean
 language plpgsql
 as $$
@@ -18,7 +19,8 @@ begin
     with risen as (
         update jobs j set state = 'ready', risen = xact_number() where j.id = any (due) returning j.id, j.queue
     )
-    select array_agg(r.queue), array_agg(r.id) into elsewhere, told from risen r where r.queue <> all (promote.own_queues);
+    select array_agg(r.queue), array_agg(r.id) into elsewhere, told from risen r
+    where r.queue <> all (promote.own_queues) or cardinality(due) > promote.room;
     perform announce(elsewhere, told);
     return cardinality(due) >= 1000;
 end
