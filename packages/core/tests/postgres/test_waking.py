@@ -88,6 +88,7 @@ async def statements(dsn: str) -> int:
 async def test_an_idle_worker_asks_less_than_once_in_five_seconds(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     times_faster = 20
     monkeypatch.setattr(listening, "PATIENCE", listening.PATIENCE / times_faster)
+    monkeypatch.setattr(listening, "AFTERTHOUGHT", listening.AFTERTHOUGHT / times_faster)
     usual = Settings()
 
     async def idle(seconds: float) -> tuple[int, float]:
@@ -138,6 +139,29 @@ async def test_a_new_schedule_is_heard_of(app: pq.App, started: list[datetime]) 
     assert started[0] - put < timedelta(seconds=1.5)
 
 
+async def test_a_worker_goes_on_if_the_connection_breaks_on_which_it_asks_for_jobs(
+    app: pq.App, dsn: str, session: psycopg.Connection, started: list[datetime]
+) -> None:
+    connector = app.connector
+    assert isinstance(connector, PsycopgConnector)
+    cut_off = """
+        select pg_terminate_backend(pid) from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock' and query like '%fetch%'
+    """
+    async with running(app, poll_interval=HOUR):
+        await until(lambda: connector._news._sure)
+        with psycopg.connect(dsn) as owner:
+            owner.execute("lock table pq.jobs in access exclusive mode")
+            session.execute("notify pq, 'queue:0::default'")
+
+            async def is_cut_off() -> bool:
+                return session.execute(cut_off).fetchone() is not None
+
+            await comes(is_cut_off)
+        await connector.defer([NewJob(task="work")])
+        await until(lambda: started)
+
+
 async def test_a_scheduled_job_starts_when_it_is_due(app: pq.App, started: list[datetime]) -> None:
     async with running(app, poll_interval=HOUR):
         await comes(app.connector.workers)
@@ -145,6 +169,23 @@ async def test_a_scheduled_job_starts_when_it_is_due(app: pq.App, started: list[
         await app.connector.defer([NewJob(task="work", scheduled_at=due)])
         await until(lambda: started)
     assert timedelta(0) <= started[0] - due < timedelta(seconds=0.2)
+
+
+def test_who_finds_more_due_jobs_than_it_has_room_for_tells_others(session: psycopg.Connection) -> None:
+    def told() -> list[str]:
+        return [notice.payload.split(":", 2)[2] for notice in session.notifies(timeout=0.2)]
+
+    session.execute("select heartbeat(1, 'w', null, '{}', 36000)")
+    for _ in range(3):
+        session.execute("select defer('t', scheduled_at => now() + '1 hour')")
+    session.execute("listen pq")
+    session.execute("""select from "fetch"(1, null, 1, now() + '2 hours')""")
+    assert told() == ["1,2,3:default"]
+    session.execute("select defer('t', scheduled_at => now() + '3 hours')")
+    told()
+    session.execute("select from finish('{1}', '{1}', '{succeeded}')")
+    session.execute("""select from "fetch"(1, null, 3, now() + '4 hours')""")
+    assert told() == []
 
 
 def claim(session: psycopg.Connection, worker: int, *ids: int, queues: list[str] | None = None) -> list[int | None]:

@@ -25,10 +25,11 @@ class Line:
         self._hear = hear
         self._loop = asyncio.get_running_loop()
         self._socket = connection.fileno()
-        self._broken: asyncio.Future[None] = self._loop.create_future()
+        self._broken: asyncio.Future[psycopg.OperationalError] = self._loop.create_future()
         self._open = False
         self._lent = False
         self._used = False
+        self._reading = False
 
     @property
     def free(self) -> bool:
@@ -41,13 +42,13 @@ class Line:
         """Hear for a block."""
         self._connection.add_notify_handler(lambda notice: self._hear(notice.payload))
         self._open = True
-        self._loop.add_reader(self._socket, self._read)
+        self._start_reading()
         try:
             yield
         finally:
             self._open = False
             if not self._lent:
-                self._loop.remove_reader(self._socket)
+                self._stop_reading()
 
     def lend(self) -> AsyncConnection:
         """Give the connection away, to be given back; it must be free. What is told meanwhile is heard with answers."""
@@ -55,10 +56,12 @@ class Line:
         return self._connection
 
     def take_back(self) -> None:
-        """Hear by oneself again: who has used the connection has let go of its socket."""
+        """Hear by oneself again, if it has not broken: who has used the connection has let go of its socket."""
         self._lent = False
-        if self._open:
-            self._loop.add_reader(self._socket, self._read)
+        if self._open and self._connection.closed:
+            self._break(psycopg.OperationalError("the listening connection is lost"))
+        elif self._open:
+            self._start_reading()
             self._read()
 
     async def silence(self, seconds: float) -> None:
@@ -72,7 +75,7 @@ class Line:
             self._used = False
             await asyncio.wait([self._broken], timeout=seconds)
             if self._broken.done():
-                self._broken.result()
+                raise self._broken.result()
 
     def _read(self) -> None:
         """Take what has arrived, unless who has the connection does."""
@@ -85,6 +88,18 @@ class Line:
                 self._used = True
                 self._hear(notice.extra.decode(self._connection.info.encoding))
         except psycopg.OperationalError as fault:
+            self._break(fault)
+
+    def _break(self, fault: psycopg.OperationalError) -> None:
+        self._stop_reading()
+        if not self._broken.done():
+            self._broken.set_result(fault)
+
+    def _start_reading(self) -> None:
+        self._reading = True
+        self._loop.add_reader(self._socket, self._read)
+
+    def _stop_reading(self) -> None:
+        if self._reading:  # or the socket may be another connection's by now
+            self._reading = False
             self._loop.remove_reader(self._socket)
-            if not self._broken.done():
-                self._broken.set_exception(fault)
