@@ -57,7 +57,7 @@ def worker(
             metavar="DURATION", help="How long they are kept, or forever; failed=90d,succeeded=7d too.  [default: 30d]"
         ),
     ] = None,
-    batch: Annotated[int | None, typer.Option(help="Jobs claimed by one statement at most.  [default: 500]")] = None,
+    batch: Annotated[int | None, typer.Option(help="Jobs claimed by one statement at most.  [default: 1000]")] = None,
     max_jobs: Annotated[
         int | None, typer.Option(help="Start anew after so many jobs; those that run then still end.  [default: never]")
     ] = None,

@@ -168,7 +168,7 @@ class Settings:
     lease: float = attrs.field(default=30.0, validator=_check_seconds)
     keep: Keep = attrs.field(default="all", validator=_check_keep)
     retention: Retention = attrs.field(default=DEFAULT, validator=_check_retention)
-    batch: int = attrs.field(default=500, validator=_check_count)
+    batch: int = attrs.field(default=1000, validator=_check_count)
     log_arguments: bool = attrs.field(default=False, validator=_check_switch)
     install_signal_handlers: bool = attrs.field(default=True, validator=_check_switch)
     transaction_warning: float | None = attrs.field(default=60.0, validator=_check_warning)

@@ -21,7 +21,7 @@ HORIZON = 0.25
 """Jobs are claimed ahead only as many as will start within so many seconds, judged by recent ones."""
 LONGEST_WAIT = 1.0
 """Seconds after which a job that was claimed ahead, and has not started, is given back."""
-TURN = 0.002
+TURN = 0.001
 """Seconds that a runner may go on without giving others a turn: tasks that never wait would starve the heartbeat."""
 HELPERS = 4
 """Runners that a runner wakes when its job has to wait, and others stand in line: they wake others in turn."""
