@@ -31,12 +31,13 @@ from pq_core.outcome import Outcome
 from pq_core.postgres.statements import Statement, Statements
 from pq_core.worker.executor import Executor
 from pq_core.worker.journal import Journal
+from pq_core.worker.options import Settings
 from pq_core.worker.run import Run
 from pq_core.worker.slots import Slots
 from pq_core.worker.threads import Threads
 from pq_core.worker_info import WorkerInfo
 
-BATCH = 500
+BATCH = Settings().batch
 REPEATS = 30
 JOBS = 60_000
 CONCURRENCY = 50

@@ -20,8 +20,9 @@ import psycopg
 from pq_benchmarks.contestants.contestant import Client, Contestant
 from pq_benchmarks.contestants.pq_itself import PQ, noop
 from pq_benchmarks.tally import Tally
+from pq_core.worker.options import Settings
 
-BATCH = 500
+BATCH = Settings().batch
 """As many as pq's worker fetches and writes at once, if it is not told otherwise."""
 WORKER = 1
 LEASE = 3600.0
