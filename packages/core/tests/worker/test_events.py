@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import threading
 from collections.abc import Awaitable, Callable
@@ -216,6 +217,24 @@ async def test_hooks_are_called_in_the_order_in_which_they_were_added(app: pq.Ap
     task.defer()
     await drain()
     assert calls == ["all", "two", "all", "success", "two"]
+
+
+@pytest.mark.parametrize("seconds", [None, 5], ids=["simple", "with a timeout"])
+async def test_what_hooks_set_in_context_variables_is_seen_by_the_job_that_starts_and_by_no_other(
+    app: pq.App, memory: pq.InMemoryConnector, drain: Drain, seconds: int | None
+) -> None:
+    start, end = (contextvars.ContextVar(name, default="unset") for name in ("start", "end"))
+    app.on(events.JobStarted)(lambda event: event.job.task == "marked" and start.set("marked"))
+    app.on(events.RunEnded)(lambda _: end.set("marked"))
+
+    async def look() -> tuple[str, str]:
+        return start.get(), end.get()
+
+    for name in ("marked", "bare"):
+        app.task(name=name, timeout=seconds)(look)
+    app.defer_many([pq.NewJob(task=name) for name in ("marked", "bare", "marked", "bare")])
+    await drain(concurrency=1)
+    assert [job.result for job in memory.jobs.values()] == [["marked", "unset"], ["unset", "unset"]] * 2
 
 
 async def _coroutine(event: Event) -> None: ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from datetime import timedelta
 from functools import partial
 from time import monotonic
@@ -140,9 +140,9 @@ class Executor:
 
     def _begin_simply(self, plan: Plan, run: Run) -> Outcome | Awaitable[Outcome]:
         """Do what `_execute` does, for a job of a simple plan: the same with less in between."""
-        self._journal.started(run.job)
-        context = self._context(plan, run)
         surroundings = copy_context()
+        self._journal.started(run.job, surroundings)
+        context = self._context(plan, run)
         if not plan.is_async:
             start: Callable[..., Any] = surroundings.run
             work = self._in_thread(run, partial(start, _call, plan.call, context, run.job.args))
@@ -176,13 +176,14 @@ class Executor:
         if plan.runs_once and not runs_once(job):
             # Deferred before the task was declared so: the store must know it before the run, or would run it again.
             return attrs.evolve(Outcome.released(job), delivery="at_most_once")
-        self._journal.started(job)
+        surroundings = copy_context()
+        self._journal.started(job, surroundings)
         try:
             arguments = plan.arguments(job)
         except Exception as error:  # noqa: BLE001 - whatever it is, another run would meet it too
             return self._failed(plan, run, error)
         try:
-            result = await self._call(plan, run, *arguments)
+            result = await self._call(plan, run, surroundings, *arguments)
         except BaseException as error:  # noqa: BLE001 - tasks may raise what they like
             return await self._after_raise(plan, run, error, arguments)
         return self._after_return(plan, run, result)
@@ -197,9 +198,10 @@ class Executor:
         made = self._plans[name] = make_plan(self._app, name, self._keep)
         return made
 
-    async def _call(self, plan: Plan, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    async def _call(
+        self, plan: Plan, run: Run, surroundings: Context, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         context = self._context(plan, run)
-        surroundings = copy_context()
         surroundings.run(CURRENT.set, context)
         if plan.timeout is not None:
             run.give(plan.timeout, self._timer)

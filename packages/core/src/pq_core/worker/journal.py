@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from contextvars import Context, copy_context
 from datetime import timedelta
 from time import perf_counter
 from typing import Any
@@ -13,6 +14,7 @@ import attrs
 from pq_core.events import (
     Hooks,
     JobCancelled,
+    JobEvent,
     JobFailed,
     JobReleased,
     JobRetried,
@@ -44,12 +46,12 @@ class Journal:
     arguments: bool = False
     hooks: Hooks = attrs.field(factory=Hooks)
 
-    def started(self, job: Job) -> None:
-        """Say that a job starts."""
+    def started(self, job: Job, surroundings: Context) -> None:
+        """Say that a job starts, which will run in these surroundings."""
         if logger.isEnabledFor(logging.DEBUG):
             self._write(logging.DEBUG, "job_started", "Job %s starts", job)
         if JobStarted in self.hooks.functions:
-            self.hooks.tell(JobStarted(worker=self.worker, job=job))
+            surroundings.run(self.hooks.tell, JobStarted(worker=self.worker, job=job))
 
     def succeeded(self, run: Run) -> None:
         """Say that a job succeeded, and how late, if that was after its time was up."""
@@ -58,7 +60,7 @@ class Journal:
         if logger.isEnabledFor(logging.INFO):
             self._write(logging.INFO, "job_succeeded", "Job %s succeeded", run.job, seconds=_seconds(run))
         if JobSucceeded in self.hooks.functions:
-            self.hooks.tell(JobSucceeded(worker=self.worker, job=run.job, seconds=_seconds(run)))
+            self._tell(JobSucceeded(worker=self.worker, job=run.job, seconds=_seconds(run)))
 
     def retried(self, run: Run, error: BaseException | None, delay: timedelta) -> None:
         """Say that a job runs again: it failed with `error`, or it asked for that itself."""
@@ -68,7 +70,7 @@ class Journal:
             self._write(logging.WARNING, "job_retried", message, run.job, error, seconds=_seconds(run), retry_in=wait)
         if JobRetried in self.hooks.functions:
             seconds = _seconds(run)
-            self.hooks.tell(JobRetried(worker=self.worker, job=run.job, seconds=seconds, error=error, delay=delay))
+            self._tell(JobRetried(worker=self.worker, job=run.job, seconds=seconds, error=error, delay=delay))
 
     def failed(self, run: Run, error: BaseException) -> None:
         """Say that a job failed for good."""
@@ -76,7 +78,7 @@ class Journal:
             message = f"Job %s failed with {type(error).__name__}"
             self._write(logging.ERROR, "job_failed", message, run.job, error, seconds=_seconds(run))
         if JobFailed in self.hooks.functions:
-            self.hooks.tell(JobFailed(worker=self.worker, job=run.job, seconds=_seconds(run), error=error))
+            self._tell(JobFailed(worker=self.worker, job=run.job, seconds=_seconds(run), error=error))
 
     def snoozed(self, run: Run, delay: timedelta) -> None:
         """Say that a job wants to run later."""
@@ -85,7 +87,7 @@ class Journal:
             message = f"Job %s goes on in {delay}"
             self._write(logging.INFO, "job_snoozed", message, run.job, seconds=_seconds(run), retry_in=wait)
         if JobSnoozed in self.hooks.functions:
-            self.hooks.tell(JobSnoozed(worker=self.worker, job=run.job, seconds=_seconds(run), delay=delay))
+            self._tell(JobSnoozed(worker=self.worker, job=run.job, seconds=_seconds(run), delay=delay))
 
     def cancelled(self, run: Run, reason: str | None) -> None:
         """Say that a job was cancelled: by request, for a reason that the store knows, or by itself."""
@@ -99,7 +101,7 @@ class Journal:
                 seconds=_seconds(run),
             )
         if JobCancelled in self.hooks.functions:
-            self.hooks.tell(JobCancelled(worker=self.worker, job=run.job, seconds=_seconds(run), reason=reason))
+            self._tell(JobCancelled(worker=self.worker, job=run.job, seconds=_seconds(run), reason=reason))
 
     def stopped(self, run: Run) -> None:
         """Say that a job stopped because it was asked to."""
@@ -111,7 +113,7 @@ class Journal:
             self._write(logging.INFO, "job_released", message, run.job, seconds=_seconds(run))
         if JobReleased in self.hooks.functions:
             none = timedelta(0)
-            self.hooks.tell(JobReleased(worker=self.worker, job=run.job, seconds=_seconds(run), delay=none))
+            self._tell(JobReleased(worker=self.worker, job=run.job, seconds=_seconds(run), delay=none))
 
     def cut_short(self, run: Run) -> None:
         """Say that the worker leaves without waiting for a run: its job runs again, unless it runs at most once."""
@@ -129,7 +131,7 @@ class Journal:
             )
             self._write(logging.WARNING, "task_unknown", message, job)
         if JobReleased in self.hooks.functions:
-            self.hooks.tell(JobReleased(worker=self.worker, job=job, seconds=0.0, delay=delay))
+            self._tell(JobReleased(worker=self.worker, job=job, seconds=0.0, delay=delay))
 
     def version_unknown(self, job: Job, version: int, delay: timedelta) -> None:
         """Say that a job's arguments are of a later version than this worker's task, which is of `version`."""
@@ -140,7 +142,7 @@ class Journal:
             )
             self._write(logging.WARNING, "version_unknown", message, job)
         if JobReleased in self.hooks.functions:
-            self.hooks.tell(JobReleased(worker=self.worker, job=job, seconds=0.0, delay=delay))
+            self._tell(JobReleased(worker=self.worker, job=job, seconds=0.0, delay=delay))
 
     def undone(self, job: Job, error: BaseException) -> None:
         """Say that a job's transaction could not be begun, or that it is not known to be committed."""
@@ -149,7 +151,7 @@ class Journal:
             message = f"Job %s goes back to its queue, unless it has ended: its transaction came to nothing: {why}"
             self._write(logging.WARNING, "transaction_undone", message, job)
         if JobReleased in self.hooks.functions:
-            self.hooks.tell(JobReleased(worker=self.worker, job=job, seconds=0.0, delay=REST))
+            self._tell(JobReleased(worker=self.worker, job=job, seconds=0.0, delay=REST))
 
     def held_long(self, run: Run, seconds: float, pid: int | None) -> None:
         """Say that a job's transaction is open for long: what others delete meanwhile, no vacuum can clear away."""
@@ -171,7 +173,11 @@ class Journal:
             extra=fields("outcome_lost", job={"id": job_id, "claim": claim}, outcome=kind, worker=self.worker),
         )
         if OutcomeLost in self.hooks.functions:
-            self.hooks.tell(OutcomeLost(worker=self.worker, job_id=job_id, claim=claim, kind=kind))
+            self._tell(OutcomeLost(worker=self.worker, job_id=job_id, claim=claim, kind=kind))
+
+    def _tell(self, event: JobEvent | OutcomeLost) -> None:
+        """Tell of an event, in a context that goes with it: the runner of the job runs others after it."""
+        copy_context().run(self.hooks.tell, event)
 
     def _late(self, run: Run, seconds: float) -> None:
         if logger.isEnabledFor(logging.WARNING):
