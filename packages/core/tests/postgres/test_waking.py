@@ -17,6 +17,7 @@ import pq_core as pq
 from pq_core.connector import JobFilter, WorkerInfo
 from pq_core.job import NewJob
 from pq_core.postgres import PsycopgConnector, listening
+from pq_core.postgres.statements import Statement
 from pq_core.worker.options import Settings
 
 pytestmark = pytest.mark.anyio
@@ -160,6 +161,17 @@ async def test_a_worker_goes_on_if_the_connection_breaks_on_which_it_asks_for_jo
             await comes(is_cut_off)
         await connector.defer([NewJob(task="work")])
         await until(lambda: started)
+
+
+async def test_who_asks_on_the_connection_of_a_listener_that_leaves_is_answered(connector: PsycopgConnector) -> None:
+    listener = asyncio.create_task(connector.listen(None, lambda: None))
+    await until(lambda: connector._news.listening)
+    (line,) = connector._news.lines
+    answer = asyncio.create_task(connector._ask(Statement("select 1 from pg_sleep(0.3)", [], lambda rows: rows[0][0])))
+    await until(lambda: not line.free)
+    listener.cancel()
+    assert await answer == 1
+    assert line._connection.closed
 
 
 async def test_a_scheduled_job_starts_when_it_is_due(app: pq.App, started: list[datetime]) -> None:

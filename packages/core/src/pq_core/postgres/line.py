@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import psycopg
@@ -37,18 +36,17 @@ class Line:
         idle = self._open and not self._lent and not self._broken.done()
         return idle and self._loop is asyncio.get_running_loop()
 
-    @contextmanager
-    def opened(self) -> Generator[None]:
-        """Hear for a block."""
+    def open(self) -> None:
+        """Hear from now on."""
         self._connection.add_notify_handler(lambda notice: self._hear(notice.payload))
         self._open = True
         self._start_reading()
-        try:
-            yield
-        finally:
-            self._open = False
-            if not self._lent:
-                self._stop_reading()
+
+    def close(self) -> None:
+        """Hear no more, and close the connection; if it is lent, when it is back: who waits on it would crash."""
+        self._open = False
+        if not self._lent:
+            self._finish()
 
     def lend(self) -> AsyncConnection:
         """Give the connection away, to be given back; it must be free. What is told meanwhile is heard with answers."""
@@ -58,9 +56,11 @@ class Line:
     def take_back(self) -> None:
         """Hear by oneself again, if it has not broken: who has used the connection has let go of its socket."""
         self._lent = False
-        if self._open and self._connection.closed:
+        if not self._open:
+            self._finish()
+        elif self._connection.closed:
             self._break(psycopg.OperationalError("the listening connection is lost"))
-        elif self._open:
+        else:
             self._start_reading()
             self._read()
 
@@ -94,6 +94,10 @@ class Line:
         self._stop_reading()
         if not self._broken.done():
             self._broken.set_result(fault)
+
+    def _finish(self) -> None:
+        self._stop_reading()
+        self._connection.pgconn.finish()
 
     def _start_reading(self) -> None:
         self._reading = True

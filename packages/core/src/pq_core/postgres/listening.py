@@ -121,9 +121,10 @@ async def receive(
     link.check_permitted()
     try:
         connection = await psycopg.AsyncConnection.connect(link.conninfo, autocommit=True)
+        line = Line(connection, hear)
         with ExitStack() as stack:
             # As a block of its own it would roll back first, which a cancellation keeps it from, and then not close.
-            stack.callback(connection.pgconn.finish)
+            stack.callback(line.close)
             with unhurried():
                 await mend(connection)
                 if rehearsed is not None:
@@ -131,8 +132,7 @@ async def receive(
                     with suppress(psycopg.Error):
                         await connection.execute(rehearsed.text, rehearsed.parameters)
                 await connection.execute(f"listen {quote(link.schema)}".encode())
-            line = Line(connection, hear)
-            stack.enter_context(line.opened())
+            line.open()
             if lines is not None:
                 lines.append(line)
                 stack.callback(lines.remove, line)
