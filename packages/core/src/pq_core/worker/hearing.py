@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-SELDOM = 4
+SELDOM = 6
 """So many times less often a worker looks for jobs by itself, while it hears of all that it looks for."""
 VERY_SELDOM = 12
 """Likewise, for schedules: nobody ever relies on what another tells of them."""
