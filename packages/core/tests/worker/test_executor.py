@@ -362,6 +362,46 @@ async def test_a_cancellation_that_a_job_leaves_behind_takes_no_slot_away(
             assert (memory.jobs[number].result, memory.jobs[number].claim) == ("done", 1)
 
 
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize("left", ["a cancelled scope", "a deadline"])
+async def test_a_cancel_scope_that_a_job_leaves_open_cuts_off_no_job_beside_it_and_takes_no_slot_away(  # noqa: PLR0917 - fixtures
+    app: pq.App, memory: pq.InMemoryConnector, running: Any, until: Any, waits: bool, left: str
+) -> None:
+    scopes: list[anyio.CancelScope] = []
+    over = anyio.Event()
+
+    @app.task
+    async def leave() -> None:
+        if waits:
+            await anyio.lowlevel.checkpoint()
+        scope = anyio.CancelScope(deadline=anyio.current_time() + 0.02 if left == "a deadline" else float("inf"))
+        scope.__enter__()
+        scopes.append(scope)
+        if left == "a cancelled scope":
+            scope.cancel()
+
+    @app.task
+    async def beside() -> str:
+        await over.wait()
+        return "done"
+
+    def running_now() -> int:
+        return sum(job.state == "running" for job in memory.jobs.values())
+
+    async with running(concurrency=2):
+        first = await beside.defer_async()
+        await until(lambda: running_now() == 1)
+        culprit = await leave.defer_async()
+        await until(lambda: memory.jobs[culprit].ended)
+        await anyio.sleep(0.05)
+        second = await beside.defer_async()
+        await until(lambda: running_now() == 2)
+        over.set()
+        await until(lambda: memory.jobs[second].ended)
+    assert [memory.jobs[number].state for number in (first, culprit, second)] == ["succeeded"] * 3
+    assert memory.jobs[first].claim == 1
+
+
 async def test_a_context_variable_of_one_job_is_not_seen_by_the_next(
     app: pq.App, memory: pq.InMemoryConnector, drain: Drain
 ) -> None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import anyio
-import anyio.abc
 import anyio.lowlevel
 
 from pq_core.context import Stop
 from pq_core.job import Job
+from pq_core.log import fields
 from pq_core.outcome import Outcome
 from pq_core.worker.cut_short import cut_short
 from pq_core.worker.interruption import Interruption, everything_is_cancelled, interruption_of_this_task
 from pq_core.worker.run import Run
+
+logger = logging.getLogger("pq_core.worker")
 
 HORIZON = 0.25
 """Jobs are claimed ahead only as many as will start within so many seconds, judged by recent ones."""
@@ -139,18 +142,36 @@ class Slots:
         """Run jobs until cancelled."""
         async with anyio.create_task_group() as runners:
             for _ in range(self._concurrency):
-                runners.start_soon(self._runner, runners)
+                runners.start_soon(self._keep_runner)
 
-    async def _runner(self, runners: anyio.abc.TaskGroup) -> None:
-        """Run jobs until cancelled. A runner that was cancelled alone, by whomever, leaves its place to a new one."""
+    async def _keep_runner(self) -> None:
+        """Let one runner after the other run jobs, each in a task of its own, until cancelled."""
+        while True:
+            faults: list[Exception] = []
+            try:
+                async with anyio.create_task_group() as alone:
+                    alone.start_soon(self._runner, faults)
+            except ExceptionGroup:  # the runner's task has ended inside a scope that is not its own
+                logger.warning(
+                    "A job has ended and left a cancel scope open, as an async generator may that is not exhausted. "
+                    "Its slot is made anew; if that has cut off the job that ran there next, it is given back",
+                    extra=fields("scope_left_open"),
+                )
+            if faults:
+                raise faults[0]
+
+    async def _runner(self, faults: list[Exception]) -> None:
+        """Run jobs until cancelled, by the end of the worker, or alone, by whomever."""
         await anyio.lowlevel.checkpoint_if_cancelled()
         try:
             with anyio.CancelScope() as scope:
-                await self._serve(interruption_of_this_task(scope))
+                try:
+                    await self._serve(interruption_of_this_task(scope))
+                except Exception as fault:  # noqa: BLE001 - it is told from those of scopes, and raised
+                    faults.append(fault)
         except anyio.get_cancelled_exc_class():  # a task has kept this asyncio.Task, and cancels it now
             if everything_is_cancelled():
                 raise
-        runners.start_soon(self._runner, runners)
 
     async def _serve(self, interruption: Interruption) -> None:
         """Run one job after the other, until one was cancelled."""
