@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import datetime, timedelta
@@ -267,7 +266,7 @@ stand_for_defaults(JobContext)
 
 def _is_fraction(value: Any) -> bool:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and math.isfinite(value) and 0 <= value <= 1
+    return number and 0 <= value <= 1  # neither is infinity, nor NaN
 
 
 def current_context() -> JobContext | None:

@@ -265,6 +265,7 @@ async def test_without_the_context_as_an_argument_the_current_one_speaks(
         (lambda context: context.fail(None, no_retry=True), "why None is not a text"),
         (lambda context: context.cancel(b"x"), "why b'x' is not a text"),
         (lambda context: context.progress(1.5), "progress 1.5 is not a number from 0 to 1"),
+        (lambda context: context.progress(10**400), "is not a number from 0 to 1"),
         (lambda context: context.progress("half"), "progress 'half'"),
         (lambda context: context.progress(True), "progress True"),
         (lambda context: context.progress(float("nan")), "progress nan"),
