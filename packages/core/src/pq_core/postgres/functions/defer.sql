@@ -20,7 +20,8 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    at constant timestamptz := coalesce(defer.now, statement_timestamp());
+    number constant bigint := xact_number();  -- before ids and the time, see floors.py
+    at constant timestamptz := coalesce(defer.now, clock_timestamp());
     due constant timestamptz := coalesce(defer.scheduled_at, at + coalesce(defer.delay, '0'));
     new_id bigint;
     answer text;

@@ -17,7 +17,8 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    at constant timestamptz := coalesce(defer_many.now, statement_timestamp());
+    number constant bigint := xact_number();  -- before ids and the time, see floors.py
+    at constant timestamptz := coalesce(defer_many.now, clock_timestamp());
     awake text[];
 begin
     if array_remove(defer_many.unique_keys, null) <> '{}' then

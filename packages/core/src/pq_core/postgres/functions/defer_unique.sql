@@ -13,7 +13,8 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    at constant timestamptz := coalesce(defer_unique.now, statement_timestamp());
+    number constant bigint := xact_number();  -- before ids and the time, see floors.py
+    at constant timestamptz := coalesce(defer_unique.now, clock_timestamp());
     due constant timestamptz := coalesce(defer_unique.scheduled_at, at + coalesce(defer_unique.delay, '0'));
     awake text;
     freed bigint[];

@@ -22,7 +22,8 @@ set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off s
 as $$
 #variable_conflict use_column
 declare
-    at constant timestamptz := coalesce(finish.now, statement_timestamp());
+    number constant bigint := xact_number();  -- before ids and the time, see floors.py
+    at constant timestamptz := coalesce(finish.now, clock_timestamp());
     ended bigint[] := '{}';
     freed bigint[];
     keyed bigint[];

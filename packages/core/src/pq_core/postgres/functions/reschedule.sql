@@ -13,7 +13,8 @@ set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off s
 as $$
 #variable_conflict use_column
 declare
-    at constant timestamptz := coalesce(reschedule.now, statement_timestamp());
+    number constant bigint := xact_number();  -- before ids and the time, see floors.py
+    at constant timestamptz := coalesce(reschedule.now, clock_timestamp());
     due constant timestamptz := coalesce(reschedule.scheduled_at, at + reschedule.delay * interval '1 second');
     waiting bigint[];
     locks bigint[];
