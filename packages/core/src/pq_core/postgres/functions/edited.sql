@@ -31,15 +31,16 @@ begin
             || array_agg(distinct c.new_lock) filter (where c.moved and c.new_lock is not null),
         array_agg(c.queue) filter (where c.state in ('scheduled', 'ready', 'blocked')),
         array_agg(c.id) filter (where c.state in ('scheduled', 'ready', 'blocked')),
-        array_agg(c.id) filter (where (c.moved or c.retimed) and c.state in ('scheduled', 'ready', 'blocked'))
+        array_agg(c.id) filter (where (c.moved or c.retimed or c.relived) and c.state in ('scheduled', 'ready', 'blocked'))
     into ended, retimed, shaken, locks, awake, told, shifted
     from (
         select id, a.state, a.queue, b.lock_key as old_lock, a.lock_key as new_lock, a.scheduled_at <> b.scheduled_at as retimed,
             (b.lock_key, b.lock_mode, b.priority, b.queue, b.state)
-                is distinct from (a.lock_key, a.lock_mode, a.priority, a.queue, a.state) as moved
+                is distinct from (a.lock_key, a.lock_mode, a.priority, a.queue, a.state) as moved,
+            (b.losses, b.max_losses) is distinct from (a.losses, a.max_losses) as relived
         from before b full join after a using (id)
     ) c;
-    update jobs j set state = case when j.scheduled_at > statement_timestamp() then 'scheduled' else 'ready' end
+    update jobs j set state = case when j.scheduled_at > clock_timestamp() then 'scheduled' else 'ready' end
     where j.id = any (retimed);
     -- Why a job was blocked may be gone; fetch finds out anew.
     update jobs j set state = 'ready' where j.id = any (shaken) and (j.state = 'blocked') is true;
