@@ -5,6 +5,8 @@ Floors are called for from the first fetch on here, and no fetch begins at the b
 
 from __future__ import annotations
 
+import json
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -92,7 +94,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seen: list[int] = []
     learn = Floors.learn
 
-    def spy(self: Floors, question: Question, text: str, jobs: Any) -> bool:
+    def spy(self: Floors, question: Question, text: str, jobs: Any) -> float | None:
         seen.append(floors.load(text)["read"])
         return learn(self, question, text, jobs)
 
@@ -314,6 +316,198 @@ async def test_ids_that_begin_anew_are_found(
     session.execute("truncate pq.jobs restart identity")
     (stored,) = await listening.defer([pq.NewJob(task="t", queue="a")])
     assert [job.id for job in await fetch(listening)] or [job.id for job in await fetch(listening)] == [stored.id]
+
+
+BLOCKERS = "select pg_blocking_pids(%s)"
+LATE = {
+    "a key": "select pq.defer('old', queue => 'a', unique_key => 'k', on_conflict => 'skip')",
+    "a key, for later": "select pq.defer('old', queue => 'a', unique_key => 'k', on_conflict => 'skip',"
+    " delay => '0.3 s')",
+    "a key among many": "select pq.defer_many('{old}', array['{}'], '{a}', '{0}', '{null}', '{ordered}', '{null}',"
+    " '{0}', '{3}', array['{}'], unique_keys => '{k}', on_conflicts => '{skip}')",
+    "another time": "select pq.reschedule(array[1], delay => 0.3)",
+    "the end of a run": "select pq.finish('{1}', '{1}', '{snoozed}', delays => '{0.3}')",
+}
+
+
+@pytest.mark.parametrize("what", LATE)
+async def test_a_statement_that_waits_has_its_number_before_ids_and_times_are_given_out(
+    listening: PsycopgConnector, dsn: str, session: psycopg.Connection[Any], eager: pytest.MonkeyPatch, what: str
+) -> None:
+    session.execute("alter function pq.finish set lock_timeout = '20s'")
+    later = what == "another time"
+    await listening.defer([pq.NewJob(task="old", queue="a", delay=timedelta(hours=later))])
+    jobs = await fetch(listening)
+    if not later and what != "the end of a run":
+        await listening.finish([Outcome.succeeded(job) for job in jobs])
+    with psycopg.connect(dsn) as first, psycopg.connect(dsn) as late:
+        first.execute("select from pq.jobs where id = 1 for update")
+        first.execute("select pq.defer('first', queue => 'a', unique_key => 'k')")
+        waiting = threading.Thread(target=late.execute, args=(LATE[what],))
+        waiting.start()
+        with anyio.fail_after(20):
+            while session.execute(BLOCKERS, (late.info.backend_pid,)).fetchone() == ([],):  # noqa: ASYNC110 - nobody tells
+                await anyio.sleep(0.01)
+        session.execute("select pg_sleep(0.35)")  # What is due by then is passed, too.
+        await work_off(listening)
+        first.rollback()
+        waiting.join(20)
+        await work_off(listening)
+        late.commit()
+    session.execute("select pg_sleep(0.01)")
+    assert [job.task for job in await fetch(listening)] == ["old"]
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.01])
+async def test_a_job_that_is_in_hands_when_a_floor_is_confirmed_is_found_when_they_let_go(
+    listening: PsycopgConnector, dsn: str, eager: pytest.MonkeyPatch, delay: float
+) -> None:
+    eager.setattr(floors, "LONG", 1e9)
+    with psycopg.connect(dsn) as late:
+        late.execute(
+            "select pq.defer('late', queue => 'a', delay => %s * interval '1 s'), pg_sleep(%s)", (delay, delay)
+        )
+        await work_off(listening)
+        late.commit()
+    with psycopg.connect(dsn) as other:
+        other.execute("select from pq.jobs where task = 'late' for update")
+        for _ in range(3):
+            assert not (await listening.fetch(WORKER.id, QUEUES, 10)).jobs
+    assert [job.task for job in await fetch(listening)] == ["late"]
+
+
+async def test_a_candidate_that_another_worker_has_left_is_found(
+    listening: PsycopgConnector, dsn: str, eager: pytest.MonkeyPatch
+) -> None:
+    eager.setattr(floors, "LONG", 1e9)
+    with psycopg.connect(dsn) as late:
+        late.execute("select pq.defer('x', queue => 'a', priority => 1::smallint), pq.defer('y', queue => 'b')")
+        await work_off(listening)
+        late.commit()
+    with psycopg.connect(dsn) as other:
+        claimed = other.execute("select task from pq.fetch(2, array['a', 'b'], 1) where id is not null").fetchall()
+        for _ in range(3):
+            await listening.fetch(WORKER.id, QUEUES, 10)
+    assert claimed == [("x",)]
+    assert [job.task for job in await fetch(listening)] == ["y"]
+
+
+@pytest.mark.parametrize("change", ["defer", "retry", "claim"])
+async def test_a_long_transaction_that_ends_before_an_older_one_is_noticed(
+    listening: PsycopgConnector, dsn: str, eager: pytest.MonkeyPatch, change: str
+) -> None:
+    eager.setattr(floors, "LONG", 0.0)
+    stored = await listening.defer([pq.NewJob(task="old", queue="a") for _ in range(2)])
+    if change != "claim":
+        await listening.finish([Outcome.succeeded(job) for job in await fetch(listening)])
+    with psycopg.connect(dsn) as older, psycopg.connect(dsn) as late:
+        older.execute("select txid_current()")
+        if change == "defer":
+            late.execute("select pq.defer('old', queue => 'a')")
+        elif change == "retry":
+            late.execute("select pq.retry(%s)", ([each.id for each in stored],))
+        else:
+            late.execute("select pq.fetch(2, array['a'], 2)")
+        await work_off(listening)
+        late.rollback() if change == "claim" else late.commit()
+        assert {job.task for job in await fetch(listening)} == {"old"}
+
+
+async def test_what_has_risen_in_a_paused_queue_waits_until_it_is_resumed(
+    listening: PsycopgConnector, eager: pytest.MonkeyPatch
+) -> None:
+    await listening.defer([pq.NewJob(task="old", queue="a")])
+    (job,) = await fetch(listening)
+    await work_off(listening)
+    await listening.pause("a")
+    await listening.finish([Outcome.released(job)])
+    assert await fetch(listening) == []
+    await listening.resume("a")
+    assert [found.id for found in await fetch(listening)] == [job.id]
+
+
+@pytest.mark.parametrize("jobs", [5, 1200])
+async def test_a_fetch_from_the_beginning_forgets_nothing_of_a_paused_queue(
+    listening: PsycopgConnector, eager: pytest.MonkeyPatch, jobs: int
+) -> None:
+    stored = await listening.defer([pq.NewJob(task="t", queue="a") for _ in range(jobs)])
+    await work_off_all(listening, stop_at=jobs)
+    await listening.defer([pq.NewJob(task="t", queue="b")])
+    await listening.pause("a")
+    await listening.retry([each.id for each in stored])
+    if jobs < 1000:  # for more it begins there by itself
+        listening._floors["a",]._next_net = 0.0
+    for _ in range(3):
+        await listening.fetch(WORKER.id, ["a"], 100)
+    await listening.resume("a")
+    await work_off_all(listening, stop_at=jobs)
+
+
+async def test_a_job_that_is_given_more_lives_by_hand_is_found(
+    listening: PsycopgConnector, session: psycopg.Connection[Any], eager: pytest.MonkeyPatch
+) -> None:
+    await listening.defer([pq.NewJob(task="old", queue="c", max_losses=1)])
+    await work_off(listening)
+    session.execute("set pq.inside = on")
+    session.execute("update pq.jobs set queue = 'a'")
+    session.execute("set pq.inside = off")
+    session.execute("update pq.jobs set max_losses = 3")
+    assert [job.task for job in await fetch(listening)] == ["old"]
+
+
+class Teller:
+    """Tells floors what a server might, and the seconds."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.floors = Floors(lambda: self.now)
+        self.floors.judge(10**6, 0)
+
+    def fetch(self, takes: float = 0.0, **told: Any) -> tuple[Question, float | None]:
+        question = self.floors.ask(["a"])
+        assert question is not None
+        self.now += takes
+        usual = {
+            "oldest": 10, "newest": 10, "open": [], "top": 1, "whole": question.start is None, "served": ["a"],
+            "due": 1, "stops": None, "risen": None, "read": 10**6,
+        }  # fmt: skip
+        return question, self.floors.learn(question, json.dumps(usual | told), [])
+
+
+def test_a_mark_waits_from_the_end_of_one_fetch_to_the_beginning_of_another() -> None:
+    teller = Teller()
+    teller.fetch(takes=1.0)
+    for _ in range(3):
+        question, _ = teller.fetch(takes=1.0)
+    assert question.parameters[4] == [-1]
+    teller.now += floors.SETTLING
+    teller.fetch()
+    teller.fetch(top=2)
+    assert teller.floors.ask(["a"]).parameters[4] == [1]  # type: ignore[union-attr]
+
+
+def test_numbers_of_another_server_are_not_compared() -> None:
+    teller = Teller()
+    teller.fetch()
+    assert teller.fetch()[0].start is not None
+    teller.fetch(oldest=9)
+    assert teller.fetch()[0].start is None
+
+
+def test_a_look_that_has_to_wait_is_not_forgotten(eager: pytest.MonkeyPatch) -> None:
+    eager.setattr(floors, "LONG", 0.0)
+    teller = Teller()
+    for _ in range(4):
+        teller.fetch(oldest=8, open=[8, 9])
+    assert teller.fetch(oldest=8, open=[8])[1] == 0.0
+    question, _ = teller.fetch(takes=2.0, oldest=8, open=[8])
+    assert question.sure
+    teller.fetch(oldest=8, newest=12, open=[8, 11])
+    teller.fetch(oldest=8, newest=12, open=[8, 11])
+    teller.fetch(oldest=8, newest=12, open=[8, 11])
+    assert teller.fetch(oldest=8, newest=12, open=[8])[1] == 2.0 * floors.LOOK_SHARE
+    teller.now += 2.0 * floors.LOOK_SHARE
+    assert teller.fetch(oldest=8, newest=12, open=[8])[0].sure
 
 
 def test_a_queue_is_read_by_its_priorities_and_what_lies_between() -> None:

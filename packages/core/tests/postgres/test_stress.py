@@ -35,7 +35,8 @@ FETCH = (
 )
 FLOORS = (
     ", null, floor_queues => %s::text[], floor_ends => %s::int[], floor_highs => %s::smallint[],"
-    " floor_lows => %s::smallint[], floors => %s::bigint[], risen_since => %s::bigint, due_since => %s::bigint"
+    " floor_lows => %s::smallint[], floors => %s::bigint[], risen_since => %s::bigint, due_since => %s::bigint,"
+    " moving => %s::bool"
 )
 
 # Notes each start of an ordered job behind an earlier live one that had been committed before the fetch began.

@@ -7,8 +7,9 @@ each priority: at the *floor*, an id up to which nothing is left.
 What is below a floor can come to light in two ways. A row that was there, and changed, carries the number of the
 transaction that made it ready (`risen`), and is found by that. A row of a transaction that had begun before the floor
 was found and ended after it is found because a floor only counts when none of these is open any more and the place was
-read again. If one of them stays open for long, the floor counts without that, and is lowered to where it was when the
-transaction has ended; see :meth:`Floors.learn`. docs/explanation/pinned-horizon.md tells it at length.
+read again. If one of them stays open for long, the floor counts without that, until it has ended; see
+:meth:`Floors.learn`. For this, whoever stores jobs has a transaction number before ids are given out, or the time is
+asked for that decides whether a job is due. docs/explanation/pinned-horizon.md tells it at length.
 """
 
 from __future__ import annotations
@@ -62,16 +63,18 @@ class Position:
 
 @attrs.define
 class Mark:
-    """Where a fetch arrived, to be confirmed by one that reads over it again later.
+    """What was there when a fetch began, whatever of it could be seen.
 
     Attributes:
-        position: up to where it read.
-        at: when, in seconds.
+        top: the highest id.
+        due: microseconds since 1970.
+        at: when that was over, in seconds.
         ceiling: every transaction that can have been open then has a lower number; None if that is not known yet.
         waits_since: when the ceiling was found, in seconds.
     """
 
-    position: Position
+    top: int
+    due: int
     at: float
     ceiling: int | None = None
     waits_since: float = 0.0
@@ -113,9 +116,10 @@ class Floors:
         self._sure: Position | None = None
         self._usable: Position | None = None
         self._marks: list[Mark] = []
+        self._waits_for: frozenset[int] = frozenset()
         self._owed = False
-        self._top = -1
-        self._next_look = self._next_net = self._clock()
+        self._top = self._oldest = -1
+        self._next_look = self._next_net = self._next_move = self._clock()
         self._asked = None
 
     def ask(self, queues: Sequence[str] | None) -> Question | None:
@@ -133,8 +137,9 @@ class Floors:
         elif self._owed and now >= self._next_look:
             start, sure = self._sure, True
         lines: Mapping[str, Line] = {} if start is None else start.lines
-        parameters = [names, *cells(lines.get(name, BOTTOM) for name in names)]
+        parameters: list[Any] = [names, *cells(lines.get(name, BOTTOM) for name in names)]
         parameters += [None, None] if start is None else [start.since, start.due]
+        parameters.append(now >= self._next_move)
         self._asked = Question(start, sure, parameters, now)
         return self._asked
 
@@ -148,12 +153,13 @@ class Floors:
         if question is not None and self._asked is question:
             self._asked = None
 
-    def learn(self, question: Question, text: str, jobs: Sequence[Job]) -> bool:
+    def learn(self, question: Question, text: str, jobs: Sequence[Job]) -> float | None:
         """Move the floors by what a fetch has found out.
 
-        A mark is where a fetch arrived. When every transaction that can have been open then has ended, and a later
-        fetch has read over that place again from a floor that was sure, the mark is sure. If that takes long, the mark
-        is used all the same; once those transactions have ended, a fetch from the floors that are sure is owed.
+        A mark is what was there when a fetch began. When every transaction that can have been open then has ended, and
+        a later fetch has begun at a floor that is sure, all that it has left behind up to the mark is sure. If that
+        takes long, the mark is used all the same; as soon as one of the transactions that it did not wait for has
+        ended, a fetch from the floors that are sure is owed.
 
         Args:
             question: where it began.
@@ -161,107 +167,86 @@ class Floors:
             jobs: what it claimed.
 
         Returns:
-            Whether to fetch again at once, as there may be more below the floors than this fetch saw.
+            In how many seconds to fetch again, as there may be more below the floors than this fetch saw; None if not.
         """
         if self._asked is not question:
-            return False  # Forgotten meanwhile.
+            return None  # Forgotten meanwhile.
         self._asked = None
         now, told = self._clock(), load(text)
-        if told["top"] is not None and told["top"] < self._top:
-            self.forget()  # The ids have begun anew.
-            return False
-        self._top = top = told["top"] if told["top"] is not None else self._top
-        stops, reached = self._reached(question, told, top, jobs)
-        if told["whole"]:
-            self._lower(stops, told, asked=question.start is None)
+        top = self._top if told["top"] is None else told["top"]
+        if top < self._top or told["oldest"] < self._oldest:
+            self.forget()  # The ids have begun anew, or this is another server.
+            return None
+        self._top, self._oldest = top, told["oldest"]
         if question.start is None:
             self._next_net = now + max(NET, NET_SHARE * (now - question.asked_at))
             if told["read"] - 3 * len(jobs) < FEW_READ:
                 self._called_for = False
                 self.forget()
-                return False
-        elif question.sure and self._owed:
-            self._next_look = now + LOOK_SHARE * (now - question.asked_at)
-        for mark in self._marks:
-            mark.position = _cut(mark.position, stops)
-        confirmed = self._confirmed(told["oldest"])
-        unsure = not question.sure and self._usable is not self._sure
-        if confirmed is not None and unsure:
-            self._owed = True
-        elif not unsure:
-            self._settle(confirmed, reached)
-        self._hurry(reached, told, now)
-        self._mark(reached, told["newest"], now)
-        return self._owed and now >= self._next_look
+                return None
+        begun, reached = self._read(question, told, jobs)
+        if reached.lines:
+            self._next_move = now + SETTLING
+        if question.sure:
+            if self._owed:
+                self._next_look = now + LOOK_SHARE * (now - question.asked_at)
+            self._settle(begun, reached)
+        else:
+            self._owed = self._owed or not self._waits_for.issubset(told["open"])
+            self._usable = begun
+        self._hurry(begun, reached, told["risen"], told["open"], now)
+        self._mark(question, told, now)
+        return max(0.0, self._next_look - now) if self._owed else None
 
-    def _reached(
-        self, question: Question, told: Mapping[str, Any], top: int, jobs: Sequence[Job]
-    ) -> tuple[dict[str, tuple[int, int]], Position]:
-        start = None if told["whole"] else question.start
+    def _read(self, question: Question, told: Mapping[str, Any], jobs: Sequence[Job]) -> tuple[Position, Position]:
+        """Return where a fetch began, as far as that still holds, and where it arrived."""
+        start = question.start or self._sure or Position({}, told["oldest"], None)
+        stops = {stop["queue"]: (stop["priority"], stop["id"]) for stop in told["stops"] or ()}
+        lines, due = start.lines, start.due
+        if told["whole"]:  # What other queues have, nobody has looked for.
+            lines = {queue: start.lines.get(queue, BOTTOM) for queue in told["served"]}
+            if question.start is not None:  # Of all that has risen, more than it looks at, it may have left some.
+                lines = {queue: dict.fromkeys(line, BOTTOM[None]) for queue, line in lines.items()}
+            else:
+                lines = {queue: _cut(line, stops.get(queue)) for queue, line in lines.items()}
+                due = None if due is None else min(due, told["due"])
         seen: dict[str, set[int]] = {}
         for job in jobs:
             seen.setdefault(job.queue, set()).add(job.priority)
-        stops: dict[str, tuple[int, int]] = {}
-        for stop in told["stops"] or ():
-            queue, place = stop["queue"], (stop["priority"], stop["id"])
-            if queue not in stops or (-place[0], place[1]) < (-stops[queue][0], stops[queue][1]):
-                stops[queue] = place
-        before: Mapping[str, Line] = {} if start is None else start.lines
-        lines = {
-            queue: _read(before.get(queue, BOTTOM), stops.get(queue), top, seen.get(queue, ()))
-            for queue in told["served"]
+        arrived = {
+            queue: _read(lines.get(queue, BOTTOM), stops.get(queue), self._top, seen.get(queue, ()))
+            for queue in told["served"] or ()
         }
         since = told["oldest"] if told["risen"] is None else min(told["oldest"], told["risen"])
-        due = told["due"] if told["due"] is not None else None if question.start is None else question.start.due
-        return stops, Position(lines, since, due)
+        return Position(lines, start.since, due), Position(arrived, since, told["due"])
 
-    def _lower(self, stops: Mapping[str, tuple[int, int]], told: Mapping[str, Any], *, asked: bool) -> None:
-        """Take into account that a fetch began at the beginning, and left something behind.
-
-        If it did so because too many jobs had risen to look at each, all that it has not come to may be among them.
-        """
-        if self._usable is None or self._sure is None:
-            self._usable = self._sure = Position(dict.fromkeys(told["served"], BOTTOM), told["oldest"], None)
-            return
-        exact = self._usable is self._sure
-        self._sure = _cut(self._sure, stops, below=not asked)
-        self._usable = self._sure if exact else _cut(self._usable, stops, below=not asked)
-        for mark in self._marks:
-            mark.position = _cut(mark.position, stops, below=not asked)
-
-    def _confirmed(self, oldest: int) -> Mark | None:
-        return next((m for m in reversed(self._marks) if m.ceiling is not None and m.ceiling <= oldest), None)
-
-    def _settle(self, confirmed: Mark | None, reached: Position) -> None:
+    def _settle(self, begun: Position, reached: Position) -> None:
         """Take for sure what was confirmed; of what has risen, all that this fetch saw."""
-        assert self._sure is not None  # noqa: S101 - after the first answer
-        exact = self._usable is self._sure or confirmed is not None
-        if confirmed is None:
-            self._sure = attrs.evolve(self._sure, since=reached.since)
+        sure = (m for m in reversed(self._marks) if m.ceiling is not None and m.ceiling <= self._oldest)
+        confirmed = next(sure, None)
+        if confirmed is None or not reached.lines:
+            self._sure = attrs.evolve(begun, since=reached.since)
         else:
-            self._sure = _agreed(self._sure, confirmed.position, reached, reached.since)
+            self._sure = _lifted(begun, reached, confirmed, reached.since)
             self._marks = [mark for mark in self._marks if mark.at > confirmed.at]
-            self._owed = False
-        if exact:
-            self._usable = self._sure
+        self._usable, self._owed = self._sure, False
 
-    def _hurry(self, reached: Position, told: Mapping[str, Any], now: float) -> None:
+    def _hurry(self, begun: Position, reached: Position, risen: int | None, open_: Sequence[int], now: float) -> None:
         """Use a mark that has waited for long."""
         late = next((m for m in reversed(self._marks) if m.ceiling is not None and now - m.waits_since >= LONG), None)
-        if late is None or self._usable is None:
+        if late is None:
             return
         assert late.ceiling is not None  # noqa: S101 - see above
-        since = late.ceiling if told["risen"] is None else min(late.ceiling, told["risen"])
-        self._usable = _agreed(self._usable, late.position, reached, since)
+        since = late.ceiling if risen is None else min(late.ceiling, risen)
+        self._usable = _lifted(begun, reached, late, since)
+        self._waits_for = frozenset(number for number in open_ if number < late.ceiling)
 
-    def _mark(self, reached: Position, newest: int, now: float) -> None:
-        assert self._usable is not None  # noqa: S101 - after the first answer
+    def _mark(self, question: Question, told: Mapping[str, Any], now: float) -> None:
         for mark in self._marks:
-            if mark.ceiling is None and now - mark.at >= SETTLING:
-                mark.ceiling, mark.waits_since = newest, now
+            if mark.ceiling is None and question.asked_at - mark.at >= SETTLING:
+                mark.ceiling, mark.waits_since = told["newest"], now
         if not self._marks or now - self._marks[-1].at >= SETTLING:
-            lines = {**self._usable.lines, **reached.lines}
-            self._marks.append(Mark(Position(lines, reached.since, reached.due), now))
+            self._marks.append(Mark(self._top, told["due"], now))
         if len(self._marks) > MOST_MARKS and not self._owed:
             del self._marks[1 : -MOST_MARKS // 4 : 2]
 
@@ -309,31 +294,15 @@ def _of(line: Line, priority: int | None) -> int:
     return line.get(priority, line[None])
 
 
-def _lower_of(one: Line, other: Line) -> Line:
-    if one.keys() == other.keys():
-        return {p: min(floor, other[p]) for p, floor in one.items()}
-    return {p: min(_of(one, p), _of(other, p)) for p in one.keys() | other.keys()}
-
-
-def _agreed(now: Position, mark: Position, reached: Position, since: int) -> Position:
-    """Return where both a mark and the fetch that confirms it have been; what was not read this time stays."""
-    lines = dict(now.lines)
+def _lifted(begun: Position, reached: Position, mark: Mark, since: int) -> Position:
+    """Return where a fetch arrived, as far as the mark goes; what was not read this time stays."""
+    lines = dict(begun.lines)
     for queue, line in reached.lines.items():
-        lines[queue] = _lower_of(mark.lines.get(queue, BOTTOM), line)
-    due = None if mark.due is None or reached.due is None else min(mark.due, reached.due)
-    return Position(lines, since, due)
+        lines[queue] = {priority: min(floor, mark.top) for priority, floor in line.items()}
+    assert reached.due is not None  # noqa: S101 - the server says it
+    return Position(lines, since, min(mark.due, reached.due))
 
 
-def _cut(position: Position, stops: Mapping[str, tuple[int, int]], *, below: bool = False) -> Position:
-    """Return the position without what is beyond the stops; with below, without all that comes after one in order."""
-    changed: dict[str, Line] = {}
-    for queue, (priority, id_) in stops.items():
-        line = position.lines.get(queue)
-        if line is None:
-            continue
-        if below:
-            kept: dict[int | None, int] = {p: floor for p, floor in line.items() if p is not None and p > priority}
-            changed[queue] = {**kept, priority: min(_of(line, priority), id_), None: BOTTOM[None]}
-        elif _of(line, priority) > id_:
-            changed[queue] = {**line, priority: id_}
-    return position if not changed else attrs.evolve(position, lines={**position.lines, **changed})
+def _cut(line: Line, stop: tuple[int, int] | None) -> Line:
+    """Return floors of which none is above the stop."""
+    return line if stop is None or _of(line, stop[0]) <= stop[1] else {**line, stop[0]: stop[1]}

@@ -339,7 +339,8 @@ ALONE: LiteralString = ", alone => true"
 _FETCH = "%s::bigint, %s::text[], %s::int, %s::timestamptz"
 _FETCH_FROM = (
     f"{_FETCH}, floor_queues => %s::text[], floor_ends => %s::int[], floor_highs => %s::smallint[],"
-    " floor_lows => %s::smallint[], floors => %s::bigint[], risen_since => %s::bigint, due_since => %s::bigint"
+    " floor_lows => %s::smallint[], floors => %s::bigint[], risen_since => %s::bigint, due_since => %s::bigint,"
+    " moving => %s::bool"
 )
 _FINISH = (
     "%s::bigint[], %s::bigint[], %s::text[], %s::bool[], %s::float8[], %s::text[], %s::smallint[], %s::bool[],"

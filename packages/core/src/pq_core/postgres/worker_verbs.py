@@ -96,8 +96,12 @@ class WorkerVerbs(Verbs):
         if question is None:
             floors.judge(int(terms), len(fetched.jobs))
             return fetched
-        unseen = floors.learn(question, terms, fetched.jobs)
-        return attrs.evolve(fetched, again=True) if unseen else fetched
+        wait = floors.learn(question, terms, fetched.jobs)
+        if wait is None:
+            return fetched
+        if wait == 0:
+            return attrs.evolve(fetched, again=True)
+        return attrs.evolve(fetched, next_in=wait if fetched.next_in is None else min(wait, fetched.next_in))
 
     def _floors_of(self, queues: Sequence[str] | None) -> Floors | None:
         """Return how far fetches from these queues have read; None unless this connector listens, as workers' do."""

@@ -5,15 +5,12 @@
 -- priority. A cell is one priority (highs = lows), whose index entries up to the floor are stepped over without a look, or all that
 -- lie between two such.
 --
--- crowd: some place may have more. stops: up to there, in order of priority and id, nothing is left at a place that was not among
--- the candidates; a place with none has nothing left at all. A place may have two, of which the first in order counts.
+-- crowd: some place may have more.
 create or replace function above(
     places integer[], names text[], ends integer[], highs smallint[], lows smallint[], floors bigint[], risen bigint[],
     each integer, wanted integer, seen_locks bigint[]
 )
-returns table (
-    free bigint[], locked bigint[], crowd boolean, stop_places integer[], stop_priorities smallint[], stop_ids bigint[]
-)
+returns table (free bigint[], locked bigint[], crowd boolean)
 language plpgsql
 as $$
 #variable_conflict use_column
@@ -41,23 +38,16 @@ begin
         where j.id = any (above.risen) and (j.state = 'ready' and j.losses < j.max_losses - 1
             and (j.lock_key is null or j.lock_key <> all (above.seen_locks))) is true
         for update skip locked
-    ), ranked as materialized (
-        select r.*, row_number() over (order by r.priority desc, r.id) as rank from (
-            select c.place, c.id, c.lock_key, c.priority from candidate c
-            union all select null, a.id, a.lock_key, a.priority from again a) r
-    ), line as materialized (
-        select c.place, (array_agg(c.priority))[count(*)] as priority, (array_agg(c.id))[count(*)] as id
-        from candidate c group by c.place having count(*) >= above.each
-    ), stop as (
-        select l.place, l.priority, l.id from line l
-        union all
-        (select distinct on (r.place) r.place, r.priority, r.id - 1 from ranked r
-        where r.rank > above.wanted and r.place is not null order by r.place, r.priority desc, r.id)
+    ), best as materialized (
+        select r.id, r.lock_key from (
+            select c.id, c.lock_key, c.priority from candidate c
+            union all select a.id, a.lock_key, a.priority from again a) r
+        order by r.priority desc, r.id limit above.wanted
     )
     select
-        coalesce((select array_agg(r.id) from ranked r where r.rank <= above.wanted and r.lock_key is null), '{}'),
-        coalesce((select array_agg(r.id) from ranked r where r.rank <= above.wanted and r.lock_key is not null), '{}'),
-        exists (select from line), array_agg(s.place), array_agg(s.priority), array_agg(s.id)
-    from stop s;
+        coalesce(array_agg(r.id) filter (where r.lock_key is null), '{}'),
+        coalesce(array_agg(r.id) filter (where r.lock_key is not null), '{}'),
+        exists (select from candidate c group by c.place having count(*) >= above.each)
+    from best r;
 end
 $$;

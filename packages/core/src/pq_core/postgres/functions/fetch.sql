@@ -6,7 +6,8 @@
 -- With floors, a worker says how far it has read before, and is told in the terms of the last row how far it has read now; what
 -- this means is told in pq_core/postgres/floors.py, what places and cells are in above(). With risen_since, jobs that have been made
 -- ready by a transaction of that number or a later one are found wherever they are; without, all is read from the beginning.
--- due_since, in microseconds since 1970: what fell due until then has been made ready. Without floors, a worker that listens is only
+-- due_since, in microseconds since 1970: what fell due until then has been made ready. moving: look what is left though it gets all
+-- that it asked for; it is the first job of each queue served, in whosever hands, to which floors may move. Without floors, a worker that listens is only
 -- told how many entries of the index of ready jobs have been read: many more than it got jobs, if floors are called for.
 --
 -- heard: given by who waits for notifications, the queues of which it has heard since a fetch was sure to see all that was told. It is
@@ -18,7 +19,7 @@
 create or replace function "fetch"(worker bigint, queues text[], max_jobs integer, now timestamptz default null,
     floor_queues text[] default null, floor_ends integer[] default null, floor_highs smallint[] default null,
     floor_lows smallint[] default null, floors bigint[] default null, risen_since bigint default null,
-    due_since bigint default null, heard text[] default null)
+    due_since bigint default null, heard text[] default null, moving boolean default true)
 returns table (
     id bigint, task text, args json, queue text, priority smallint, lock text, lock_mode text, attempt bigint, claim bigint,
     losses smallint, max_losses smallint, scheduled_at timestamptz, created_at timestamptz, started_at timestamptz,
@@ -53,8 +54,7 @@ declare
     seen_locks bigint[] := '{}';
     floored constant boolean := "fetch".floors is not null;
     due_floor constant timestamptz := coalesce('epoch'::timestamptz + "fetch".due_since * interval '1 microsecond', '-infinity');
-    oldest bigint;
-    newest bigint;
+    snapshot pg_snapshot;
     top bigint;
     names text[] := "fetch".floor_queues;
     ends integer[] := "fetch".floor_ends;
@@ -65,13 +65,12 @@ declare
     places integer[];
     risen_ids bigint[] := '{}';
     risen_places integer[] := '{}';
-    promoted boolean;
+    risen_here bigint[];
     whole boolean := false;
-    stop_places integer[];
-    stop_priorities smallint[];
-    stop_ids bigint[];
     served text[] := '{}';
-    left_over bigint[] := '{}';
+    told_served text[];
+    stops json;
+    upcoming timestamptz;
     read_now json;
     read_before bigint;
 begin
@@ -81,8 +80,7 @@ begin
     end if;
     if floored then
         -- Before all else: what had ended by then is seen by all that follows, and ids above the top are none that it has passed.
-        oldest := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
-        newest := pg_snapshot_xmax(pg_current_snapshot())::text::bigint;
+        snapshot := pg_current_snapshot();
         top := pg_sequence_last_value(to_regclass('jobs_id_seq'));
         read_before := coalesce(pg_stat_get_xact_tuples_returned(to_regclass('jobs_ready')), 0);
     end if;
@@ -99,8 +97,7 @@ begin
         perform wake(expired.freed);
         more := expired.more;
     end if;
-    promoted := promote(at, "fetch".queues, due_floor, wanted);
-    more := promoted or more;
+    more := promote(at, "fetch".queues, due_floor, wanted) or more;
 
     if floored then
         if "fetch".queues is null then
@@ -131,7 +128,7 @@ begin
         end if;
         if "fetch".queues is null and cardinality(names) > 1 then
             places := array(
-                select unnest(best_places(places, names, ends, highs, lows, lower, true, null)) union select unnest(risen_places));
+                select unnest(best_places(places, names, ends, highs, lows, lower, null)) union select unnest(risen_places));
             served := array(select n from unnest(names) with ordinality n (n, place) where place <> all (places));
         end if;
         serving := array(select names[p] from unnest(places) p);
@@ -151,13 +148,20 @@ begin
     if cardinality(serving) > 2 * wanted then
         if floored then
             places := array(
-                select unnest(best_places(places, names, ends, highs, lows, lower, true, 2 * wanted))
+                select unnest(best_places(places, names, ends, highs, lows, lower, 2 * wanted))
                 union select p from unnest(risen_places) p where p = any (places));
             serving := array(select names[p] from unnest(places) p);
         else
             serving := best_queues(serving, 2 * wanted);
         end if;
         more := more or cardinality(serving) = 2 * wanted;
+    end if;
+    if floored then
+        served := served || serving;
+        risen_here := risen_ids;
+        if paused and risen_ids <> '{}' then
+            risen_here := array(select j.id from jobs j where j.id = any (risen_ids) and (j.queue = any (serving)) is true);
+        end if;
     end if;
     last_life := exists (
         select from unnest(serving) q, lateral (
@@ -176,15 +180,7 @@ begin
         exit when wanted < 1 or serving = '{}';
         rounds := rounds + 1;
         select * into taken from take(serving, share, wanted, seen_locks, alone, held_tasks, case when overdue then at end,
-            places, names, ends, highs, lows, lower, risen_ids) t;
-        if floored and not alone and rounds = 1 and seen_locks = '{}' then
-            -- Only this round tells how far was read: those after it pass over the locks that it has seen.
-            stop_places := taken.stop_places;
-            stop_priorities := taken.stop_priorities;
-            stop_ids := taken.stop_ids;
-            served := served || serving;
-            left_over := taken.left_over;
-        end if;
+            places, names, ends, highs, lows, lower, risen_here) t;
         return query
             update jobs j
             set state = 'running', worker = "fetch".worker, started_at = at, attempt = j.attempt + 1, claim = j.claim + 1
@@ -200,7 +196,6 @@ begin
         wanted := wanted - claimed;
         if claimed < cardinality(taken.ids) then
             more := true;
-            left_over := left_over || taken.ids;
         end if;
         seen_locks := taken.locks_seen;
         more := more or taken.more;
@@ -220,23 +215,24 @@ begin
     end loop;
 
     -- Jobs that are in others' hands just now: a fetch for several queues takes more candidates than it claims.
-    if wanted > 0 and not more and floored then
-        more := best_places(places, names, ends, highs, lows, lower, false, 1) <> '{}';
+    if floored and (whole or wanted > 0 or "fetch".moving) then
+        told_served := served;
+        select json_agg(json_build_object('queue', names[h.place], 'priority', h.priority, 'id', h.id - 1)) into stops
+        from heads(places, names, ends, highs, lows, lower) h;
+        more := more or stops is not null;
     elsif wanted > 0 and not more then
         more := exists (
             select from unnest(serving) q, lateral (
                 select from jobs j where j.queue = q and j.state = 'ready' and j.losses < j.max_losses - 1
                 order by j.priority desc, j.id limit 1) one);
     end if;
+    select s.scheduled_at into upcoming from jobs s where s.state = 'scheduled' and s.scheduled_at > due_floor
+    order by s.scheduled_at limit 1;
     if floored then
         read_now := json_build_object(
-            'oldest', oldest, 'newest', newest, 'top', top, 'whole', whole, 'served', served, 'due', case when not promoted then (extract(epoch from at) * 1000000)::bigint end,
-            'stops', (
-                select json_agg(s) from (
-                    select names[s.place] as queue, s.priority, s.id
-                    from unnest(stop_places, stop_priorities, stop_ids) s (place, priority, id)
-                    union all
-                    select j.queue, j.priority, j.id - 1 from jobs j where j.id = any (left_over) and (j.state = 'ready') is true) s),
+            'oldest', pg_snapshot_xmin(snapshot)::text::bigint, 'newest', pg_snapshot_xmax(snapshot)::text::bigint,
+            'open', array(select x::text::bigint from pg_snapshot_xip(snapshot) x), 'top', top, 'whole', whole, 'served', told_served,
+            'due', (extract(epoch from least(at, upcoming - interval '1 microsecond')) * 1000000)::bigint, 'stops', stops,
             'risen', (select min(j.risen) from jobs j where j.id = any (risen_ids) and (j.state = 'ready') is true),
             'read', coalesce(pg_stat_get_xact_tuples_returned(to_regclass('jobs_ready')), 0) - read_before);
     elsif "fetch".heard is not null then
@@ -247,8 +243,7 @@ begin
             null::smallint, null::smallint, null::timestamptz, null::timestamptz, null::timestamptz, null::timestamptz, null::text,
             null::jsonb, null::json, read_now,
             (more or not told) and wanted > 0, last_life and not idle,
-            (select extract(epoch from s.scheduled_at - at)::double precision from jobs s
-                where s.state = 'scheduled' and s.scheduled_at > due_floor order by s.scheduled_at limit 1),
+            extract(epoch from upcoming - at)::double precision,
             put_aside;
 end
 $$;

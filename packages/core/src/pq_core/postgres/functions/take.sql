@@ -6,8 +6,7 @@
 -- A lock is judged by one session at a time, which holds its advisory lock, and in a statement of its own: the snapshot that
 -- took the candidates may be older than the last change of a lock.
 --
--- places and what follows, if given: where to begin, see above(), which also tells what stops are. left_over: jobs found there, and not
--- in ids, that may still be ready. set_aside: how many jobs were made blocked.
+-- places and what follows, if given: where to begin, see above(). set_aside: how many jobs were made blocked.
 --
 -- Of the candidates, those of paused tasks (held_tasks) are left to hold(), and those that have expired (by the time overdue, if
 -- there may be some) to expire().
@@ -17,8 +16,7 @@ create or replace function take(
     lows smallint[] default null, floors bigint[] default null, risen bigint[] default null
 )
 returns table (
-    ids bigint[], locks_seen bigint[], refused boolean, crowded boolean, more boolean,
-    left_over bigint[], stop_places integer[], stop_priorities smallint[], stop_ids bigint[], set_aside integer
+    ids bigint[], locks_seen bigint[], refused boolean, crowded boolean, more boolean, set_aside integer
 )
 language plpgsql
 as $$
@@ -50,9 +48,7 @@ begin
             coalesce(array_agg(c.id) filter (where c.lock_key is not null), '{}'), true
         into free, locked, crowd from candidate c;
     elsif take.places is not null then
-        select a.free, a.locked, a.crowd, a.stop_places, a.stop_priorities, a.stop_ids
-        into free, locked, crowd, stop_places, stop_priorities, stop_ids
-        from above(
+        select a.free, a.locked, a.crowd into free, locked, crowd from above(
             take.places, take.names, take.ends, take.highs, take.lows, take.floors, take.risen, each, take.wanted, take.seen_locks) a;
     else
         with candidate as materialized (
@@ -89,7 +85,7 @@ begin
         end if;
     end if;
     if locked = '{}' then
-        return query select free, take.seen_locks, some_unfit, crowd, some_unfit, unfit, stop_places, stop_priorities, stop_ids, cardinality(held);
+        return query select free, take.seen_locks, some_unfit, crowd, some_unfit, cardinality(held);
         return;
     end if;
 
@@ -106,7 +102,6 @@ begin
         some_unfit or cardinality(verdict.chosen) < cardinality(locked) and (take.last_life or marked < 1000),
         crowd,
         some_unfit or marked >= 1000 or revived or verdict.candidates < cardinality(locked),
-        unfit || locked, stop_places, stop_priorities, stop_ids,
         cardinality(held || verdict.held) + marked;
 end
 $$;
