@@ -8,12 +8,15 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import anyio
+import psycopg
 import pytest
 
 import pq_core as pq
+from pq_core.connector import WorkerInfo
 from pq_core.job import NewJob
 from pq_core.postgres import PsycopgConnector, news
 from pq_core.postgres.herd import Herd
@@ -136,6 +139,28 @@ async def open_connector(dsn: str) -> AsyncIterator[PsycopgConnector]:
     await connector.open()
     yield connector
     await connector.close()
+
+
+async def test_who_comes_too_late_still_knows_when_the_next_job_is_due(
+    connector: PsycopgConnector, session: psycopg.Connection
+) -> None:
+    heard = connector._news
+    await connector.heartbeat(WorkerInfo(id=1), timedelta(hours=1))
+    session.execute("select heartbeat(2, 'w', null, '{}', 3600)")
+    await connector.defer([NewJob(task="t", scheduled_at=datetime.now(UTC) + timedelta(seconds=30))])
+    listener = asyncio.create_task(connector.listen(None, lambda: None))
+    await until(lambda: heard.listening)
+    heard.others = 200
+    while (await connector.fetch(1, None, 1)).again:
+        pass
+    session.execute("select from claim(2, null, array[defer('t')])")
+    await until(lambda: heard._told.get(None))
+    fetched = await connector.fetch(1, None, 1)
+    assert (fetched.jobs, fetched.again) == ([], False)
+    assert fetched.next_in is not None
+    assert 0 < fetched.next_in <= 30
+    listener.cancel()
+    await asyncio.wait([listener])
 
 
 async def test_who_was_called_off_comes_for_what_was_told_later() -> None:
