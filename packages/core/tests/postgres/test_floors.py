@@ -9,7 +9,7 @@ import json
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, LiteralString
 
 import anyio
 import psycopg
@@ -413,6 +413,49 @@ async def test_a_long_transaction_that_ends_before_an_older_one_is_noticed(
         assert {job.task for job in await fetch(listening)} == {"old"}
 
 
+IDLE: dict[str, LiteralString] = {
+    "defers": "select pq.defer('old', queue => 'a', priority => 1::smallint)",
+    "defers for a moment later": "select pq.defer('old', queue => 'a', delay => '10 ms'), pg_sleep(0.02)",
+    "retries": "select pq.retry(array[1])",
+    "edits": "update pq.jobs set scheduled_at = now() where id = 2",
+    "lets go": "select from pq.jobs where id = 3 for update",
+}
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize("queues", [QUEUES, None])
+@pytest.mark.parametrize("what", IDLE)
+async def test_floors_rise_past_a_transaction_that_leaves_jobs_alone_and_miss_nothing_that_it_does_later(
+    listening: PsycopgConnector,
+    dsn: str,
+    eager: pytest.MonkeyPatch,
+    *,
+    what: str,
+    queues: list[str] | None,
+    at_once: bool,
+) -> None:
+    eager.setattr(floors, "LONG", 1e9)
+    await listening.defer([pq.NewJob(task="old", queue="a")])
+    await listening.finish([Outcome.succeeded(job) for job in await fetch(listening)])
+    await listening.defer([pq.NewJob(task="old", queue="a", delay=timedelta(hours=1))])
+    with psycopg.connect(dsn) as idle:
+        idle.execute("select txid_current()")
+        if what == "lets go":
+            await listening.defer([pq.NewJob(task="old", queue="a")])
+            idle.execute(IDLE[what])
+        await work_off(listening, queues)
+        if what != "lets go":
+            kept = listening._floors[None if queues is None else tuple(queues)]
+            assert kept._sure is not None
+            assert max(floor for line in kept._sure.lines.values() for floor in line.values()) > 10
+            idle.execute(IDLE[what])
+        if not at_once:
+            await work_off(listening, queues)
+        idle.commit()
+        await anyio.sleep(0.01)
+        assert [job.task for job in await fetch(listening, queues)] == ["old"]
+
+
 async def test_what_has_risen_in_a_paused_queue_waits_until_it_is_resumed(
     listening: PsycopgConnector, eager: pytest.MonkeyPatch
 ) -> None:
@@ -490,7 +533,7 @@ def test_numbers_of_another_server_are_not_compared() -> None:
     teller = Teller()
     teller.fetch()
     assert teller.fetch()[0].start is not None
-    teller.fetch(oldest=9)
+    teller.fetch(newest=9)
     assert teller.fetch()[0].start is None
 
 

@@ -27,7 +27,8 @@ class Draft:
     Attributes:
         records: new jobs, by id.
         replaced: waiting jobs that take over what a new one was to do, by id: as they will be.
-        expired: waiting jobs that will be ended, because they were in the way and were not started in time.
+        expired: waiting jobs that will be ended, because they were in the way and were not started in time, by id: when
+            that was found.
         keys: the jobs, new or replaced, that have a key.
         periods: keys that will be taken for a time.
     """
@@ -35,7 +36,7 @@ class Draft:
     store: Store
     records: dict[int, Record] = attrs.field(factory=dict[int, Record])
     replaced: dict[int, Record] = attrs.field(factory=dict[int, Record])
-    expired: dict[int, None] = attrs.field(factory=dict[int, None])
+    expired: dict[int, datetime] = attrs.field(factory=dict[int, datetime])
     keys: dict[Key, int] = attrs.field(factory=dict[Key, int])
     periods: dict[Key, tuple[int, datetime]] = attrs.field(factory=dict[Key, tuple[int, datetime]])
     _undo: list[Callable[[], object]] = attrs.field(factory=list[Callable[[], object]])
@@ -75,7 +76,7 @@ class Draft:
             )
         holder = self._holder(key)
         if holder and _is_expired(holder, now):
-            self._put(self.expired, holder.id, None)
+            self._put(self.expired, holder.id, now)
             holder = None
         taken = holder.id if holder else self._period(key, now)
         if not taken:
@@ -97,7 +98,7 @@ class Draft:
                 with self.store.changing(record):
                     _take_over(record, changed)
         for number in self.expired:
-            self._drop(number, now)
+            self._drop(number)
         for record in self.records.values():
             twin = self.store.twin(record)
             if twin is not None:
@@ -106,17 +107,17 @@ class Draft:
                 self.store.end(twin, State.CANCELLED, now)
             self.store.insert(record)
             if record.id in self.expired:
-                self._drop(record.id, now)
+                self._drop(record.id)
         self.store.periods.update(self.periods)
         for key in self.keys:
             self.store.promised.pop(key, None)
         self._undo.clear()
 
-    def _drop(self, number: int, now: datetime) -> None:
+    def _drop(self, number: int) -> None:
         record = self.store.live.get(number)
         if record and record.state in WAITING:
             record.reason = "expired"
-            self.store.end(record, State.CANCELLED, now)
+            self.store.end(record, State.CANCELLED, self.expired[number])
 
     def _holder(self, key: Key) -> Record | None:
         number = self.keys.get(key) or self.store.unique.get(key)

@@ -118,7 +118,7 @@ class Floors:
         self._marks: list[Mark] = []
         self._waits_for: frozenset[int] = frozenset()
         self._owed = False
-        self._top = self._oldest = -1
+        self._top = self._oldest = self._newest = -1
         self._next_look = self._next_net = self._next_move = self._clock()
         self._asked = None
 
@@ -174,10 +174,10 @@ class Floors:
         self._asked = None
         now, told = self._clock(), load(text)
         top = self._top if told["top"] is None else told["top"]
-        if top < self._top or told["oldest"] < self._oldest:
+        if top < self._top or told["newest"] < self._newest:
             self.forget()  # The ids have begun anew, or this is another server.
             return None
-        self._top, self._oldest = top, told["oldest"]
+        self._top, self._oldest, self._newest = top, told["oldest"], told["newest"]
         if question.start is None:
             self._next_net = now + max(NET, NET_SHARE * (now - question.asked_at))
             if told["read"] - 3 * len(jobs) < FEW_READ:

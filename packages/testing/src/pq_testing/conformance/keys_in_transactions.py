@@ -92,4 +92,5 @@ class KeysInTransactions(Case):
                     assert deferred.status == "new"
                     if not commit:
                         raise Undo
-            assert await scene.state(late) is (State.CANCELLED if commit else State.READY)
+            job = await scene.job(late)
+            assert (job.state, job.finished_at) == ((State.CANCELLED, scene.now) if commit else (State.READY, None))

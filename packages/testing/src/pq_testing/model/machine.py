@@ -127,10 +127,16 @@ class ConnectorMachine(ScheduleRules):
     def defer_of(self, jobs: list[NewJob]) -> Ask:
         """Defer in the open transaction. What it answers is compared when it is known, at the end.
 
-        Unique keys are its own: whoever else came to one would have to wait for the end.
+        Unique keys are its own: whoever else came to one would have to wait for the end. So are the locks of jobs that
+        have one: if such a job is dropped because it has expired, the transaction has the lock in hand until its end.
         """
         own = f" of transaction {self.transactions_begun}"
-        mine = [attrs.evolve(job, unique_key=job.unique_key + own) if job.unique_key else job for job in jobs]
+        mine = [
+            attrs.evolve(job, unique_key=job.unique_key + own, lock=job.lock and job.lock + own)
+            if job.unique_key
+            else job
+            for job in jobs
+        ]
 
         async def ask(side: Side) -> Any:
             connection = self.open_now[side.name].connection

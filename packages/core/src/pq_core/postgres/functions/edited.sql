@@ -44,7 +44,7 @@ begin
     where j.id = any (retimed);
     -- Why a job was blocked may be gone; fetch finds out anew.
     update jobs j set state = 'ready' where j.id = any (shaken) and (j.state = 'blocked') is true;
-    update jobs j set risen = xact_number() where j.id = any (shifted);
+    update jobs j set risen = risen_number() where j.id = any (shifted);
     perform announce(awake, told);
     perform bury(ended, null, null, statement_timestamp());
     perform wake(locks);

@@ -55,6 +55,7 @@ declare
     floored constant boolean := "fetch".floors is not null;
     due_floor constant timestamptz := coalesce('epoch'::timestamptz + "fetch".due_since * interval '1 microsecond', '-infinity');
     snapshot pg_snapshot;
+    writers bigint[];
     top bigint;
     names text[] := "fetch".floor_queues;
     ends integer[] := "fetch".floor_ends;
@@ -81,6 +82,10 @@ begin
     if floored then
         -- Before all else: what had ended by then is seen by all that follows, and ids above the top are none that it has passed.
         snapshot := pg_current_snapshot();
+        writers := array(select x::text::bigint from pg_snapshot_xip(snapshot) x);
+        if pg_snapshot_xmin(snapshot)::text::bigint <= "fetch".risen_since then
+            writers := writers_of_jobs(writers);  -- somebody is at something for long; most of that has nothing to do with jobs
+        end if;
         top := pg_sequence_last_value(to_regclass('jobs_id_seq'));
         read_before := coalesce(pg_stat_get_xact_tuples_returned(to_regclass('jobs_ready')), 0);
     end if;
@@ -230,8 +235,8 @@ begin
     order by s.scheduled_at limit 1;
     if floored then
         read_now := json_build_object(
-            'oldest', pg_snapshot_xmin(snapshot)::text::bigint, 'newest', pg_snapshot_xmax(snapshot)::text::bigint,
-            'open', array(select x::text::bigint from pg_snapshot_xip(snapshot) x), 'top', top, 'whole', whole, 'served', told_served,
+            'oldest', coalesce((select min(w) from unnest(writers) w), pg_snapshot_xmax(snapshot)::text::bigint),
+            'newest', pg_snapshot_xmax(snapshot)::text::bigint, 'open', writers, 'top', top, 'whole', whole, 'served', told_served,
             'due', (extract(epoch from least(at, upcoming - interval '1 microsecond')) * 1000000)::bigint, 'stops', stops,
             'risen', (select min(j.risen) from jobs j where j.id = any (risen_ids) and (j.state = 'ready') is true),
             'read', coalesce(pg_stat_get_xact_tuples_returned(to_regclass('jobs_ready')), 0) - read_before);

@@ -116,7 +116,7 @@ begin
                 errors = with_error(j.errors, finish.errors[width_bucket(j.id, finish.ids)]::jsonb, at),
                 delivery = coalesce(finish.deliveries[width_bucket(j.id, finish.ids)], j.delivery),
                 progress = coalesce(stamped(finish.progresses[width_bucket(j.id, finish.ids)], at), j.progress),
-                worker = null, started_at = null, risen = xact_number()
+                worker = null, started_at = null, risen = risen_number()
             where j.id = any (array(select g.id from going g))
             returning j.id, j.queue, j.state, j.lock_key
         )

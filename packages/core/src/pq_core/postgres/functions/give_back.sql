@@ -56,7 +56,7 @@ begin
     freed := bury(stopped, 'cancelled', null, give_back.at) || bury(spent, 'failed', null, give_back.at);
     with ready as (
         update jobs j set state = 'ready', scheduled_at = give_back.at, attempt = j.attempt - (not give_back.lost)::integer,
-            worker = null, started_at = null, risen = xact_number()
+            worker = null, started_at = null, risen = risen_number()
         where j.id = any (held)
         returning j.id, j.queue, j.lock_key
     )

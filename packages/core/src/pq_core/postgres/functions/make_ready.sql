@@ -16,7 +16,7 @@ begin
         select j.id from jobs j where j.id = any (make_ready.ids) and (j.state = 'blocked') is true
         order by j.id for update skip locked);
     with woken as (
-        update jobs j set state = 'ready', risen = xact_number() where j.id = any (waiting) returning j.id, j.queue
+        update jobs j set state = 'ready', risen = risen_number() where j.id = any (waiting) returning j.id, j.queue
     )
     select array_agg(w.queue), array_agg(w.id) into awake, waiting from woken w;
     perform announce(awake, waiting);

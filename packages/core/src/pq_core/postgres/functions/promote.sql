@@ -17,7 +17,7 @@ begin
         return false;
     end if;
     with risen as (
-        update jobs j set state = 'ready', risen = xact_number() where j.id = any (due) returning j.id, j.queue
+        update jobs j set state = 'ready', risen = risen_number() where j.id = any (due) returning j.id, j.queue
     )
     select array_agg(r.queue), array_agg(r.id) into elsewhere, told from risen r
     where r.queue <> all (promote.own_queues) or cardinality(due) > promote.room;

@@ -25,7 +25,7 @@ begin
     end if;
     update jobs j set
         task = job.task, args = job.args, version = nullif(job.version, 1), metadata = job.metadata, priority = job.priority,
-        state = job.state, scheduled_at = job.scheduled_at, expires_at = job.expires_at, risen = xact_number()
+        state = job.state, scheduled_at = job.scheduled_at, expires_at = job.expires_at, risen = risen_number()
     where j.id = replace_waiting.holder;
     queue := before.queue;
 end

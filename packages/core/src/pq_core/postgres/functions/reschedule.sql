@@ -28,7 +28,7 @@ begin
     with changed as (
         update jobs j set
             scheduled_at = coalesce(due, j.scheduled_at),
-            risen = xact_number(),
+            risen = risen_number(),
             queue = coalesce(reschedule.queue, j.queue),
             priority = coalesce(reschedule.priority, j.priority),
             lock = case when reschedule.relock then reschedule.lock else j.lock end,

@@ -29,7 +29,7 @@ begin
         held := array(
             select j.id from jobs j where j.id = any (held) and (j.state = 'blocked') is true order by j.id for update);
         with released as (
-            update jobs j set state = 'ready', risen = xact_number() where j.id = any (held) returning j.id, j.queue
+            update jobs j set state = 'ready', risen = risen_number() where j.id = any (held) returning j.id, j.queue
         )
         select array_agg(r.queue), array_agg(r.id) into awake, held from released r;
         perform announce(awake, held);

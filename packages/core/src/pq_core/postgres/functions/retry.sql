@@ -21,7 +21,7 @@ begin
             errors, progress, metadata, delivery, version, unique_key, unique_scope, expires_at, risen)
         overriding system value
         select g.id, g.queue, g.task, g.args, g.priority, g.lock, g.lock_mode, 'ready', 0, g.claim, 0, g.max_losses, at, g.created_at,
-            g.errors, null, g.metadata, g.delivery, g.version, g.unique_key, g.unique_scope, null, xact_number()
+            g.errors, null, g.metadata, g.delivery, g.version, g.unique_key, g.unique_scope, null, risen_number()
         from finished_jobs g where g.id = any (retry.ids)
         order by g.unique_key collate "C", g.unique_scope, g.id
         on conflict do nothing

@@ -30,6 +30,7 @@ declare
     patience constant text := current_setting('lock_timeout');
     hurried boolean;
 begin
+    perform from jobs where false for update;  -- The lock on the table, before any wait: see writers_of_jobs().
     for attempt in 1..20 loop
         hurried := false;
         begin
