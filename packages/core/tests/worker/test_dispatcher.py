@@ -419,6 +419,29 @@ async def test_a_store_may_give_fewer_and_say_that_there_are_more(
     assert set(states(memory)) == {"succeeded"}
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # trio lets what is ready run in any order
+async def test_few_jobs_start_before_the_store_is_asked_again(
+    app: pq.App, memory: pq.InMemoryConnector, drain: Drain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+
+    @app.task
+    async def noop() -> None:
+        events.append("job")
+
+    noop.defer()
+    fetch = memory.fetch
+
+    async def noted(*args: Any, **kwargs: Any) -> Fetched:
+        events.append("fetch")
+        fetched = await fetch(*args, **kwargs)
+        return attrs.evolve(fetched, again=bool(fetched.jobs))
+
+    monkeypatch.setattr(memory, "fetch", noted)
+    await drain(listen=False, poll_interval=3600, concurrency=2)
+    assert events[:3] == ["fetch", "job", "fetch"]
+
+
 async def test_a_store_that_says_again_and_gives_nothing_is_not_asked_without_a_pause(
     app: pq.App, memory: pq.InMemoryConnector, drain: Drain, troubled: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

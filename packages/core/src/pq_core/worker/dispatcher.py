@@ -8,6 +8,7 @@ import random
 from collections.abc import Awaitable, Callable
 
 import anyio
+import anyio.lowlevel
 
 from pq_core.answers import Fetched
 from pq_core.connector import Connector
@@ -112,7 +113,8 @@ class Dispatcher:
             self._give_back_overdue()
             wanted = self._wanted()
             if wanted and (self._called or clock() >= self._due):
-                await self._fetch(wanted)  # at once again, if there is room: jobs start while the store looks for more
+                if await self._fetch(wanted):
+                    await anyio.lowlevel.checkpoint()  # few came: they start before more are looked for
             else:
                 await self._bell.wait(self._pause(wanted))
         while not self._idle:
@@ -145,8 +147,8 @@ class Dispatcher:
             moments.append(overdue)
         return max(0.0, min(moments)) if moments else None
 
-    async def _fetch(self, limit: int) -> None:
-        """Fetch, and hand out what was claimed."""
+    async def _fetch(self, limit: int) -> bool:
+        """Fetch, and hand out what was claimed; return whether that was something, and less than asked for."""
         self._called = False
         idle = False
         try:
@@ -167,6 +169,8 @@ class Dispatcher:
             self._take(fetched, limit)
             if idle and not self._wait and not fetched.jobs and not fetched.again:
                 self._drained = True
+            return 0 < len(fetched.jobs) < limit
+        return False
 
     def _take(self, fetched: Fetched, limit: int) -> None:
         now = clock()
