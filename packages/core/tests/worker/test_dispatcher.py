@@ -434,6 +434,7 @@ async def test_few_jobs_start_before_the_store_is_asked_again(
 
     async def noted(*args: Any, **kwargs: Any) -> Fetched:
         events.append("fetch")
+        await anyio.sleep(0.01)  # a store takes longer than runners to begin
         fetched = await fetch(*args, **kwargs)
         return attrs.evolve(fetched, again=bool(fetched.jobs))
 
