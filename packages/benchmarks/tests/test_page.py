@@ -105,12 +105,12 @@ def test_the_page_names_what_was_not_measured() -> None:
     assert "`idle`" in text
 
 
-def test_runs_are_merged_with_rounds_of_their_own_and_every_commit_is_named() -> None:
+def test_runs_are_merged_with_rounds_of_their_own_and_every_commit_is_named_once() -> None:
     failure = Failure(scenario="drain", contender="peer", round=0, reason="")
     one = report(sample("pq", 0, jobs_per_s=1.0), sample("pq", 1, jobs_per_s=2.0))
     two = report(sample("pq", 0, jobs_per_s=3.0), commit="def").plus(failure)
-    both = merged([one, two])
-    assert [sample.round for sample in both.samples] == [0, 1, 2]
+    both = merged([one, two, report(sample("pq", 0, jobs_per_s=4.0), commit="def")])
+    assert [sample.round for sample in both.samples] == [0, 1, 2, 3]
     assert [failure.round for failure in both.failures] == [2]
     assert both.surroundings == {"commit": "abc; def", "machine": "2 CPUs"}
 

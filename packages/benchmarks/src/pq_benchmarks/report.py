@@ -186,12 +186,13 @@ class Report:
 def merged(reports: Sequence[Report]) -> Report:
     """Return one report of several runs: each has rounds of its own, and a heading says what differed between them."""
     first, *others = reports
+    headings = dict.fromkeys(name for report in reports for name in report.surroundings)
+    said = {name: dict.fromkeys(report.surroundings.get(name, "") for report in reports) for name in headings}
+    surroundings = {name: "; ".join(filter(None, texts)) for name, texts in said.items()}
     for other in others:
         rounds = max((sample.round for sample in first.samples), default=-1) + 1
-        headings = dict.fromkeys([*first.surroundings, *other.surroundings])
-        both = {name: (first.surroundings.get(name, ""), other.surroundings.get(name, "")) for name in headings}
         first = Report(
-            surroundings={name: "; ".join(filter(None, dict.fromkeys(said))) for name, said in both.items()},
+            surroundings=surroundings,
             contracts={**other.contracts, **first.contracts},
             scenarios=[each for each in SCENARIOS if each in first.scenarios or each in other.scenarios],
             samples=[*first.samples, *(attrs.evolve(one, round=one.round + rounds) for one in other.samples)],

@@ -8,7 +8,7 @@ BARE_LOOP = python_contender(
     "bare_loop",
     name="bare loop",
     module="psycopg",
-    contract="no worker: a loop over pq's SQL functions, in batches of 500 on two connections, one asyncio task a job",
+    contract="no worker: a loop over pq's SQL functions, in batches of 1000 on two connections, one asyncio task a job",
     table=PQ.table,
     ended=PQ.ended,
 )
