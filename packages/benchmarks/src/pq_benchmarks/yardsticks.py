@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pq_benchmarks.contender import PQ, python_contender
+from pq_core.worker.options import Settings
 
 BARE_LOOP = python_contender(
     "bare_loop",
     name="bare loop",
     module="psycopg",
-    contract="no worker: a loop over pq's SQL functions, in batches of 1000 on two connections, one asyncio task a job",
+    contract=f"no worker: a loop over pq's SQL functions, in batches of {Settings().batch} on two connections, "
+    "one asyncio task a job",
     table=PQ.table,
     ended=PQ.ended,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -18,7 +19,7 @@ from pq_core.errors import ConnectorError
 from pq_core.given import check_queues
 from pq_core.postgres.floors import Floors
 from pq_core.postgres.jobs import with_terms
-from pq_core.postgres.news import News
+from pq_core.postgres.news import News, Queues
 from pq_core.postgres.notices import TAKEN
 from pq_core.postgres.statements import Statement
 from pq_core.postgres.verbs import Verbs
@@ -32,8 +33,8 @@ class WorkerVerbs(Verbs):
     def __init__(self) -> None:
         self._errands: set[asyncio.Task[None]] = set()
         self._news = News(restarted=[self._forget_floors])
-        self._floors: dict[tuple[str, ...] | None, Floors] = {}
-        self._due: dict[tuple[str, ...] | None, float] = {}
+        self._floors: defaultdict[Queues, Floors] = defaultdict(Floors)
+        self._due: dict[Queues, float] = {}
 
     @abstractmethod
     def _check_usable(self) -> None:
@@ -61,7 +62,7 @@ class WorkerVerbs(Verbs):
             next_in = self._due[names] - monotonic() if names in self._due else None
             return Fetched(jobs=jobs, again=again, next_in=next_in)
         look = self._news.begin(names)
-        fetched = await self._fetch(worker, queues, limit, look.unsure)
+        fetched = await self._fetch(worker, names, limit, look.unsure)
         empty = len(fetched.jobs) < limit and not fetched.again and not fetched.solo
         self._news.end(names, look, empty=empty)
         self._due.pop(names, None)
@@ -79,10 +80,9 @@ class WorkerVerbs(Verbs):
             for queue, transaction in settled:
                 await self._ask(self._link.statements.notify(f"{TAKEN}{transaction}:{queue}"))
 
-    async def _fetch(self, worker: int, queues: Sequence[str] | None, limit: int, heard: Sequence[str]) -> Fetched:
-        floors = self._floors_of(queues)
-        if floors is None:
-            return await self._ask(self._link.statements.fetch(worker, queues, limit, None, heard=heard))
+    async def _fetch(self, worker: int, queues: Queues, limit: int, heard: Sequence[str]) -> Fetched:
+        """Fetch while news is heard: from where the last one has ended, if that is worth it."""
+        floors = self._floors[queues]
         question = floors.ask(queues)
         start = None if question is None else question.parameters
         statement = self._link.statements.fetch(worker, queues, limit, None, start, heard=heard)
@@ -102,12 +102,6 @@ class WorkerVerbs(Verbs):
         if wait == 0:
             return attrs.evolve(fetched, again=True)
         return attrs.evolve(fetched, next_in=wait if fetched.next_in is None else min(wait, fetched.next_in))
-
-    def _floors_of(self, queues: Sequence[str] | None) -> Floors | None:
-        """Return how far fetches from these queues have read; None unless this connector listens, as workers' do."""
-        if not self._news.listening or self._link.clock is not None or isinstance(queues, str):
-            return None
-        return self._floors.setdefault(None if queues is None else tuple(queues), Floors())
 
     def _forget_floors(self) -> None:
         self._floors.clear()

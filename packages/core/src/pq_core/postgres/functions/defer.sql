@@ -52,7 +52,7 @@ begin
     returning id into new_id;
     -- Of a scheduled job too: a worker that knows of it need not look before it is due.
     if is_herald(defer.alone, defer.queue) then
-        perform pg_notify(current_schema(), 'queue:' || xact_number() || ':' || new_id || ':' || defer.queue);
+        perform pg_notify(current_schema(), 'queue:' || number || ':' || new_id || ':' || defer.queue);
     end if;
     return new_id;
 end

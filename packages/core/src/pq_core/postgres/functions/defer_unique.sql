@@ -31,7 +31,7 @@ begin
             defer_unique.unique_period, defer_unique.on_conflict, coalesce(defer_unique.expires_at, at + defer_unique.expires_in), 1
         )::new_job, at) s;
     if awake is not null then
-        perform pg_notify(current_schema(), 'queue:' || xact_number() || ':' || defer_unique.id || ':' || awake);
+        perform pg_notify(current_schema(), 'queue:' || number || ':' || defer_unique.id || ':' || awake);
     end if;
     perform wake(freed);
 end

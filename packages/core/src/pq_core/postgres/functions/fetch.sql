@@ -7,8 +7,9 @@
 -- this means is told in pq_core/postgres/floors.py, what places and cells are in above(). With risen_since, jobs that have been made
 -- ready by a transaction of that number or a later one are found wherever they are; without, all is read from the beginning.
 -- due_since, in microseconds since 1970: what fell due until then has been made ready. moving: look what is left though it gets all
--- that it asked for; it is the first job of each queue served, in whosever hands, to which floors may move. Without floors, a worker that listens is only
--- told how many entries of the index of ready jobs have been read: many more than it got jobs, if floors are called for.
+-- that it asked for; it is the first job of each queue served, in whosever hands, to which floors may move. Without floors, a worker
+-- that listens is only told how many entries of the index of ready jobs have been read: many more than it got jobs, if floors are
+-- called for.
 --
 -- heard: given by who waits for notifications, the queues of which it has heard since a fetch was sure to see all that was told. It is
 -- told to fetch again while jobs of these may be left out, see all_told().
