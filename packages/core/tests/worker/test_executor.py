@@ -364,8 +364,15 @@ async def test_a_cancellation_that_a_job_leaves_behind_takes_no_slot_away(
 
 @pytest.mark.parametrize("waits", [False, True])
 @pytest.mark.parametrize("left", ["a cancelled scope", "a deadline"])
-async def test_a_cancel_scope_that_a_job_leaves_open_cuts_off_no_job_beside_it_and_takes_no_slot_away(  # noqa: PLR0917 - fixtures
-    app: pq.App, memory: pq.InMemoryConnector, running: Any, until: Any, waits: bool, left: str
+async def test_a_cancel_scope_that_a_job_leaves_open_cuts_off_no_job_beside_it_and_takes_no_slot_away(
+    app: pq.App,
+    memory: pq.InMemoryConnector,
+    running: Any,
+    until: Any,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    waits: bool,
+    left: str,
 ) -> None:
     scopes: list[anyio.CancelScope] = []
     over = anyio.Event()
@@ -392,8 +399,7 @@ async def test_a_cancel_scope_that_a_job_leaves_open_cuts_off_no_job_beside_it_a
         first = await beside.defer_async()
         await until(lambda: running_now() == 1)
         culprit = await leave.defer_async()
-        await until(lambda: memory.jobs[culprit].ended)
-        await anyio.sleep(0.05)
+        await until(lambda: memory.jobs[culprit].ended and "left a cancel scope open" in caplog.text)
         second = await beside.defer_async()
         await until(lambda: running_now() == 2)
         over.set()
