@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import partial
 
@@ -76,10 +76,11 @@ class Pinned:
                 stage.client, contender, dsn, "feed", rate, jobs / rate, self.kind, seconds=3 * jobs / rate + _GRACE
             )
             while not feeding.done():
-                time.sleep(jobs / rate / _SLICES)
+                wait([feeding], timeout=jobs / rate / _SLICES)
                 now = _Reading.take(stage, dsn, worker, tally)
-                slices.append(now.since(before))
-                before = now
+                if now.at - before.at > jobs / rate / _SLICES / 2:  # what is left after the last is no slice
+                    slices.append(now.since(before))
+                    before = now
         fed = feeding.result()["jobs"]
         behind = fed - (tally.read()[0] - first.started)
         _rest(worker, tally)
