@@ -4,6 +4,23 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
+import attrs
+
+
+@attrs.frozen
+class Room:
+    """That a worker waits for jobs, and will ask for them by fetch() next, whatever happens.
+
+    Attributes:
+        worker: its id.
+        jobs: how many it can take.
+
+    .. versionadded:: 0.1
+    """
+
+    worker: int
+    jobs: int
+
 
 @runtime_checkable
 class Hearer(Protocol):
@@ -20,8 +37,12 @@ class Hearer(Protocol):
         """Hear, once, that listening works, and that all news of these kinds is told from now on."""
         ...
 
-    def jobs(self) -> None:
-        """Hear that there may be something to fetch."""
+    def jobs(self) -> Room | None:
+        """Hear that there may be something to fetch.
+
+        Returns:
+            what the connector may claim for it at once, to be given as the answer to its fetch(); None if nothing.
+        """
         ...
 
     def stop(self, worker: int) -> None:

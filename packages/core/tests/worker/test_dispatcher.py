@@ -511,3 +511,79 @@ async def test_the_longer_others_hold_what_is_due_the_less_often_it_is_asked_for
     assert pauses[5] > 2 * dispatcher.SHORTEST_NAP
     assert all(pause > 0.07 for pause in pauses[-3:])
     assert sum(pauses) < 5
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[dispatcher.Dispatcher]:
+    """Give the dispatchers of workers that are run."""
+    made: list[dispatcher.Dispatcher] = []
+
+    class Caught(dispatcher.Dispatcher):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            made.append(self)
+
+    monkeypatch.setattr(rooms, "Dispatcher", Caught)
+    return made
+
+
+async def test_an_idle_worker_offers_its_room_once_and_fetches_for_it(
+    running: Any, until: Until, troubled: Any, made: list[dispatcher.Dispatcher]
+) -> None:
+    async with running(poll_interval=3600, concurrency=3):
+        await until(lambda: made and made[0].offer())
+        await until(lambda: made[0]._room)
+        fetches = len(troubled.calls["fetch"])
+        assert (made[0].offer() >= 3, made[0].offer()) == (True, 0)
+        await until(lambda: len(troubled.calls["fetch"]) > fetches)
+        await until(lambda: made[0]._room)
+
+
+async def test_what_was_claimed_for_an_offer_is_fetched_though_the_worker_closes_and_is_given_back(
+    app: pq.App, running: Any, until: Until, memory: pq.InMemoryConnector, made: list[dispatcher.Dispatcher]
+) -> None:
+    @app.task
+    async def task() -> None: ...
+
+    async with running(listen=False, poll_interval=3600):
+        await until(lambda: made and made[0]._room)
+        task.defer()
+        assert made[0].offer()
+        made[0].close()
+        await until(lambda: memory.jobs[1].claim)
+        await until(lambda: states(memory) == ["ready"])
+        assert made[0].offer() == 0
+
+
+async def test_no_job_is_thought_lost_that_was_claimed_for_an_offer(
+    running: Any, until: Until, troubled: Any, made: list[dispatcher.Dispatcher]
+) -> None:
+    async with running(listen=False, poll_interval=3600):
+        await until(lambda: made and made[0]._room)
+        fetches = len(troubled.calls["fetch"])
+        assert made[0].offer()
+        made[0]._inventory.suspect()
+        await until(lambda: len(troubled.calls["fetch"]) == fetches + 1)
+        assert not troubled.calls["find"]
+        made[0].look()
+        await until(lambda: troubled.calls["find"])
+
+
+async def test_a_worker_that_has_to_look_for_lost_jobs_offers_nothing(
+    running: Any, until: Until, made: list[dispatcher.Dispatcher]
+) -> None:
+    async with running(listen=False, poll_interval=3600):
+        await until(lambda: made and made[0]._room)
+        made[0]._inventory.suspect()
+        made[0].nudge()
+        await until(lambda: not made[0]._room)
+        assert made[0].offer() == 0
+
+
+async def test_a_worker_that_has_closed_offers_nothing(
+    running: Any, until: Until, made: list[dispatcher.Dispatcher]
+) -> None:
+    async with running(listen=False, poll_interval=3600):
+        await until(lambda: made and made[0]._room)
+        made[0].close()
+        assert made[0].offer() == 0

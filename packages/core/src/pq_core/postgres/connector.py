@@ -16,6 +16,8 @@ from psycopg_pool import AsyncConnectionPool
 from pq_core.answers import Deferred, SchemaStatus, ToStop
 from pq_core.clock import Clock
 from pq_core.errors import ConnectionFailed, ConnectorError, InvalidOption, shown
+from pq_core.given import check_queues
+from pq_core.hearing import Hearer
 from pq_core.job import NewJob
 from pq_core.outcome import Outcome
 from pq_core.postgres import schema as schema_
@@ -24,6 +26,7 @@ from pq_core.postgres.door import Door
 from pq_core.postgres.faults import breaks_preparing, translate, unspeakable
 from pq_core.postgres.link import Begins, Link, mend
 from pq_core.postgres.listening import listen
+from pq_core.postgres.news import PlainHearer
 from pq_core.postgres.other_drivers import run_asyncpg, run_sqlalchemy_asyncpg
 from pq_core.postgres.pools import AsyncPool
 from pq_core.postgres.schema import Conversation
@@ -210,7 +213,14 @@ class PsycopgConnector(WorkerVerbs):
 
     async def listen(self, queues: Sequence[str] | None, wake: Callable[[], None]) -> None:
         self._check_usable()
-        await listen(self._link, queues, wake, self._news, lambda text: self._run(self._link.statements.notify(text)))
+        await listen(
+            self._link,
+            queues,
+            wake if isinstance(wake, Hearer) else PlainHearer(wake),
+            self._news,
+            hurry=partial(self._claim_ahead, check_queues(queues)),
+            notify=lambda text: self._run(self._link.statements.notify(text)),
+        )
 
     @asynccontextmanager
     async def watch(self, job_id: int) -> AsyncGenerator[Watch]:

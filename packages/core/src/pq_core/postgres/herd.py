@@ -14,7 +14,7 @@ class Herd:
 
     Args:
         wake: is called when it is time to look.
-        queues: whose notices it is told; None: of every queue.
+        queues: for whose notices it wakes; None: for those of every queue.
         spread: tells the seconds within which to wake.
         came_late: is called if somebody else was sooner.
     """
@@ -35,7 +35,9 @@ class Herd:
         self._timer: asyncio.TimerHandle | None = None
 
     def hear(self, notice: Notice) -> None:
-        """Wake for a notice, at once or later."""
+        """Wake for a notice of one of its queues, at once or later."""
+        if self.queues is not None and notice.queue not in self.queues:
+            return
         spread = self._spread()
         if not spread:
             self.close()

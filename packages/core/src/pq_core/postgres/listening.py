@@ -6,22 +6,22 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from typing import Any
+from contextlib import ExitStack, contextmanager
 
 import anyio
 import psycopg
 
 from pq_core.errors import ConnectionFailed
-from pq_core.hearing import Hearer
+from pq_core.hearing import Hearer, Room
 from pq_core.log import fields
+from pq_core.postgres import claims
 from pq_core.postgres.faults import translate
 from pq_core.postgres.herd import Herd
-from pq_core.postgres.line import Line
+from pq_core.postgres.line import AsyncConnection, Line
 from pq_core.postgres.link import Link, mend
-from pq_core.postgres.news import News, PlainHearer, tell
-from pq_core.postgres.notices import PROOF, TAKEN, Notice
-from pq_core.postgres.statements import Statement, quote
+from pq_core.postgres.news import News, tell
+from pq_core.postgres.notices import PROOF, Notice, Taken
+from pq_core.postgres.statements import quote
 
 logger = logging.getLogger("pq_core.postgres")
 
@@ -37,8 +37,10 @@ _ANSWER = 10.0
 async def listen(
     link: Link,
     queues: Sequence[str] | None,
-    wake: Callable[[], None],
+    hearer: Hearer,
     news: News,
+    *,
+    hurry: Callable[[Room], None],
     notify: Callable[[str], Awaitable[None]],
 ) -> None:
     """Run until cancelled; see :meth:`pq_core.connector.Connector.listen`.
@@ -46,43 +48,23 @@ async def listen(
     Args:
         link: where to listen.
         queues: whose news wakes.
-        wake: is called when there may be something.
+        hearer: is told when there may be something.
         news: hears of all queues.
+        hurry: claims for a worker that is about to fetch what it was told of.
         notify: sends a notification, on another connection.
     """
-    wanted = None if queues is None else frozenset(queues)
-    hearer = wake if isinstance(wake, Hearer) else PlainHearer(wake)
-
-    proof, proven = f"{PROOF}{secrets.token_hex(8)}", asyncio.Event()
-    herd = Herd(hearer.jobs, wanted, spread=lambda: news.spread, came_late=news.came_late)
-
-    def hear(payload: str) -> None:
-        notice = Notice.read(payload)
-        if notice is not None:
-            news.hear(notice)
-            if wanted is None or notice.queue in wanted:
-                herd.hear(notice)
-        elif payload.startswith(TAKEN):
-            transaction, _, queue = payload.removeprefix(TAKEN).partition(":")
-            if transaction.isdecimal():
-                news.taken(queue, int(transaction))
-                herd.taken(queue, int(transaction))
-        elif payload == proof:
-            proven.set()
-        else:
-            tell(payload, hearer)
-
     with ExitStack() as while_heard:
-        while_heard.callback(herd.close)
-        news.herds.append(herd)
-        while_heard.callback(news.herds.remove, herd)
+        listener = _Listener(None if queues is None else frozenset(queues), hearer, news, hurry)
+        while_heard.callback(listener.herd.close)
+        news.herds.append(listener.herd)
+        while_heard.callback(news.herds.remove, listener.herd)
 
         async def start() -> None:
             with unhurried():
-                await notify(proof)
+                await notify(listener.proof)
             try:
                 async with asyncio.timeout(LONGEST_PROOF):
-                    await proven.wait()
+                    await listener.proven.wait()
             except TimeoutError:
                 message = (
                     "The connection that listens hears nothing, as behind a pooler that lends connections for a "
@@ -95,25 +77,66 @@ async def listen(
             hearer.started()
             while_heard.callback(asyncio.get_running_loop().call_later(AFTERTHOUGHT, hearer.jobs).cancel)
 
-        claim = link.statements.claim(1, None, [])
-        await receive(link, start, hear, news.lines, claim)
+        await receive(link, start, listener.hear, news.lines)
+
+
+class _Listener:
+    """Passes on what notifications say.
+
+    Args:
+        wanted: queues of which the hearer is told; None: of all.
+        hearer: is told what it is to know.
+        news: hears of all queues.
+        hurry: as for :func:`listen`.
+    """
+
+    def __init__(
+        self, wanted: frozenset[str] | None, hearer: Hearer, news: News, hurry: Callable[[Room], None]
+    ) -> None:
+        self.herd = Herd(self._come, wanted, spread=lambda: news.spread, came_late=news.came_late)
+        self.proof = f"{PROOF}{secrets.token_hex(8)}"
+        self.proven = asyncio.Event()
+        self._hearer = hearer
+        self._news = news
+        self._hurry = hurry
+
+    def hear(self, payloads: Sequence[str]) -> None:
+        """Pass on what has arrived together: first all that may be claimed, then that there is something."""
+        words = [Notice.read(payload) or Taken.read(payload) or payload for payload in payloads]
+        for word in words:
+            if isinstance(word, Notice):
+                self._news.hear(word)
+            elif isinstance(word, Taken):
+                self._news.taken(word.queue, word.transaction)
+        for word in words:
+            if isinstance(word, Notice):
+                self.herd.hear(word)
+            elif isinstance(word, Taken):
+                self.herd.taken(word.queue, word.transaction)
+            elif word == self.proof:
+                self.proven.set()
+            else:
+                tell(word, self._hearer)
+
+    def _come(self) -> None:
+        room = self._hearer.jobs()
+        if room is not None:
+            self._hurry(room)
 
 
 async def receive(
     link: Link,
     started: Callable[[], Awaitable[None]],
-    hear: Callable[[str], None],
+    hear: Callable[[Sequence[str]], None],
     lines: list[Line] | None = None,
-    rehearsed: Statement[Any] | None = None,
 ) -> None:
-    """Call `hear()` with the text of each notification, until cancelled.
+    """Call `hear()` with the texts of notifications, until cancelled.
 
     Args:
         link: where to listen.
         started: is called once, when notifications should be received.
         hear: is given the payloads.
-        lines: holds the connection from then on.
-        rehearsed: is run once before: what is run for the first time takes the server ten times as long.
+        lines: holds the connection from then on, ready to claim.
 
     Raises:
         ConnectionFailed: the connection breaks.
@@ -127,12 +150,9 @@ async def receive(
             stack.callback(line.close)
             with unhurried():
                 await mend(connection)
-                if rehearsed is not None:
-                    connection.prepare_threshold = 0 if link.preparing else None
-                    with suppress(psycopg.Error):
-                        await connection.execute(rehearsed.text, rehearsed.parameters)
+                prepared = lines is not None and link.preparing and await _prepared(connection, link.schema)
                 await connection.execute(f"listen {quote(link.schema)}".encode())
-            line.open()
+            line.open(claims.NAME if prepared else None)
             if lines is not None:
                 lines.append(line)
                 stack.callback(lines.remove, line)
@@ -151,6 +171,16 @@ async def receive(
     except TimeoutError:
         msg = f"the listening connection gave no answer within {_ANSWER:.0f} s"
         raise ConnectionFailed(msg) from None
+
+
+async def _prepared(connection: AsyncConnection, schema: str) -> bool:
+    """Prepare to claim; return whether that works."""
+    try:
+        for statement in (claims.prepare(schema), claims.REHEARSE):
+            await connection.execute(statement.encode(), prepare=False)
+    except psycopg.DatabaseError:  # as long as pq is not installed
+        return False
+    return True
 
 
 @contextmanager

@@ -43,6 +43,20 @@ class Notice:
             return None
 
 
+@attrs.frozen
+class Taken:
+    """That somebody has looked at all that was told of a queue until the end of a transaction."""
+
+    transaction: int
+    queue: str
+
+    @classmethod
+    def read(cls, payload: str) -> Taken | None:
+        """Return what a notification says, or None if it tells of something else."""
+        transaction, _, queue = payload.removeprefix(TAKEN).partition(":")
+        return cls(int(transaction), queue) if payload.startswith(TAKEN) and transaction.isdecimal() else None
+
+
 def _ids(text: str) -> Sequence[int]:
     first, hyphen, last = text.partition("-")
     if hyphen:

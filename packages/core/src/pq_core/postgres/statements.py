@@ -50,7 +50,6 @@ from pq_core.postgres.jobs import (
     read_fetched,
     read_ids,
     read_job,
-    read_named,
     read_states,
 )
 from pq_core.postgres.reports import read_health, read_queue, read_standing, read_to_stop, read_worker
@@ -150,12 +149,6 @@ class Statements:
 
     def notify(self, text: str) -> Statement[None]:
         return Statement("select pg_notify(%s, %s)", [self.schema, text], lambda _: None)
-
-    def claim(self, worker: int, queues: Sequence[str] | None, ids: Sequence[int]) -> Statement[tuple[list[Job], bool]]:
-        names = check_queues(queues)
-        parameters = [check_worker(worker), None if names is None else list(names), list(ids)]
-        text = f"select {FETCHED_COLUMNS} from {self.prefix}.claim(%s::bigint, %s::text[], %s::bigint[])"  # noqa: S608 - as above
-        return Statement(text, parameters, lambda rows: read_named(rows, worker))
 
     def finish(self, outcomes: Sequence[Outcome], now: datetime | None) -> Statement[list[int]]:
         ordered = _by_job(outcomes)

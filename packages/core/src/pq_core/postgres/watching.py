@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
@@ -99,10 +99,11 @@ class Ear:
                     watch.ring()
         hears.set()
 
-    def _hear(self, payload: str) -> None:
-        if payload.startswith(ENDED):
-            for watch in self._watches.get(int(payload.removeprefix(ENDED)), ()):
-                watch.ring()
+    def _hear(self, payloads: Sequence[str]) -> None:
+        for payload in payloads:
+            if payload.startswith(ENDED):
+                for watch in self._watches.get(int(payload.removeprefix(ENDED)), ()):
+                    watch.ring()
 
 
 @contextmanager

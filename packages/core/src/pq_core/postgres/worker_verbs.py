@@ -17,8 +17,11 @@ import psycopg
 from pq_core.answers import Fetched
 from pq_core.errors import ConnectorError
 from pq_core.given import check_queues
+from pq_core.hearing import Room
+from pq_core.postgres.claims import Claim
+from pq_core.postgres.faults import translate
 from pq_core.postgres.floors import Floors
-from pq_core.postgres.jobs import with_terms
+from pq_core.postgres.jobs import read_named, with_terms
 from pq_core.postgres.news import News, Queues
 from pq_core.postgres.notices import TAKEN
 from pq_core.postgres.statements import Statement
@@ -35,6 +38,7 @@ class WorkerVerbs(Verbs):
         self._news = News(restarted=[self._forget_floors])
         self._floors: defaultdict[Queues, Floors] = defaultdict(Floors)
         self._due: dict[Queues, float] = {}
+        self._claims: dict[int, Claim] = {}
 
     @abstractmethod
     def _check_usable(self) -> None:
@@ -48,19 +52,14 @@ class WorkerVerbs(Verbs):
         self, worker: int, queues: Sequence[str] | None, limit: int, *, now: datetime | None = None
     ) -> Fetched:
         names = check_queues(queues)
-        if now is not None or self._link.clock is not None or not self._news.listening:
+        claim = self._claims.pop(worker, None)
+        if claim is None and self._heeds_news and now is None:
+            claim = self._claim_told(names, Room(worker, limit))
+        if claim is not None:
+            return await self._claimed(worker, names, claim)
+        if now is not None or not self._heeds_news:
             heard = self._news.unsure(names) if self._news.listening else None
             return await self._run(self._link.statements.fetch(worker, queues, limit, now, heard=heard))
-        told = self._news.named(names, limit)
-        if told:
-            # Who is told of a few jobs, and knows that there are no others, is spared the search; it looks after it.
-            ids = sorted({id_ for notice in told for id_ in notice.ids})
-            jobs, left = await self._ask(self._link.statements.claim(worker, queues, ids))
-            if jobs:
-                self._news.won()
-            again = bool(jobs) or left or not self._news.lost(names, told)
-            next_in = self._due[names] - monotonic() if names in self._due else None
-            return Fetched(jobs=jobs, again=again, next_in=next_in)
         look = self._news.begin(names)
         fetched = await self._fetch(worker, names, limit, look.unsure)
         empty = len(fetched.jobs) < limit and not fetched.again and not fetched.solo
@@ -73,6 +72,36 @@ class WorkerVerbs(Verbs):
             self._errands.add(errand)
             errand.add_done_callback(self._errands.discard)
         return fetched
+
+    @property
+    def _heeds_news(self) -> bool:
+        """Whether what it hears says what there is; a clock of its own may tell another time than who tells."""
+        return self._news.listening and self._link.clock is None
+
+    def _claim_told(self, queues: Queues, room: Room) -> Claim | None:
+        """Claim what a worker was told of, if that is a few jobs, and it knows that there are no others."""
+        line = next((line for line in self._news.lines if line.asks), None)
+        told = self._news.named(queues, room.jobs)
+        return Claim.send(line, room.worker, queues, told) if told and line is not None else None
+
+    async def _claimed(self, worker: int, queues: Queues, claim: Claim) -> Fetched:
+        """Return what was claimed for a worker. It is spared the search before its jobs, and looks after them."""
+        try:
+            jobs, left = read_named(await claim.answer, worker)
+        except psycopg.Error as fault:
+            raise translate(fault, self._link.schema) from fault
+        if jobs:
+            self._news.won()
+        again = bool(jobs) or left or not self._news.lost(queues, claim.told)
+        next_in = self._due[queues] - monotonic() if queues in self._due else None
+        return Fetched(jobs=jobs, again=again, next_in=next_in)
+
+    def _claim_ahead(self, queues: Queues, room: Room) -> None:
+        """Claim for a worker that is about to fetch, and is answered with that."""
+        if self._heeds_news and room.worker not in self._claims:
+            claim = self._claim_told(queues, room)
+            if claim is not None:
+                self._claims[room.worker] = claim
 
     async def _call_off(self, settled: Sequence[tuple[str, int]]) -> None:
         """Tell other workers that they need not come for what they were told of."""

@@ -85,6 +85,8 @@ class Dispatcher:
         self._backoff = Backoff()
         self._called = True
         self._in_vain = 0
+        self._room = 0
+        self._promised = 0
         self._due = -math.inf
         self._held_until: float | None = None
         self._next_hold = -math.inf
@@ -97,6 +99,17 @@ class Dispatcher:
         self._in_vain = 0
         self._bell.ring()
 
+    def offer(self) -> int:
+        """Fetch soon, as look() says.
+
+        Returns:
+            how many jobs the store may claim at once: then the fetch that takes them follows, whatever happens.
+        """
+        self.look()
+        offered, self._room = self._room, 0
+        self._promised = self._promised or offered
+        return offered
+
     def nudge(self) -> None:
         """Look at the slots: there may be room."""
         self._bell.ring()
@@ -104,19 +117,22 @@ class Dispatcher:
     def close(self) -> None:
         """Fetch no more; give back what has not started."""
         self._closed = True
+        self._room = 0
         self._slots.give_back()
         self._bell.ring()
 
     async def run(self) -> None:
         """Fetch until closed, or drained; return when all jobs have ended and all outcomes are written."""
-        while not (self._closed or self._drained):
+        while self._promised or not (self._closed or self._drained):
             self._give_back_overdue()
-            wanted = self._wanted()
-            if wanted and (self._called or clock() >= self._due):
+            wanted = self._promised or self._wanted()
+            if self._promised or (wanted and (self._called or clock() >= self._due)):
                 if await self._fetch(wanted):
                     await anyio.lowlevel.checkpoint()  # few came: they start before more are looked for
             else:
+                self._room = 0 if self._inventory.due else wanted
                 await self._bell.wait(self._pause(wanted))
+                self._room = 0
         while not self._idle:
             await self._bell.wait()
 
@@ -150,9 +166,10 @@ class Dispatcher:
     async def _fetch(self, limit: int) -> bool:
         """Fetch, and hand out what was claimed; return whether that was something, and less than asked for."""
         self._called = False
+        promised, self._promised = self._promised, 0
         idle = False
         try:
-            if self._inventory.due:
+            if self._inventory.due and not promised:  # what was claimed meanwhile is not lost
                 with anyio.fail_after(self._patience):
                     await self._inventory.check()
             idle = self._idle  # as it was before the fetch: what ends meanwhile may leave jobs behind

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pq_core.hearing import Room
+
 SELDOM = 6
 """So many times less often a worker looks for jobs by itself, while it hears of all that it looks for."""
 VERY_SELDOM = 12
@@ -21,15 +23,23 @@ class Hearing:
     Args:
         worker: its id.
         look: is called when there may be something to fetch.
+        offer: likewise, when that is told; returns how many jobs may be claimed for the worker, which will fetch them.
         stop: is called when a job of the worker was asked to stop, or may have been.
         tick: is called when schedules have changed, if that is told, or that is not told any more.
     """
 
     def __init__(
-        self, worker: int, *, look: Callable[[], None], stop: Callable[[], None], tick: Callable[[], None]
+        self,
+        worker: int,
+        *,
+        look: Callable[[], None],
+        offer: Callable[[], int],
+        stop: Callable[[], None],
+        tick: Callable[[], None],
     ) -> None:
         self._worker = worker
         self._look = look
+        self._offer = offer
         self._stop = stop
         self._tick = tick
         self._works = False
@@ -56,9 +66,10 @@ class Hearing:
         self()
         self._tick()
 
-    def jobs(self) -> None:
+    def jobs(self) -> Room | None:
         """Take news of jobs."""
-        self._look()
+        jobs = self._offer()
+        return Room(self._worker, jobs) if jobs else None
 
     def stop(self, worker: int) -> None:
         """Take news of jobs that are to stop."""

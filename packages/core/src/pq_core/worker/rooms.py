@@ -69,7 +69,8 @@ class Rooms:
         self.hearing = Hearing(
             self.info.id,
             look=self.look,
-            stop=lambda: self.keeper.look(),  # noqa: PLW0108 - made later
+            offer=lambda: self.dispatcher.offer(),  # noqa: PLW0108 - made later
+            stop=lambda: self.keeper.look(),  # noqa: PLW0108 - as above
             tick=lambda: self.scheduler.look(),  # noqa: PLW0108 - as above
         )
         self._journal = Journal(settings.name, arguments=settings.log_arguments, hooks=app.hooks)
