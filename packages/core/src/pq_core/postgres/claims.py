@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import attrs
 
+from pq_core.given import check_worker
 from pq_core.postgres.jobs import FETCHED_COLUMNS
 from pq_core.postgres.line import Answer, Line
 from pq_core.postgres.notices import Notice
@@ -41,7 +42,7 @@ class Claim:
         """Ask for all jobs that are named."""
         ids = sorted({id_ for notice in told for id_ in notice.ids})
         names = None if queues is None else _array([_quoted(queue) for queue in queues])
-        return cls(told, line.ask(str(worker).encode(), names, _array(list(map(str, ids)))))
+        return cls(told, line.ask(str(check_worker(worker)).encode(), names, _array(list(map(str, ids)))))
 
 
 def _array(elements: Sequence[str]) -> bytes:

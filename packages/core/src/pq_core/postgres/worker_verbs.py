@@ -51,6 +51,7 @@ class WorkerVerbs(Verbs):
     async def fetch(
         self, worker: int, queues: Sequence[str] | None, limit: int, *, now: datetime | None = None
     ) -> Fetched:
+        self._check_usable()
         names = check_queues(queues)
         claim = self._claims.pop(worker, None)
         if claim is None and self._heeds_news and now is None:
