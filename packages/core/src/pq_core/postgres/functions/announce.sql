@@ -1,6 +1,6 @@
 -- Tell listening workers that these jobs may be fetched, each given with its queue (null: none): one notification a queue, at
--- commit, on the channel that is named as the schema. With no ids there may be anything in the queues. alone: see is_herald(); jobs
--- of several queues are always told of.
+-- commit, on the channel that is named as the schema. A queue by itself is that of all the jobs, whose ids then ascend. With no ids
+-- there may be anything in the queues. alone: see is_herald(); jobs of several queues are always told of.
 --
 -- What it says is queue:<number of the transaction>:<ids>:<name of the queue>. The ids are those of up to ten jobs, joined by
 -- commas, or the first and the last, joined by a hyphen, of more.
@@ -15,7 +15,11 @@ begin
         return;
     end if;
     if cardinality(announce.queues) = 1 then
-        perform pg_notify(current_schema(), format('queue:%s:%s:%s', xact_number(), announce.ids[1], announce.queues[1]));
+        perform pg_notify(
+            current_schema(),
+            format('queue:%s:%s:%s', xact_number(),
+                case when cardinality(announce.ids) > 10 then announce.ids[1] || '-' || announce.ids[cardinality(announce.ids)]
+                    else array_to_string(announce.ids, ',') end, announce.queues[1]));
     else
         perform pg_notify(
             current_schema(),
