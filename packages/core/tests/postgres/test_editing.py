@@ -105,9 +105,13 @@ def test_deferring_by_hand_checks_what_a_worker_could_not_take(
 @pytest.mark.parametrize("moment", ["infinity", "-infinity", "0044-03-15 BC", "9999-12-31"])
 def test_a_moment_that_some_client_could_not_read_is_refused(session: psycopg.Connection, moment: str) -> None:
     session.execute("select defer('t')")
-    for text in ("select defer('t', scheduled_at => %s)", "update jobs set scheduled_at = %s"):
-        with pytest.raises(psycopg.errors.CheckViolation):
-            session.execute(text.encode(), [moment])
+    for call in ("defer('t', scheduled_at => %s)", "defer('t', expires_at => %s)"):
+        with pytest.raises(psycopg.Error, match="years 1900 to 8999") as caught:
+            session.execute(f"select {call}".encode(), [moment])
+        assert caught.value.sqlstate == "PQ002"
+    for column in ("scheduled_at", "expires_at"):
+        with pytest.raises(psycopg.errors.CheckViolation, match=column):
+            session.execute(f"update jobs set {column} = %s".encode(), [moment])
     assert rows(session, "select count(*) from jobs") == [(1,)]
 
 

@@ -23,6 +23,7 @@ declare
     number constant bigint := xact_number();  -- before ids and the time, see floors.py
     at constant timestamptz := coalesce(defer.now, clock_timestamp());
     due constant timestamptz := coalesce(defer.scheduled_at, at + coalesce(defer.delay, '0'));
+    expiry constant timestamptz := coalesce(defer.expires_at, at + defer.expires_in);
     new_id bigint;
     answer text;
 begin
@@ -39,16 +40,18 @@ begin
     -- What is plainly right is not worth the call.
     if not (length(defer.task) between 1 and 500 and length(defer.queue) between 1 and 500 and json_typeof(defer.args) = 'object'
         and (defer.lock is null or length(defer.lock) between 1 and 2000)
-        and defer.delivery in ('at_least_once', 'at_most_once', 'transactional') and defer.version > 0) is true
+        and defer.delivery in ('at_least_once', 'at_most_once', 'transactional') and defer.version > 0
+        and is_sound(defer.lock_mode, defer.max_losses, due, expiry)) is true
     then
         perform check_job(defer.task, defer.queue, defer.lock, defer.args::text);
         perform check_terms(defer.delivery, defer.version);
+        perform check_sound(defer.lock_mode, defer.max_losses, due, expiry);
     end if;
     insert into jobs (queue, task, args, priority, lock, lock_mode, state, scheduled_at, created_at, max_losses, metadata,
         delivery, version, expires_at)
     values (defer.queue, defer.task, defer.args, defer.priority, defer.lock, defer.lock_mode,
         case when due > at then 'scheduled' else 'ready' end, due, at, defer.max_losses, defer.metadata,
-        nullif(defer.delivery, 'at_least_once'), nullif(defer.version, 1), coalesce(defer.expires_at, at + defer.expires_in))
+        nullif(defer.delivery, 'at_least_once'), nullif(defer.version, 1), expiry)
     returning id into new_id;
     -- Of a scheduled job too: a worker that knows of it need not look before it is due.
     if is_herald(defer.alone, defer.queue) then

@@ -21,6 +21,7 @@ declare
     at constant timestamptz := coalesce(defer_many.now, clock_timestamp());
     job new_job;
     awake text[];
+    wrong bigint;
 begin
     if array_remove(defer_many.unique_keys, null) <> '{}' then
         select u.ids, u.statuses into defer_many.ids, defer_many.statuses
@@ -49,6 +50,9 @@ begin
             defer_many.scheduled_ats, defer_many.delays, defer_many.max_losses, defer_many.metadata, at, defer_many.deliveries,
             defer_many.versions, defer_many.unique_keys, defer_many.unique_scopes, defer_many.unique_periods,
             defer_many.on_conflicts, defer_many.expires_ats, defer_many.expires_ins);
+        if not is_sound(job.lock_mode, job.max_losses, job.scheduled_at, job.expires_at) then
+            perform check_sound(job.lock_mode, job.max_losses, job.scheduled_at, job.expires_at);
+        end if;
         with stored as (
             insert into jobs (queue, task, args, priority, lock, lock_mode, state, scheduled_at, created_at, max_losses, metadata,
                 delivery, version, expires_at)
@@ -72,10 +76,14 @@ begin
             defer_many.versions, defer_many.unique_keys, defer_many.unique_scopes, defer_many.unique_periods,
             defer_many.on_conflicts, defer_many.expires_ats, defer_many.expires_ins) g
         order by g.place
-        returning id, queue
+        returning id, queue, lock_mode, max_losses, scheduled_at, expires_at
     )
-    select coalesce(array_agg(s.id order by s.id), '{}'), array_agg(s.queue order by s.id)
-    into ids, awake from stored s;
+    select coalesce(array_agg(s.id order by s.id), '{}'), array_agg(s.queue order by s.id),
+        min(s.id) filter (where not is_sound(s.lock_mode, s.max_losses, s.scheduled_at, s.expires_at))
+    into ids, awake, wrong from stored s;
+    if wrong is not null then
+        perform check_sound(j.lock_mode, j.max_losses, j.scheduled_at, j.expires_at) from jobs j where j.id = wrong;
+    end if;
     perform announce(awake, ids, defer_many.alone);
 end
 $$;

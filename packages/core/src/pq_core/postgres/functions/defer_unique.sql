@@ -16,19 +16,23 @@ declare
     number constant bigint := xact_number();  -- before ids and the time, see floors.py
     at constant timestamptz := coalesce(defer_unique.now, clock_timestamp());
     due constant timestamptz := coalesce(defer_unique.scheduled_at, at + coalesce(defer_unique.delay, '0'));
+    expiry constant timestamptz := coalesce(defer_unique.expires_at, at + defer_unique.expires_in);
     awake text;
     freed bigint[];
 begin
     perform check_job(defer_unique.task, defer_unique.queue, defer_unique.lock, defer_unique.args::text);
     perform check_terms(defer_unique.delivery, defer_unique.version);
     perform check_unique(defer_unique.unique_key, defer_unique.unique_scope, defer_unique.unique_period, defer_unique.on_conflict);
+    if not is_sound(defer_unique.lock_mode, defer_unique.max_losses, due, expiry) then
+        perform check_sound(defer_unique.lock_mode, defer_unique.max_losses, due, expiry);
+    end if;
     select s.id, s.status, s.awake, s.freed into defer_unique.id, defer_unique.status, awake, freed
     from store_unique(
         row(
             null, defer_unique.queue, defer_unique.task, defer_unique.args, defer_unique.priority, defer_unique.lock,
             defer_unique.lock_mode, case when due > at then 'scheduled' else 'ready' end, due, defer_unique.max_losses,
             defer_unique.metadata, defer_unique.delivery, defer_unique.version, defer_unique.unique_key, defer_unique.unique_scope,
-            defer_unique.unique_period, defer_unique.on_conflict, coalesce(defer_unique.expires_at, at + defer_unique.expires_in), 1
+            defer_unique.unique_period, defer_unique.on_conflict, expiry, 1
         )::new_job, at) s;
     if awake is not null then
         perform pg_notify(current_schema(), 'queue:' || number || ':' || defer_unique.id || ':' || awake);

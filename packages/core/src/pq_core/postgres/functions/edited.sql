@@ -1,4 +1,4 @@
--- After somebody changed or deleted rows of jobs by hand: move those set to an ended state to finished_jobs, let a new time
+-- After somebody changed or deleted rows of jobs by hand: refuse what no job may have, move those set to an ended state to finished_jobs, let a new time
 -- decide between scheduled and ready, and do for locks what pq's own functions do. Those are known by their
 -- search path, which names pg_temp twice, and the trigger is silent for them, and in a session that sets pq.inside.
 create or replace function edited()
@@ -8,6 +8,7 @@ set search_path from current
 set jit = off set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
 as $$
 declare
+    wrong record;
     ended bigint[];
     retimed bigint[];
     shaken bigint[];
@@ -20,6 +21,18 @@ begin
     if tg_op = 'DELETE' then
         perform wake(array(select distinct b.lock_key from before b where b.lock_key is not null));
         return null;
+    end if;
+    select v.name, v.value into wrong
+    from after a, lateral (values
+        ('state', a.state, a.state in ('scheduled', 'ready', 'blocked', 'running', 'succeeded', 'failed', 'cancelled')),
+        ('lock_mode', a.lock_mode, a.lock_mode in ('ordered', 'mutex')),
+        ('max_losses', a.max_losses::text, a.max_losses > 0),
+        ('scheduled_at', a.scheduled_at::text, is_readable(a.scheduled_at)),
+        ('expires_at', a.expires_at::text, is_readable(a.expires_at))) v (name, value, fits)
+    where not v.fits limit 1;
+    if found then
+        raise exception 'a job cannot have the % %', wrong.name, quote_literal(wrong.value)
+            using errcode = 'check_violation', schema = tg_table_schema, table = tg_table_name, column = wrong.name;
     end if;
     -- A full join cannot become a nested loop, so a plan made for an edit of one row stays right for one of many.
     select

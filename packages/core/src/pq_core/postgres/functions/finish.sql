@@ -33,6 +33,7 @@ declare
     resumed bigint[] := '{}';
     moved bigint[];
     awake text[];
+    wrong timestamptz;
 begin
     perform check_isolation();
     if finish.ids <> array(select distinct i from unnest(finish.ids) i order by i) then
@@ -118,12 +119,16 @@ begin
                 progress = coalesce(stamped(finish.progresses[width_bucket(j.id, finish.ids)], at), j.progress),
                 worker = null, started_at = null, risen = risen_number()
             where j.id = any (array(select g.id from going g))
-            returning j.id, j.queue, j.state, j.lock_key
+            returning j.id, j.queue, j.state, j.lock_key, j.scheduled_at
         )
         select coalesce(array_agg(r.id), '{}'), array_agg(r.queue),
             array_agg(r.lock_key) filter (where r.lock_key is not null)
-                || (select array_agg(g.lock_key) from going g where g.lock_key is not null)
-        into resumed, awake, moved from resumed r;
+                || (select array_agg(g.lock_key) from going g where g.lock_key is not null),
+            min(r.scheduled_at) filter (where not is_readable(r.scheduled_at))
+        into resumed, awake, moved, wrong from resumed r;
+        if wrong is not null then
+            perform check_times(wrong, null);
+        end if;
         perform announce(awake, resumed);
     end if;
 

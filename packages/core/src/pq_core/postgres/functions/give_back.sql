@@ -26,6 +26,7 @@ declare
     awake text[];
     told bigint[];
 begin
+    perform check_times(give_back.at, null);
     keyed := array(
         select j.id from jobs j
         where j.id = any (held) and (j.unique_scope = 'waiting') is true and j.cancel_requested_at is null

@@ -22,6 +22,9 @@ declare
     told bigint[];
 begin
     perform check_isolation();
+    if not (is_readable(due) and is_readable(reschedule.expires_at)) then
+        perform check_times(due, reschedule.expires_at);
+    end if;
     waiting := array(
         select j.id from jobs j where j.id = any (reschedule.ids) and (j.state = 'running') is false order by j.id for update);
     locks := array(select j.lock_key from jobs j where j.id = any (waiting) and (j.lock_key is not null) is true);

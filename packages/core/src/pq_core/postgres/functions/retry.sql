@@ -12,6 +12,7 @@ declare
     at constant timestamptz := coalesce(retry.now, statement_timestamp());
     awake text[];
     back bigint[];
+    wrong bigint;
 begin
     perform from finished_jobs f where f.id = any (retry.ids) order by f.id for update;
     -- By key, as all do who take several.
@@ -25,9 +26,14 @@ begin
         from finished_jobs g where g.id = any (retry.ids)
         order by g.unique_key collate "C", g.unique_scope, g.id
         on conflict do nothing
-        returning id, queue
+        returning id, queue, lock_mode, max_losses, scheduled_at
     )
-    select coalesce(array_agg(r.id), '{}'), array_agg(r.queue) into back, awake from revived r;
+    select coalesce(array_agg(r.id), '{}'), array_agg(r.queue),
+        min(r.id) filter (where not is_sound(r.lock_mode, r.max_losses, r.scheduled_at, null))
+    into back, awake, wrong from revived r;
+    if wrong is not null then
+        perform check_sound(j.lock_mode, j.max_losses, j.scheduled_at, null) from jobs j where j.id = wrong;
+    end if;
     delete from finished_jobs f where f.id = any (back);
     perform announce(awake, back);
     return query select b, 'ready'::text from unnest(back) b order by b;

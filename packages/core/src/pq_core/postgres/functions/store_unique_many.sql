@@ -30,6 +30,8 @@ declare
     patience constant text := current_setting('lock_timeout');
     hurried boolean;
 begin
+    perform check_sound(g.lock_mode, g.max_losses, g.scheduled_at, g.expires_at) from unnest(given) g
+    where not is_sound(g.lock_mode, g.max_losses, g.scheduled_at, g.expires_at);
     perform from jobs where false for update;  -- The lock on the table, before any wait: see writers_of_jobs().
     for attempt in 1..20 loop
         hurried := false;
