@@ -377,6 +377,17 @@ def check_delay(field: str, value: object) -> None:
         raise _invalid(field, value, "is longer than a thousand years")
 
 
+def check_end(field: str, moment: datetime) -> datetime:
+    """Return where a delay leads, if clients can read that; the functions of PostgreSQL refuse the same.
+
+    Raises:
+        InvalidJob: it is too far away.
+    """
+    if moment.year > LAST_YEAR:
+        raise _invalid(field, moment, f"is where the delay leads, and not before the end of the year {LAST_YEAR}")
+    return moment
+
+
 FIRST_YEAR, LAST_YEAR = 1900, 8999
 """Neither is allowed itself, so that a time zone cannot move a moment beyond them."""
 LONGEST_DELAY = timedelta(days=365_250)

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import psycopg
 import pytest
+
+from pq_core.connector import JobChanges, JobFilter, Outcome, WorkerInfo
+from pq_core.errors import InvalidJob
+from pq_core.job import NewJob
+from pq_core.memory import InMemoryConnector
+from pq_core.postgres import PsycopgConnector
 
 FIRST, LAST = "1900-01-01 00:00+00", "8999-12-31 23:59:59.999999+00"
 TOO_EARLY, TOO_LATE = "1899-12-31 23:59:59.999999+00", "9000-01-01 00:00+00"
@@ -209,3 +217,33 @@ def test_what_is_refused_by_hand_is_named_for_programs_too(session: psycopg.Conn
         session.execute("update jobs set max_losses = -2")
     named = caught.value.diag
     assert (named.schema_name, named.table_name, named.column_name) == ("pq", "jobs", "max_losses")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("store", ["memory", "postgres"])
+async def test_a_delay_that_leads_too_far_is_refused_in_memory_as_it_is_here(
+    connector: PsycopgConnector, store: str
+) -> None:
+    there = InMemoryConnector() if store == "memory" else connector
+    now = datetime(8500, 1, 1, tzinfo=UTC)
+    far = timedelta(days=365 * 600)
+    for jobs in (
+        [NewJob(task="t", delay=far)],
+        [NewJob(task="t"), NewJob(task="t", expires_in=far)],
+        [NewJob(task="t", expires_in=far, unique_key="k")],
+    ):
+        with pytest.raises(InvalidJob, match=r"(scheduled|expires)_at.*9099"):
+            await there.defer(jobs, now=now)
+    assert await there.find(JobFilter()) == []
+    await there.defer([NewJob(task="t"), NewJob(task="t"), NewJob(task="t")], now=now)
+    with pytest.raises(InvalidJob, match=r"scheduled_at.*9099"):
+        await there.reschedule([3], JobChanges(delay=far), now=now)
+    await there.heartbeat(WorkerInfo(id=1), timedelta(1), now=now)
+    one, two = (await there.fetch(1, None, 2, now=now)).jobs
+    ends = [
+        Outcome(job_id=one.id, claim=1, kind="succeeded"),
+        Outcome(job_id=two.id, claim=1, kind="retried", delay=far),
+    ]
+    with pytest.raises(InvalidJob, match=r"scheduled_at.*9099"):
+        await there.finish(ends, now=now)
+    assert [str(job.state) for job in await there.find(JobFilter())] == ["running", "running", "ready"]

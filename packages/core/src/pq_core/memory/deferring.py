@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import attrs
 
 from pq_core.answers import Deferred
 from pq_core.errors import InvalidArguments, InvalidJob
-from pq_core.job import NewJob
+from pq_core.job import NewJob, check_end
 from pq_core.memory.draft import Draft
 from pq_core.memory.record import Record
 from pq_core.memory.store import Store
@@ -89,12 +89,16 @@ def _texts(job: NewJob, index: int | None) -> tuple[str, str]:
 
 def _expiry(job: NewJob, now: datetime) -> datetime | None:
     if job.expires_in is not None:
-        return now + job.expires_in
+        return check_end("expires_at", now + job.expires_in)
     return job.expires_at and job.expires_at.astimezone(UTC)
 
 
 def _record(job: NewJob, args: str, metadata: str, number: int, now: datetime) -> Record:
-    due = job.scheduled_at.astimezone(UTC) if job.scheduled_at else now + (job.delay or timedelta(0))
+    due = now
+    if job.scheduled_at:
+        due = job.scheduled_at.astimezone(UTC)
+    elif job.delay:
+        due = check_end("scheduled_at", now + job.delay)
     return Record(
         id=number,
         task=job.task,

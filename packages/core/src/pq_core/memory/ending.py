@@ -11,7 +11,7 @@ import attrs
 
 from pq_core.answers import JobState
 from pq_core.given import check_worker
-from pq_core.job import LONGEST_DELAY
+from pq_core.job import LONGEST_DELAY, check_end
 from pq_core.memory.expiring import EXPIRED, expire
 from pq_core.memory.record import Record
 from pq_core.memory.store import Store
@@ -49,6 +49,9 @@ class Finish:
     def apply(self, store: Store, now: datetime) -> list[int]:
         """Return the ids of the jobs whose claim was current."""
         current = Current(self.outcomes).apply(store, now)
+        for outcome in current:
+            if outcome.kind not in ENDINGS and store.live[outcome.job_id].cancel_requested_at is None:
+                check_end("scheduled_at", now + _delay(outcome))
         for outcome in current:
             _write(store, store.live[outcome.job_id], outcome, now)
         return [outcome.job_id for outcome in current]
@@ -107,7 +110,7 @@ def _write(store: Store, record: Record, outcome: Outcome, now: datetime) -> Non
 
 
 def _go_on(store: Store, record: Record, outcome: Outcome, now: datetime) -> None:
-    delay = min(max(outcome.delay, timedelta(0)), LONGEST_DELAY)
+    delay = _delay(outcome)
     with store.changing(record):
         record.state = State.SCHEDULED if delay else State.READY
         record.scheduled_at = now + delay
@@ -122,6 +125,10 @@ def _go_on(store: Store, record: Record, outcome: Outcome, now: datetime) -> Non
             record.lock = outcome.lock
         if outcome.delivery is not None:
             record.delivery = outcome.delivery
+
+
+def _delay(outcome: Outcome) -> timedelta:
+    return min(max(outcome.delay, timedelta(0)), LONGEST_DELAY)
 
 
 def _superseded(store: Store, record: Record, now: datetime, *, keep: bool = True) -> bool:

@@ -9,6 +9,7 @@ import attrs
 
 from pq_core.answers import JobState
 from pq_core.given import check_age, check_ids, check_pause, check_reason, check_states, check_steps
+from pq_core.job import check_end
 from pq_core.memory.record import Record
 from pq_core.memory.store import Store
 from pq_core.outcome import Unchanged
@@ -47,6 +48,8 @@ class Reschedule:
 
     def apply(self, store: Store, now: datetime) -> list[JobState]:
         """Return the waiting jobs among them with their states after it."""
+        if self.changes.delay is not None:
+            check_end("scheduled_at", now + self.changes.delay)
         live = [record for number in sorted(set(check_ids(self.ids))) if (record := store.live.get(number))]
         found = [record for record in live if record.state in WAITING]
         for record in found:
