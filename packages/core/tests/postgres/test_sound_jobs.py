@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from pq_core.connector import JobChanges, JobFilter, Outcome, WorkerInfo
+from pq_core.connector import JobChanges, JobFilter, WorkerInfo
 from pq_core.errors import InvalidJob
 from pq_core.job import NewJob
 from pq_core.memory import InMemoryConnector
+from pq_core.outcome import Outcome
 from pq_core.postgres import PsycopgConnector
 
 FIRST, LAST = "1900-01-01 00:00+00", "8999-12-31 23:59:59.999999+00"
@@ -67,6 +68,11 @@ def many(given: str, place: int | None = None, rest: str = "") -> str:
     values = [value] if place is None else [value if n == place else usual for n in range(3)]
     columns = USUAL | {column: f"array[{', '.join(values)}]::{kind}[]"}
     return MANY + ", ".join(f"{name} => {array}" for name, array in columns.items()) + f"{rest})"
+
+
+def test_the_table_has_no_constraints_that_each_statement_would_read(session: psycopg.Connection) -> None:
+    query = "select conname from pg_constraint where conrelid = 'jobs'::regclass and contype = 'c'"
+    assert session.execute(query).fetchall() == []
 
 
 @pytest.mark.parametrize("given, words", WRONG)

@@ -1,6 +1,6 @@
--- After somebody changed or deleted rows of jobs by hand: refuse what no job may have, move those set to an ended state to finished_jobs, let a new time
--- decide between scheduled and ready, and do for locks what pq's own functions do. Those are known by their
--- search path, which names pg_temp twice, and the trigger is silent for them, and in a session that sets pq.inside.
+-- After somebody changed or deleted rows of jobs by hand: refuse what no job may have, move those set to an ended state to
+-- finished_jobs, let a new time decide between scheduled and ready, and do for locks what pq's own functions do. Those are known by
+-- their search path, which names pg_temp twice, and the trigger is silent for them, and in a session that sets pq.inside.
 create or replace function edited()
 returns trigger
 language plpgsql security definer

@@ -8,7 +8,8 @@
 --   migrations, functions   what of pq is installed.
 --
 -- You may read everything, and edit `jobs`: change a priority, a queue, a lock or a time; delete a row; or set its state to
--- succeeded, failed or cancelled, which moves it to finished_jobs. The trigger edited() then does for the lock what pq does.
+-- succeeded, failed or cancelled, which moves it to finished_jobs. The trigger edited() then does for the lock what pq does. Insert
+-- by defer() only: from migration 15 on, nothing checks a row that is inserted by hand.
 
 create table migrations (
     version integer primary key,
