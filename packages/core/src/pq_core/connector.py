@@ -188,8 +188,8 @@ class Connector(Protocol):
         Raises:
             AlreadyDeferred: a unique key is taken, and the job is not to give way. `index` as below, of the first of
                 these; `job_id` is 0 if the key is that of another job of the batch.
-            InvalidJob: arguments or metadata cannot be stored; in a batch of more than one, `index` says which job's. Or
-                a delay leads beyond the year 8999.
+            InvalidJob: arguments or metadata cannot be stored; in a batch of more than one, `index` says which job's;
+                or a delay leads beyond the year 8999.
             WrongConnection: `connection` is of a kind that this connector cannot use.
         """
         ...
