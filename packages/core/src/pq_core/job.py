@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 import attrs
 
 from pq_core.errors import InvalidArguments, InvalidJob, shown
-from pq_core.fact import Empty, Moment, stand_for_defaults
+from pq_core.fact import Empty, Moment, fact_of, stand_for_defaults
 from pq_core.payload import NO_NAMES, check_mapping
 from pq_core.states import ENDED, State
 
@@ -143,11 +143,9 @@ def filled_in(model: NewJob, args: dict[str, Any], unique_key: str | None) -> Ne
 
     It remembers the model, so that of many jobs need not be asked what is the same in all: see :func:`model_of`.
     """
-    made = NewJob.__new__(NewJob)
-    fields = made.__dict__
-    fields.update(model.__dict__)
+    fields = vars(model).copy()
     fields["args"], fields["unique_key"], fields["_model"] = args, unique_key, model
-    return made
+    return fact_of(NewJob, fields)
 
 
 def model_of(jobs: Sequence[NewJob]) -> NewJob | None:

@@ -20,6 +20,7 @@ from pq_core.streaming import Tell
 AHEAD = 8
 """Batches that are sent before the answer to the first is read."""
 Make = Callable[[Sequence[NewJob]], Statement[list[Deferred]]]
+Row = tuple[Any, ...]
 
 
 def store_batches(
@@ -34,15 +35,15 @@ def store_batches(
     with connection.pipeline() if psycopg.Pipeline.is_supported() else nullcontext():
         for jobs in batches:
             statement, cursor = sent.statement(jobs), psycopg.Cursor(connection, row_factory=tuple_row)
+            answers = _collect(sent) if len(sent.waiting) == AHEAD else []
             try:
                 # Unprepared: a pooler may mix that up, and there would be no second try.
                 cursor.execute(statement.text, statement.parameters, prepare=False)
             except (psycopg.Error, UnicodeEncodeError) as fault:
                 raise sent.meaning(fault) from fault
             sent.add(statement, cursor, len(jobs))
-            if len(sent.waiting) == AHEAD:
-                _collect(sent, tell)
-        _collect(sent, tell)
+            _tell(answers, tell)
+        _tell(_collect(sent), tell)
 
 
 async def store_batches_async(
@@ -57,32 +58,36 @@ async def store_batches_async(
     async with connection.pipeline() if psycopg.AsyncPipeline.is_supported() else nullcontext():
         async for jobs in batches:
             statement, cursor = sent.statement(jobs), psycopg.AsyncCursor(connection, row_factory=tuple_row)
+            answers = await _collect_async(sent) if len(sent.waiting) == AHEAD else []
             try:
                 await cursor.execute(statement.text, statement.parameters, prepare=False)
             except (psycopg.Error, UnicodeEncodeError) as fault:
                 raise sent.meaning(fault) from fault
             sent.add(statement, cursor, len(jobs))
-            if len(sent.waiting) == AHEAD:
-                await _collect_async(sent, tell)
-        await _collect_async(sent, tell)
+            _tell(answers, tell)
+        _tell(await _collect_async(sent), tell)
 
 
-def _collect(sent: _Sent, tell: Tell) -> None:
-    for each in sent.taken():
-        try:
-            rows = each.cursor.fetchall()
-        except psycopg.Error as fault:
-            raise sent.meaning(fault) from fault
-        tell(each.read(rows))
+def _collect(sent: _Sent) -> list[tuple[_Batch, list[Row]]]:
+    """Wait for the answers to all that is on its way: psycopg cannot wait for one alone."""
+    try:
+        return [(each, each.cursor.fetchall()) for each in sent.taken()]
+    except psycopg.Error as fault:
+        raise sent.meaning(fault) from fault
 
 
-async def _collect_async(sent: _Sent, tell: Tell) -> None:
-    for each in sent.taken():
-        try:
-            rows = await each.cursor.fetchall()
-        except psycopg.Error as fault:
-            raise sent.meaning(fault) from fault
-        tell(each.read(rows))
+async def _collect_async(sent: _Sent) -> list[tuple[_Batch, list[Row]]]:
+    """Do what :func:`_collect` does."""
+    try:
+        return [(each, await each.cursor.fetchall()) for each in sent.taken()]
+    except psycopg.Error as fault:
+        raise sent.meaning(fault) from fault
+
+
+def _tell(answers: Sequence[tuple[_Batch, list[Row]]], tell: Tell) -> None:
+    """Read answers, and tell of them: once the next batch is sent, so that PostgreSQL has something to do meanwhile."""
+    for batch, rows in answers:
+        tell(batch.read(rows))
 
 
 @attrs.frozen
@@ -91,7 +96,7 @@ class _Batch:
     statement: Statement[list[Deferred]]
     cursor: Any
 
-    def read(self, rows: list[tuple[Any, ...]]) -> list[Deferred]:
+    def read(self, rows: list[Row]) -> list[Deferred]:
         try:
             return self.statement.read(rows)
         except InvalidJob as reason:
