@@ -22,6 +22,7 @@ from pq_core.job import NewJob
 from pq_core.outcome import Outcome
 from pq_core.postgres import schema as schema_
 from pq_core.postgres.callers import any_async_driver, async_driver, is_asyncpg, sqlalchemy_connection
+from pq_core.postgres.cursors import async_cursor_on
 from pq_core.postgres.door import Door
 from pq_core.postgres.faults import breaks_preparing, translate, unspeakable
 from pq_core.postgres.link import Begins, Link, mend
@@ -256,8 +257,7 @@ class PsycopgConnector(WorkerVerbs):
 
     async def _run_on(self, connection: psycopg.AsyncConnection, statement: Statement[T]) -> T:
         try:
-            # Not the kind of cursor that a caller's connection may have been told to make.
-            cursor = psycopg.AsyncCursor(connection, row_factory=tuple_row)
+            cursor = async_cursor_on(connection, kept=statement.kept)
             await cursor.execute(statement.text, statement.parameters)
             return statement.read(await cursor.fetchall())
         except psycopg.Error as fault:

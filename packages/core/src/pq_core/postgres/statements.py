@@ -65,11 +65,17 @@ Row = tuple[Any, ...]
 
 @attrs.frozen
 class Statement(Generic[T]):
-    """One question to the database: the text is fixed, so that it can be prepared."""
+    """One question to the database: the text is fixed, so that it can be prepared.
+
+    Attributes:
+        kept: whether the cursor is kept for the next such one, with the connection, which is lent to nobody else
+            meanwhile. A cursor keeps its last parameters and rows, too: these are few.
+    """
 
     text: LiteralString
     parameters: Sequence[Any]
     read: Callable[[list[Row]], T]
+    kept: bool = False
 
 
 class Statements:
@@ -110,13 +116,13 @@ class Statements:
         # What defaults say costs on its way; and a function that is called beside no table is called sooner.
         plain = plain_values(job) if time is None else None
         if plain is not None:
-            return Statement(self._defer_plainly[alone], plain, _read_one)
+            return Statement(self._defer_plainly[alone], plain, _read_one, kept=alone)
         values = [*job_values(job), time]
         if job.has_usual_terms:
-            return Statement(self._defer[alone], values, _read_one)
+            return Statement(self._defer[alone], values, _read_one, kept=alone)
         values += term_values(job)
         if job.unique_key is None:
-            return Statement(self._defer_with_terms[alone], values, _read_one)
+            return Statement(self._defer_with_terms[alone], values, _read_one, kept=alone)
         return self._call(
             "defer_unique", DEFER_WITH_TERMS, values, lambda rows: read_deferred(jobs, *zip(*rows, strict=True))
         )

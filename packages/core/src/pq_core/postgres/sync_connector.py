@@ -23,6 +23,7 @@ from pq_core.job import Job, NewJob
 from pq_core.outcome import Outcome
 from pq_core.postgres import schema
 from pq_core.postgres.callers import any_sync_driver, is_psycopg2, sync_driver
+from pq_core.postgres.cursors import cursor_on
 from pq_core.postgres.door import Door
 from pq_core.postgres.faults import breaks_preparing, translate, unspeakable
 from pq_core.postgres.link import ISOLATION, Link, settings_to_mend
@@ -229,8 +230,7 @@ class SyncPsycopgConnector:
 
     def _run_on(self, connection: psycopg.Connection, statement: Statement[T]) -> T:
         try:
-            # Not the kind of cursor that a caller's connection may have been told to make.
-            cursor = psycopg.Cursor(connection, row_factory=tuple_row)
+            cursor = cursor_on(connection, kept=statement.kept)
             return statement.read(cursor.execute(statement.text, statement.parameters).fetchall())
         except psycopg.Error as fault:
             if not (breaks_preparing(fault) and connection.autocommit and self._link.stop_preparing()):
