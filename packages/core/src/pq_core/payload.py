@@ -128,7 +128,7 @@ def dump_mapping(value: object, field: str, *, error: type[InvalidJob]) -> str:
         InvalidJob: `value` is no mapping, or JSON cannot carry it.
     """
     if type(value) is dict:
-        return dump(value, field, error=error)
+        return dump(value, field, error=error) if value else "{}"
     mapping = check_mapping(value, field, error=error)
     try:
         plain = {**mapping}

@@ -151,8 +151,6 @@ def read_deferred(
 
 def _payload(job: NewJob) -> tuple[str, str]:
     args = dump_mapping(job.args, "args", error=InvalidArguments)
-    if type(job.metadata) is _DICT and not job.metadata:
-        return args, "{}"
     return args, dump_mapping(job.metadata, "metadata", error=InvalidJob)
 
 
