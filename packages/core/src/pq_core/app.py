@@ -362,8 +362,12 @@ class App(Blueprint):
         _check_transactions(self.connector, tasks)
         yield from super()._additions(tasks)
 
+    def locate(self, task: str) -> tuple[str, StoresJobs]:
+        """Return the name as it is, and what stores the jobs of this app."""
+        return task, self._store
+
     def _places(self, task: str) -> Iterator[tuple[str, StoresJobs]]:
-        yield task, self._store
+        yield self.locate(task)
 
     @property
     def _store(self) -> StoresJobs:

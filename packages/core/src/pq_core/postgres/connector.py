@@ -270,7 +270,7 @@ class PsycopgConnector(WorkerVerbs):
 
     async def _converse(self, begin: Callable[[], Conversation[T]]) -> T:
         self._link.check_permitted()
-        _check_asyncio()
+        _running_loop()
         for attempts_left in reversed(range(schema_.ATTEMPTS)):
             try:
                 async with await psycopg.AsyncConnection.connect(
@@ -285,9 +285,15 @@ class PsycopgConnector(WorkerVerbs):
         raise AssertionError  # the last round returns or raises
 
     async def _opened_pool(self) -> AsyncPool:
-        self._check_usable()
+        self._door.check()
+        loop = _running_loop()
         self._link.check_permitted()
-        loop = asyncio.get_running_loop()
+        pool = self._pool
+        if pool is not None and self._loop is loop and not pool.closed:
+            return pool
+        return await self._newly_opened_pool(loop)
+
+    async def _newly_opened_pool(self, loop: asyncio.AbstractEventLoop) -> AsyncPool:
         if self._pool is not None and self._loop is not loop:
             if self._loop is not None and not self._loop.is_closed():
                 msg = "the connector is open in another event loop; close it there, or make one for each loop"
@@ -321,7 +327,7 @@ class PsycopgConnector(WorkerVerbs):
 
     def _check_usable(self) -> None:
         self._door.check()
-        _check_asyncio()
+        _running_loop()
 
     async def _probe(self) -> None:
         """Connect once: a pool would only say after its timeout that it could not, and not why."""
@@ -343,9 +349,9 @@ async def _close_at_the_end(pool: AsyncConnectionPool[psycopg.AsyncConnection]) 
         await pool.close(timeout=1)
 
 
-def _check_asyncio() -> None:
+def _running_loop() -> asyncio.AbstractEventLoop:
     try:
-        asyncio.get_running_loop()
+        return asyncio.get_running_loop()
     except RuntimeError:
         msg = (
             "psycopg's connections are asyncio's; under trio, use the in-memory connector, or run the app under asyncio"
