@@ -23,7 +23,7 @@ from pq_benchmarks.tally import Tally
 _BURSTS = 3
 _DRAINS = 5
 """Drains in a burst: so many jobs that it takes seconds: what a worker does once in a second has its usual share."""
-_SLICES = 10
+_SLICES = 20
 _LONGEST_START = 60.0
 _LONGEST_BURST = 30.0
 _LONGEST_REST = 20.0
@@ -137,7 +137,7 @@ class _Reading:
 
 
 def _fetches(slices: Sequence[_Slice]) -> dict[str, float]:
-    """Return the time of a fetch in each tenth, and how much it grew over the last half: last quarter by the third."""
+    """Return the time of a fetch in each slice, and how much it grew over the last half: last quarter by the third."""
     times = [one.fetch_ms for one in slices if one.fetch_ms is not None]
     if len(times) < 4:
         return {}
