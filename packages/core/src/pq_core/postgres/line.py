@@ -94,7 +94,7 @@ class Line:
         self._answer = self._loop.create_future()
         self._answer.add_done_callback(self._look_at)
         try:
-            self._connection.pgconn.send_query_prepared((self._prepared or "").encode(), parameters)
+            self._connection.pgconn.send_query_prepared((self._prepared or "").encode(), [*parameters])
             if self._connection.pgconn.flush():
                 self._loop.add_writer(self._socket, self._send_rest)
         except psycopg.OperationalError as fault:
