@@ -22,7 +22,7 @@ T = TypeVar("T")
 Tell = Callable[[list[Deferred]], object]
 """Is told what became of each batch, in order."""
 
-BATCH = 1_000
+BATCH = 2_000
 """Jobs at a time: more would not be stored faster."""
 LONG = 10_000
 """From so many jobs on it pays to send a list in batches."""
