@@ -17,7 +17,7 @@ from pq_core.postgres.faults import translate, unspeakable
 from pq_core.postgres.statements import Statement
 from pq_core.streaming import Tell
 
-AHEAD = 8
+AHEAD = 4
 """Batches that are sent before the answer to the first is read."""
 Make = Callable[[Sequence[NewJob]], Statement[list[Deferred]]]
 Row = tuple[Any, ...]
