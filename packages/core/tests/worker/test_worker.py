@@ -27,6 +27,12 @@ def states(memory: pq.InMemoryConnector) -> list[str]:
     return [str(job.state) for job in memory.jobs.values()]
 
 
+async def until_begun(until: Until, memory: pq.InMemoryConnector, jobs: int = 1) -> None:
+    """Wait until jobs run in a worker: one that is claimed, and has not begun, would go back when it stops."""
+    await until(lambda: states(memory) == ["running"] * jobs)
+    await anyio.wait_all_tasks_blocked()
+
+
 @pytest.fixture
 def gate() -> Iterator[threading.Event]:
     """Give an event that stuck sync tasks wait for, so that no thread outlives its test."""
@@ -119,7 +125,7 @@ async def test_stop_waits_for_running_jobs_and_fetches_no_more(
 
     wait.defer()
     async with running() as worker:
-        await until(lambda: states(memory) == ["running"])
+        await until_begun(until, memory)
         worker.stop()
         await until(lambda: "worker_stopping" in [record.action for record in caplog.records])
         await wait.defer_async()
@@ -159,7 +165,7 @@ async def test_stop_now_does_not_wait_and_gives_running_jobs_back(
     app.worker_lifespan = lifespan
     forever.defer()
     async with running(graceful_timeout=None) as worker:
-        await until(lambda: states(memory) == ["running"])
+        await until_begun(until, memory)
         for now in [*first, True]:
             thread = threading.Thread(target=worker.stop, kwargs={"now": now})
             thread.start()
@@ -236,7 +242,7 @@ async def test_under_asyncio_a_cancelled_job_may_await_while_it_tidies_up(
 
     forever.defer()
     async with running(graceful_timeout=0.05, lease=0.1, concurrency=1):
-        await until(lambda: states(memory) == ["running"])
+        await until_begun(until, memory)
         if why == "cancel":
             await memory.cancel([1])
             await until(lambda: states(memory) == ["cancelled"])
@@ -261,7 +267,7 @@ async def test_a_job_whose_tidying_up_does_not_end_is_cut_off_at_the_firm_end(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(worker_module, "FIRM", 0.05)
         async with running(graceful_timeout=0):
-            await until(lambda: states(memory) == ["running"])
+            await until_begun(until, memory)
     assert (memory.jobs[1].state, memory.jobs[1].attempt) == ("ready", 0)
 
 
@@ -307,7 +313,7 @@ async def test_a_job_that_answers_its_cancellation_with_an_error_is_released_all
 
     forever.defer()
     async with running(graceful_timeout=0):
-        await until(lambda: states(memory) == ["running"])
+        await until_begun(until, memory)
     assert (memory.jobs[1].state, memory.jobs[1].errors) == ("ready", [])
 
 
@@ -322,7 +328,7 @@ async def test_a_sync_job_that_heeds_should_stop_is_released(
 
     heedful.defer()
     async with running(graceful_timeout=0):
-        await until(lambda: states(memory) == ["running"])
+        await until_begun(until, memory)
     assert (memory.jobs[1].state, memory.jobs[1].attempt, memory.jobs[1].result) == ("ready", 0, None)
 
 
@@ -336,7 +342,7 @@ async def test_a_sync_job_that_ends_without_having_been_told_to_stop_has_succeed
 
     unaware.defer()
     async with running(graceful_timeout=0) as worker:
-        await until(lambda: states(memory) == ["running"])
+        await until_begun(until, memory)
         worker.stop()
         await anyio.wait_all_tasks_blocked()
         gate.set()
@@ -355,7 +361,7 @@ async def test_a_sync_job_that_never_ends_is_left_behind_and_released(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(worker_module, "FIRM", 0.05)
         async with running(graceful_timeout=0.01):
-            await until(lambda: states(memory) == ["running"])
+            await until_begun(until, memory)
     assert (memory.jobs[1].state, memory.jobs[1].attempt) == ("ready", 0)
 
 
@@ -371,7 +377,7 @@ async def test_a_cancelled_async_job_ends_cancelled_with_the_reason_given(
 
     forever.defer()
     async with running(lease=0.1, concurrency=1):
-        await until(lambda: states(memory) == ["running"])
+        await until_begun(until, memory)
         await memory.cancel([1], reason="wrong address")
         await until(lambda: memory.jobs[1].state == "cancelled")
         assert memory.jobs[1].reason == "wrong address"
@@ -390,7 +396,7 @@ async def test_a_cancelled_sync_job_ends_cancelled_when_it_heeds_should_stop(
 
     heedful.defer()
     async with running(lease=1.0):
-        await until(lambda: states(memory) == ["running"])
+        await until_begun(until, memory)
         await memory.cancel([1])
         await until(lambda: states(memory) == ["cancelled"])
 
@@ -407,7 +413,7 @@ async def test_a_job_that_completes_in_spite_of_its_cancellation_has_succeeded(
 
     stubborn.defer()
     async with running(lease=1.0):
-        await until(lambda: states(memory) == ["running"])
+        await until_begun(until, memory)
         await memory.cancel([1])
         await until(lambda: states(memory) == ["succeeded"])
     assert memory.jobs[1].result == "done"
@@ -423,7 +429,7 @@ async def test_a_worker_that_is_cancelled_from_outside_gives_its_jobs_back(
     forever.batch_defer([{}] * 3)
     async with anyio.create_task_group() as group:
         group.start_soon(pq.Worker(app, install_signal_handlers=False).run_async)
-        await until(lambda: states(memory) == ["running"] * 3)
+        await until_begun(until, memory, 3)
         group.cancel_scope.cancel()
     assert [(job.state, job.attempt) for job in memory.jobs.values()] == [("ready", 0)] * 3
 
